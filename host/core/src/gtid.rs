@@ -1,0 +1,146 @@
+//! MySQL's executed transactions as a set: server uuid → intervals.
+//!
+//! Owns parsing, display and set arithmetic (source: the MySQL manual's "GTID
+//! sets"). Knows nothing of tablets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a GTID set could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("GTID set {text:?}: {part:?} is not SERVER:FIRST-LAST")]
+pub struct ParseError {
+    text: String,
+    part: String,
+}
+
+/// A set of transactions, written `uuid:1-5:7,uuid2:1-3`. Intervals are closed,
+/// sorted, disjoint and not adjacent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GtidSet(BTreeMap<String, Vec<(u64, u64)>>);
+
+impl GtidSet {
+    /// Adds the transactions `first..=last` of one server; nothing when `last < first`.
+    pub fn add(&mut self, server: &str, first: u64, last: u64) {
+        if last < first {
+            return;
+        }
+        let intervals = self.0.entry(server.to_owned()).or_default();
+        intervals.push((first, last));
+        intervals.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(intervals.len());
+        for &(from, to) in intervals.iter() {
+            match merged.last_mut() {
+                Some(tail) if from <= tail.1.saturating_add(1) => tail.1 = tail.1.max(to),
+                Some(_) | None => merged.push((from, to)),
+            }
+        }
+        *intervals = merged;
+    }
+
+    /// Adds every transaction of `other`.
+    pub fn union_with(&mut self, other: &Self) {
+        for (server, intervals) in &other.0 {
+            for &(from, to) in intervals {
+                self.add(server, from, to);
+            }
+        }
+    }
+
+    /// What this set holds and `other` does not.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        let mut rest = Self::default();
+        for (server, intervals) in &self.0 {
+            let holes = other.0.get(server).map_or(&[][..], Vec::as_slice);
+            for &(from, to) in intervals {
+                let mut next = from;
+                for &(hole_from, hole_to) in holes {
+                    if hole_to < next || hole_from > to {
+                        continue;
+                    }
+                    if hole_from > next {
+                        rest.add(server, next, hole_from - 1);
+                    }
+                    next = hole_to.saturating_add(1);
+                }
+                rest.add(server, next, to);
+            }
+        }
+        rest
+    }
+
+    /// Whether every transaction of `other` is here.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.minus(self).is_empty()
+    }
+
+    /// How many transactions the set holds.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0
+            .values()
+            .flatten()
+            .map(|&(from, to)| (to - from).saturating_add(1))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Whether the set holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(Vec::is_empty)
+    }
+}
+
+impl FromStr for GtidSet {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut set = Self::default();
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let bad = || ParseError { text: text.to_owned(), part: part.to_owned() };
+            let (server, intervals) = part.split_once(':').ok_or_else(bad)?;
+            for interval in intervals.split(':') {
+                let (from, to) = interval.split_once('-').unwrap_or((interval, interval));
+                let from: u64 = from.trim().parse().map_err(|_| bad())?;
+                let to: u64 = to.trim().parse().map_err(|_| bad())?;
+                if from == 0 || to < from || server.is_empty() {
+                    return Err(bad());
+                }
+                set.add(server, from, to);
+            }
+        }
+        Ok(set)
+    }
+}
+
+impl fmt::Display for GtidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (server, intervals)) in self.0.iter().filter(|(_, v)| !v.is_empty()).enumerate() {
+            write!(f, "{}{server}", if i == 0 { "" } else { "," })?;
+            for &(from, to) in intervals {
+                if from == to { write!(f, ":{from}")? } else { write!(f, ":{from}-{to}")? }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for GtidSet {
+    type Error = ParseError;
+
+    fn try_from(s: String) -> Result<Self, ParseError> {
+        s.parse()
+    }
+}
+
+impl From<GtidSet> for String {
+    fn from(set: GtidSet) -> Self {
+        set.to_string()
+    }
+}

@@ -1,0 +1,69 @@
+//! The guard: judges every step of every plan against invariants that no policy can override.
+//!
+//! Owns the list of rules, one file each under `guard/`, and the typed "no".
+//! Rules are pure; they see the view, the steps admitted so far and the step in
+//! question. Must not know who executes, and shares no code with the simulator's checkers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Admitted, Plan, Refusal, Reviewed, Step};
+use crate::view::ClusterView;
+
+/// Why a step was refused. Status, events, metrics and texts all render this value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Why {
+    /// The host has no way to do it yet.
+    Unsupported,
+    /// It names something that this cluster does not have.
+    NotOurs {
+        /// What it named.
+        named: String,
+    },
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The view that the plan was made from.
+    pub view: &'a ClusterView,
+    /// Steps of this plan that are already admitted.
+    pub admitted: &'a [Step],
+    /// The step to judge.
+    pub step: &'a Step,
+}
+
+/// One rule: a value, so that a list without it is a mutant.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Kebab-case, as refusals name it.
+    pub name: &'static str,
+    /// The invariants of the fault model that it keeps (S1–S14).
+    pub keeps: &'static [&'static str],
+    /// The verdict: nothing, or why not.
+    pub judge: fn(&Case<'_>) -> Option<Why>,
+}
+
+/// A judged plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What may be done.
+    pub admitted: Plan<Admitted>,
+    /// What may not.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Judges a plan step by step; each rule sees what was admitted before.
+#[must_use]
+pub fn admit(view: &ClusterView, plan: Plan<Reviewed>, rules: &[Rule]) -> Verdict {
+    let mut admitted: Vec<Step> = Vec::new();
+    let mut refusals = Vec::new();
+    for step in plan.into_steps() {
+        let case = Case { view, admitted: &admitted, step: &step };
+        match rules.iter().find_map(|rule| (rule.judge)(&case).map(|why| (rule.name, why))) {
+            None => admitted.push(step),
+            Some((rule, why)) => refusals.push(Refusal { step, rule: rule.to_owned(), why }),
+        }
+    }
+    Verdict { admitted: Plan::at_stage(admitted), refusals }
+}

@@ -1,0 +1,18 @@
+//! The deciding half of pilothouse: what is desired, what was observed, what a
+//! policy may propose, what the guard admits, and the pass that ties them.
+//!
+//! Everything here is a value or a pure function of values. This crate must not
+//! know Kubernetes clients, runtimes or wasm engines: time arrives as `as_of`,
+//! the world as a [`view::ClusterView`], effects leave as [`plan::Plan`]s.
+
+pub mod action;
+pub mod gtid;
+pub mod guard;
+pub mod pass;
+pub mod plan;
+pub mod topology;
+pub mod view;
+pub mod zones;
+
+/// Milliseconds since the Unix epoch, or a span in milliseconds where a name ends in `_ms`.
+pub type Millis = u64;

@@ -1,0 +1,115 @@
+//! The pass: observe, propose, guard, actuate, report, for one cluster.
+//!
+//! Owns the order of the stages and the memory of the last empty plan. The
+//! stages themselves stand behind [`Observe`], [`Propose`] and [`Actuate`];
+//! this module must not know a client, a plugin or a clock.
+
+use crate::Millis;
+use crate::guard::{self, Rule};
+use crate::plan::{Diagnostic, Outcome, Plan, Proposal, Refusal, Step};
+use crate::view::ClusterView;
+
+/// Reads the cluster.
+pub trait Observe {
+    /// What goes wrong when it cannot be read.
+    type Error;
+    /// The view as of now.
+    ///
+    /// # Errors
+    /// When something that the view needs cannot be read; nothing is decided then.
+    fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<ClusterView, Self::Error>>;
+}
+
+/// Asks the policies, and the host itself, what should be done. Pure of the view.
+pub trait Propose {
+    /// One proposal a policy; a policy that failed answers with a diagnostic and no step.
+    fn propose(&mut self, view: &ClusterView) -> Vec<Proposal>;
+    /// The host's own steps: rendered objects that differ, drains, turndown.
+    fn own(&mut self, view: &ClusterView, proposals: &[Proposal]) -> Vec<Step>;
+    /// What rule plugins refuse of the merged plan.
+    fn review(&mut self, view: &ClusterView, steps: &[Step]) -> Vec<Refusal>;
+}
+
+/// Executes one admitted step: the one seam for effects.
+pub trait Actuate {
+    /// Does it once; checks its expectations on fresh state first.
+    fn actuate(&mut self, view: &ClusterView, step: &Step) -> impl Future<Output = Outcome>;
+}
+
+/// What happened in one pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The view that was judged.
+    pub view: ClusterView,
+    /// Every admitted step with its outcome, in order.
+    pub outcomes: Vec<(Step, Outcome)>,
+    /// Every refused step.
+    pub refusals: Vec<Refusal>,
+    /// What policies wanted said.
+    pub diagnostics: Vec<Diagnostic>,
+    /// When to look again at the latest, from the view's `as_of`.
+    pub requeue_after_ms: Millis,
+}
+
+/// What a pass ended as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Passed {
+    /// The view was the one that last led to nothing to do: no plugin was asked.
+    Unchanged {
+        /// How long that stays valid.
+        requeue_after_ms: Millis,
+    },
+    /// The stages ran.
+    Ran(Box<Report>),
+}
+
+/// The digest of the last view that led to an empty plan, and how long it is valid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled(Option<(u64, Millis)>);
+
+impl Settled {
+    fn holds(self, fingerprint: u64, as_of: Millis) -> Option<Millis> {
+        self.0.filter(|&(f, until)| f == fingerprint && as_of < until).map(|(_, until)| until - as_of)
+    }
+}
+
+/// Looks again after this long when no policy asks for less.
+pub const LONGEST_REST_MS: Millis = 3_600_000;
+/// Looks again after this long when something was done, refused or failed.
+pub const AFTER_WORK_MS: Millis = 10_000;
+
+/// Runs one pass.
+///
+/// # Errors
+/// Those of `observe`; later stages answer in the report.
+pub async fn run<H: Observe + Propose + Actuate>(
+    host: &mut H,
+    settled: &mut Settled,
+    rules: &[Rule],
+    as_of: Millis,
+) -> Result<Passed, H::Error> {
+    let view = host.observe(as_of).await?;
+    let fingerprint = view.fingerprint();
+    if let Some(requeue_after_ms) = settled.holds(fingerprint, as_of) {
+        return Ok(Passed::Unchanged { requeue_after_ms });
+    }
+    let proposals = host.propose(&view);
+    let own = host.own(&view, &proposals);
+    let proposed = Plan::merge(&proposals, own);
+    let vetoed = host.review(&view, proposed.steps());
+    let guard::Verdict { admitted, mut refusals } = guard::admit(&view, proposed.reviewed(&vetoed), rules);
+    refusals.extend(vetoed);
+
+    let mut outcomes = Vec::with_capacity(admitted.steps().len());
+    for step in admitted.steps() {
+        outcomes.push((step.clone(), host.actuate(&view, step).await));
+    }
+
+    let asked = proposals.iter().filter_map(|p| p.requeue_after_ms).min().unwrap_or(LONGEST_REST_MS);
+    let rest = asked.min(LONGEST_REST_MS);
+    let quiet = outcomes.is_empty();
+    let requeue_after_ms = if quiet { rest } else { rest.min(AFTER_WORK_MS) };
+    *settled = Settled(quiet.then_some((fingerprint, as_of.saturating_add(rest))));
+    let diagnostics = proposals.into_iter().flat_map(|p| p.diagnostics).collect();
+    Ok(Passed::Ran(Box::new(Report { view, outcomes, refusals, diagnostics, requeue_after_ms })))
+}
