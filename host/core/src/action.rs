@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
+use crate::plan::Slot;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneState;
 
@@ -136,6 +137,32 @@ pub enum Expectation {
 }
 
 impl Action {
+    /// The slot whose policies may write this verb; none for the host's own.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::AssignZone { .. }
+            | Self::SurgeTablet { .. }
+            | Self::ReturnTablet { .. }
+            | Self::SurgeGateway { .. }
+            | Self::ReturnGateway { .. }
+            | Self::EvacuateCell { .. }
+            | Self::RelocateTablet { .. } => Some(Slot::Placement),
+            Self::InitPrimary { .. }
+            | Self::PlannedReparent { .. }
+            | Self::EmergencyReparent { .. }
+            | Self::QuarantineTablet { .. } => Some(Slot::Failover),
+            Self::ExpandVolume { .. } | Self::ChangeVolumeClass { .. } => Some(Slot::Expansion),
+            Self::StartBackup { .. }
+            | Self::VerifyBackup { .. }
+            | Self::ExpireBackup { .. }
+            | Self::CancelBackup { .. }
+            | Self::RestoreTablet { .. }
+            | Self::RestoreShard { .. } => Some(Slot::Backup),
+            Self::Apply { .. } | Self::Delete { .. } | Self::RecreateTablet { .. } | Self::DrainTablet { .. } => None,
+        }
+    }
+
     /// The verb, as logs, metrics and texts name it.
     #[must_use]
     pub const fn verb(&self) -> &'static str {

@@ -294,6 +294,9 @@ pub struct TabletView {
     pub zone: Option<Zone>,
     /// Its Pod.
     pub pod: PodState,
+    /// The Pod's name; when empty it is that of the claim, which the contract makes the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod_name: String,
     /// The Pod's UID; empty while there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod_uid: String,
@@ -306,6 +309,9 @@ pub struct TabletView {
     /// Drain stage.
     #[serde(default)]
     pub drain: Drain,
+    /// Whether `started` was taken away while a later mark stands: the drain is to be aborted.
+    #[serde(default)]
+    pub drain_withdrawn: bool,
     /// Whether the rendered Pod differs from the one that runs.
     #[serde(default)]
     pub outdated: bool,
@@ -459,6 +465,24 @@ impl ClusterView {
         self.volumes.iter().find(|v| v.claim == claim)
     }
 
+    /// A fact of that subject, if it is a flag.
+    #[must_use]
+    pub fn flag(&self, subject: &str, name: &str) -> Option<bool> {
+        match self.facts.get(subject)?.get(name)? {
+            Fact::Flag(flag) => Some(*flag),
+            Fact::Integer(_) | Fact::Text(_) => None,
+        }
+    }
+
+    /// A fact of that subject, if it is a whole number.
+    #[must_use]
+    pub fn integer(&self, subject: &str, name: &str) -> Option<i64> {
+        match self.facts.get(subject)?.get(name)? {
+            Fact::Integer(number) => Some(*number),
+            Fact::Flag(_) | Fact::Text(_) => None,
+        }
+    }
+
     /// A hash of everything a decision may rest on. `as_of` is left out; lag,
     /// positions and bytes enter in buckets: lag by [`lag_bucket`], use by
     /// 64ths of capacity, fill rate by its power of two, positions not at all
@@ -495,9 +519,16 @@ pub const fn lag_bucket(lag_ms: Millis) -> u32 {
 }
 
 impl TabletView {
+    /// The name of its Pod, if anything says it.
+    #[must_use]
+    pub fn pod_name(&self) -> Option<&str> {
+        if self.pod_name.is_empty() { self.volume.as_deref() } else { Some(&self.pod_name) }
+    }
+
     fn hash_bucketed(&self, h: &mut DefaultHasher) {
         (&self.alias, &self.shard, &self.pool, self.index, &self.wanted, &self.zone).hash(h);
-        (self.pod, &self.pod_uid, self.ready, self.node_ready, self.drain, self.outdated).hash(h);
+        (self.pod, &self.pod_name, &self.pod_uid, self.ready, self.node_ready).hash(h);
+        (self.drain, self.drain_withdrawn, self.outdated).hash(h);
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);

@@ -34,4 +34,14 @@ pub struct ZoneHealth {
     pub state: ZoneState,
     /// Since when it holds.
     pub since: Millis,
+    /// Since when the evidence leans towards the next verdict; 0 while it does not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leaning_since: Millis,
+    /// How long good evidence must last before the zone counts as healthy again; grows with every relapse.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recovery_ms: Millis,
+}
+
+const fn is_zero(millis: &Millis) -> bool {
+    *millis == 0
 }
