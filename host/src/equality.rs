@@ -1,0 +1,74 @@
+//! Does a live object already satisfy what was rendered, so that applying it would write nothing?
+//!
+//! Owns the comparison: what server-side apply would change, told without asking the server.
+//! Fields that only others set are theirs and never a difference; a field that our
+//! manager owns and that is no longer rendered is one. Knows nothing of what the fields mean
+//! to Vitess, and never decides what follows from a difference.
+//!
+//! Lists follow the API server's own merge keys (`lists`), quantities are numbers
+//! (`quantity`), nulls and empty maps count as absent. Where `managedFields` shows a list or
+//! map of ours as one leaf (an atomic one), it must agree as a whole (`ownership`).
+//! An int-or-string keeps its type: Kubernetes, too, tells port `80` from port `"80"`.
+
+mod compare;
+mod lists;
+mod ownership;
+mod path;
+pub mod quantity;
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use compare::{Difference, compare};
+use path::Path;
+
+/// Whether `live` already has every rendered field with an equal value, and `manager` owns
+/// (by operation `Apply`) nothing that is no longer rendered.
+#[must_use]
+pub fn satisfied(rendered: &Value, live: &Value, manager: &str) -> bool {
+    objects(rendered, live, manager, &mut |_, _| ControlFlow::Break(())).is_continue()
+}
+
+/// Where `live` differs, one readable line each, in a fixed order:
+/// `spec.replicas: 2, wanted 3`.
+#[must_use]
+pub fn differences(rendered: &Value, live: &Value, manager: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let _: ControlFlow<()> = objects(rendered, live, manager, &mut |path, difference| {
+        lines.push(format!("{path}: {difference}"));
+        ControlFlow::Continue(())
+    });
+    lines
+}
+
+/// Whether a live Pod differs from the rendered one in a way that takes a new Pod.
+///
+/// Anything in `spec` does, also an image: the kubelet would restart that container at once,
+/// past the drain. Not so tolerations that the rendered Pod has on top, which Kubernetes adds
+/// in place, and nothing in `metadata`.
+#[must_use]
+pub fn pod_needs_recreation(rendered: &Value, live: &Value, manager: &str) -> bool {
+    objects(rendered, live, manager, &mut |path, difference| {
+        let in_place = path.root() != "spec" || matches!(difference, Difference::TolerationAdded(_));
+        if in_place { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .is_break()
+}
+
+/// Told of each difference; answers whether to look for more.
+type Report<'r> = dyn FnMut(&Path<'_>, Difference<'_>) -> ControlFlow<()> + 'r;
+
+/// The top level: `apiVersion` and `kind` say which object this is, not how it should be.
+fn objects(rendered: &Value, live: &Value, manager: &str, report: &mut Report<'_>) -> ControlFlow<()> {
+    let Some(fields) = rendered.as_object() else { return ControlFlow::Continue(()) };
+    for (name, wanted) in fields {
+        if name != "apiVersion" && name != "kind" {
+            compare(&Path::Root(name), wanted, live.get(name), report)?;
+        }
+    }
+    ownership::dropped(rendered, live, manager, report)
+}
+
+#[cfg(test)]
+mod tests;
