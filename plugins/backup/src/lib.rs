@@ -1,1 +1,40 @@
-//! placeholder
+//! The backup policy: every shard has a fresh backup, every backup is proven by
+//! the next, and only what a newer proven one covers is removed.
+//!
+//! This file only exports; [`backup`] decides.
+
+pub mod backup;
+pub mod config;
+pub mod health;
+pub mod record;
+pub mod schedule;
+
+use pilothouse_sdk::backup::Action;
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View};
+
+use crate::config::Config;
+
+/// The policy.
+#[derive(Debug)]
+pub struct Backup;
+
+impl Plugin for Backup {
+    type Config = Config;
+    const NAME: &'static str = "backup";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const READS: Reads = Reads { pools: false, volumes: false, backups: true };
+    const EMITS: &'static [&'static str] = &["start-backup", "expire-backup"];
+
+    fn check(config: &Config) -> Vec<ConfigError> {
+        config.problems()
+    }
+}
+
+impl Policy for Backup {
+    type Action = Action;
+
+    fn decide(view: &View<'_>, config: &Config) -> Result<Decision<Action>, PolicyError> {
+        Ok(backup::decide(view, config))
+    }
+}
+pilothouse_sdk::export_backup!(Backup);
