@@ -1,1 +1,35 @@
-//! placeholder
+//! The failover policy: who is primary of each shard.
+//!
+//! This file only says what the plugin is; the reasoning is in the modules, as
+//! plain functions of a view.
+
+mod config;
+
+pub use config::Config;
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View, failover::Action};
+
+/// The built-in failover policy.
+pub struct Failover;
+
+impl Plugin for Failover {
+    type Config = Config;
+    const NAME: &'static str = env!("CARGO_PKG_NAME");
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const READS: Reads = Reads { pools: false, volumes: false, backups: false };
+    const NEEDS: &'static [&'static str] = &["cluster/lossAccepted"];
+    const EMITS: &'static [&'static str] = &["init-primary", "planned-reparent", "emergency-reparent"];
+
+    fn check(config: &Config) -> Vec<ConfigError> {
+        config.check()
+    }
+}
+
+impl Policy for Failover {
+    type Action = Action;
+
+    fn decide(_view: &View<'_>, _config: &Config) -> Result<Decision<Action>, PolicyError> {
+        Ok(Decision::default())
+    }
+}
+
+pilothouse_sdk::export_failover!(Failover);

@@ -1,0 +1,56 @@
+//! What may be configured of the failover policy.
+
+use pilothouse_sdk::ConfigError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Configuration of the failover policy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// A primary must have been silent for this long before it is replaced, in milliseconds.
+    /// Each answer in between starts the count anew.
+    #[schemars(range(min = 500, max = 600_000))]
+    pub confirm_after_ms: u64,
+    /// A replica further behind than this is not made primary of a shard whose primary lives, in milliseconds.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub max_lag_ms: u64,
+    /// Cells that primaries should be in, best first; empty: wherever they are is well.
+    pub preferred_cells: Vec<String>,
+    /// A primary, and the preferred cell's zone, must have been well for this long before
+    /// the primary is moved only because of `preferredCells`, in milliseconds.
+    #[schemars(range(min = 60_000, max = 604_800_000))]
+    pub prefer_after_ms: u64,
+    /// How long a proposed reparent may still be begun, in milliseconds.
+    #[schemars(range(min = 1_000, max = 600_000))]
+    pub ttl_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            confirm_after_ms: 5_000,
+            max_lag_ms: 10_000,
+            preferred_cells: Vec::new(),
+            prefer_after_ms: 900_000,
+            ttl_ms: 30_000,
+        }
+    }
+}
+
+impl Config {
+    /// What a schema cannot say.
+    #[must_use]
+    pub fn check(&self) -> Vec<ConfigError> {
+        let mut wrong = Vec::new();
+        for (i, cell) in self.preferred_cells.iter().enumerate() {
+            let field = format!("preferredCells[{i}]");
+            if cell.is_empty() {
+                wrong.push(ConfigError { field, message: "a cell's name is not empty".to_owned() });
+            } else if self.preferred_cells[..i].contains(cell) {
+                wrong.push(ConfigError { field, message: format!("{cell} is named twice") });
+            }
+        }
+        wrong
+    }
+}
