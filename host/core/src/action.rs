@@ -159,7 +159,10 @@ impl Action {
             | Self::CancelBackup { .. }
             | Self::RestoreTablet { .. }
             | Self::RestoreShard { .. } => Some(Slot::Backup),
-            Self::Apply { .. } | Self::Delete { .. } | Self::RecreateTablet { .. } | Self::DrainTablet { .. } => None,
+            Self::Apply { .. }
+            | Self::Delete { .. }
+            | Self::RecreateTablet { .. }
+            | Self::DrainTablet { .. } => None,
         }
     }
 

@@ -4,23 +4,56 @@
 //! Rules are pure; they see the view, the steps admitted so far and the step in
 //! question. Must not know who executes, and shares no code with the simulator's checkers.
 
-use serde::{Deserialize, Serialize};
+mod author;
+mod backup;
+mod blast;
+mod budget;
+mod candidate;
+mod claim;
+mod contradiction;
+mod drain;
+mod evidence;
+mod expectation;
+mod expired;
+mod pace;
+mod placement;
+mod primary;
+mod quorum;
+mod returning;
+mod scope;
+mod supported;
+mod surge;
+mod volume;
+mod why;
+
+pub use why::{Cover, Why};
 
 use crate::plan::{Admitted, Plan, Refusal, Reviewed, Step};
 use crate::view::ClusterView;
 
-/// Why a step was refused. Status, events, metrics and texts all render this value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Why {
-    /// The host has no way to do it yet.
-    Unsupported,
-    /// It names something that this cluster does not have.
-    NotOurs {
-        /// What it named.
-        named: String,
-    },
-}
+/// Every rule, in the order they speak: the first "no" is the one that is told.
+pub const RULES: &[Rule] = &[
+    supported::RULE,
+    author::RULE,
+    scope::RULE,
+    expired::RULE,
+    evidence::RULE,
+    expectation::RULE,
+    contradiction::RULE,
+    primary::RULE,
+    candidate::RULE,
+    pace::RULE,
+    blast::RULE,
+    quorum::RULE,
+    drain::RULE,
+    placement::RULE,
+    surge::RULE,
+    returning::RULE,
+    volume::RULE,
+    claim::RULE,
+    backup::RULE,
+    budget::RULE,
+];
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy)]
@@ -66,4 +99,9 @@ pub fn admit(view: &ClusterView, plan: Plan<Reviewed>, rules: &[Rule]) -> Verdic
         }
     }
     Verdict { admitted: Plan::at_stage(admitted), refusals }
+}
+
+/// The rule's "no", when `holds` is not.
+fn unless(holds: bool, why: impl FnOnce() -> Why) -> Result<(), Why> {
+    if holds { Ok(()) } else { Err(why()) }
 }

@@ -10,6 +10,7 @@ pub mod gtid;
 pub mod guard;
 pub mod pass;
 pub mod plan;
+pub mod standing;
 pub mod topology;
 pub mod view;
 pub mod zones;

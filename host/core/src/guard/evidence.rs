@@ -1,0 +1,48 @@
+//! Rule `evidence`: while nothing is known of Vitess, nothing is taken away or moved.
+//!
+//! Objects may still be created and updated, zones assigned, backups begun (they
+//! add), and volumes grown: how full a volume is comes from the kubelet too, and
+//! the rule `volume` wants to see it. Surge needs a zone judged lost, which takes
+//! the silence of tablets as evidence, so the rule `surge` refuses it anyway.
+
+use super::{Case, Rule, Why};
+use crate::action::Action;
+use crate::view::VitessSource;
+
+pub(super) const RULE: Rule = Rule { name: "evidence", keeps: &["S1", "S2", "S3", "S4", "S5"], judge };
+
+const fn judge(case: &Case<'_>) -> Option<Why> {
+    match case.view.vitess {
+        VitessSource::Observed | VitessSource::Played => None,
+        VitessSource::Unknown if takes_or_moves(&case.step.action) => Some(Why::NoEvidence),
+        VitessSource::Unknown => None,
+    }
+}
+
+const fn takes_or_moves(action: &Action) -> bool {
+    match action {
+        Action::AssignZone { .. }
+        | Action::SurgeTablet { .. }
+        | Action::SurgeGateway { .. }
+        | Action::ExpandVolume { .. }
+        | Action::StartBackup { .. }
+        | Action::Apply { .. } => false,
+        Action::ReturnTablet { .. }
+        | Action::ReturnGateway { .. }
+        | Action::EvacuateCell { .. }
+        | Action::RelocateTablet { .. }
+        | Action::InitPrimary { .. }
+        | Action::PlannedReparent { .. }
+        | Action::EmergencyReparent { .. }
+        | Action::QuarantineTablet { .. }
+        | Action::ChangeVolumeClass { .. }
+        | Action::VerifyBackup { .. }
+        | Action::ExpireBackup { .. }
+        | Action::CancelBackup { .. }
+        | Action::RestoreTablet { .. }
+        | Action::RestoreShard { .. }
+        | Action::Delete { .. }
+        | Action::RecreateTablet { .. }
+        | Action::DrainTablet { .. } => true,
+    }
+}

@@ -1,0 +1,34 @@
+//! Rule `supported`: verbs that the host has no way to do are refused, not ignored.
+
+use super::{Case, Rule, Why};
+use crate::action::Action;
+
+pub(super) const RULE: Rule = Rule { name: "supported", keeps: &["S11"], judge };
+
+const fn judge(case: &Case<'_>) -> Option<Why> {
+    match case.step.action {
+        Action::EvacuateCell { .. }
+        | Action::RelocateTablet { .. }
+        | Action::QuarantineTablet { .. }
+        | Action::ChangeVolumeClass { .. }
+        | Action::VerifyBackup { .. }
+        | Action::CancelBackup { .. }
+        | Action::RestoreTablet { .. }
+        | Action::RestoreShard { .. } => Some(Why::Unsupported),
+        Action::AssignZone { .. }
+        | Action::SurgeTablet { .. }
+        | Action::ReturnTablet { .. }
+        | Action::SurgeGateway { .. }
+        | Action::ReturnGateway { .. }
+        | Action::InitPrimary { .. }
+        | Action::PlannedReparent { .. }
+        | Action::EmergencyReparent { .. }
+        | Action::ExpandVolume { .. }
+        | Action::StartBackup { .. }
+        | Action::ExpireBackup { .. }
+        | Action::Apply { .. }
+        | Action::Delete { .. }
+        | Action::RecreateTablet { .. }
+        | Action::DrainTablet { .. } => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! How the tablets of a shard stand: who serves, who is caught up, who acknowledges.
+//!
+//! Owns the readings of a view that both the guard and the host's own steps
+//! (drain, turndown) must agree on. Decides nothing.
+
+use crate::Millis;
+use crate::topology::{ShardId, TabletAlias};
+use crate::view::{ClusterView, Drain, Durability, PodState, Reach, Role, ShardView, TabletView, Wanted};
+
+/// Replicas within this lag count as caught up (the contract's InSync).
+pub const CAUGHT_UP_MS: Millis = 10_000;
+
+/// How many replicas must acknowledge a write before the client hears of it.
+#[must_use]
+pub const fn wait_count(durability: Durability) -> usize {
+    match durability {
+        Durability::None => 0,
+        Durability::SemiSync | Durability::CrossCell => 1,
+    }
+}
+
+/// Whether the topology names it primary, or it says so itself.
+#[must_use]
+pub fn is_primary(view: &ClusterView, tablet: &TabletView) -> bool {
+    let named = view.shard(&tablet.shard).and_then(|s| s.primary.as_ref());
+    tablet.role == Role::Primary || named == Some(&tablet.alias)
+}
+
+/// Whether it runs, is ready and answers.
+#[must_use]
+pub fn serves(tablet: &TabletView) -> bool {
+    tablet.pod == PodState::Running && tablet.ready && tablet.reach == Reach::Yes
+}
+
+/// Whether taking its Pod disrupts nothing: no process runs there, or its kubelet
+/// (which is well) and its silence both say that it does not serve.
+#[must_use]
+pub fn is_idle(tablet: &TabletView) -> bool {
+    match tablet.pod {
+        PodState::Absent | PodState::Pending | PodState::Ended => tablet.reach != Reach::Yes,
+        PodState::Running => !tablet.ready && tablet.node_ready == Some(true) && tablet.reach == Reach::No,
+        PodState::Terminating => false,
+    }
+}
+
+/// The first other wanted tablet of the shard that does not serve.
+#[must_use]
+pub fn member_down<'a>(view: &'a ClusterView, tablet: &TabletView) -> Option<&'a TabletView> {
+    view.tablets
+        .iter()
+        .filter(|t| t.shard == tablet.shard && t.alias != tablet.alias && t.wanted != Wanted::No)
+        .find(|t| !serves(t))
+}
+
+/// Whether it replicates from `source` within [`CAUGHT_UP_MS`], without errant transactions.
+#[must_use]
+pub fn is_caught_up(tablet: &TabletView, source: &TabletAlias) -> bool {
+    tablet.reach == Reach::Yes
+        && tablet.replication.as_ref().is_some_and(|r| {
+            r.source.as_ref() == Some(source)
+                && r.source_connected
+                && r.applying
+                && r.lag_ms <= CAUGHT_UP_MS
+                && r.errant.is_empty()
+        })
+}
+
+/// Whether an acknowledgement by `tablet` counts for writes of `primary`.
+#[must_use]
+pub fn may_ack(durability: Durability, tablet: &TabletView, primary: &TabletAlias) -> bool {
+    let apart = match durability {
+        Durability::None => false,
+        Durability::SemiSync => true,
+        Durability::CrossCell => tablet.alias.cell != primary.cell,
+    };
+    apart && tablet.pool.pool_type.is_primary_eligible() && tablet.alias != *primary
+}
+
+/// Caught-up tablets that acknowledge writes of the shard's primary, without `leaving`.
+#[must_use]
+pub fn ackers_left(view: &ClusterView, shard: &ShardView, leaving: &TabletAlias) -> usize {
+    let Some(primary) = &shard.primary else { return 0 };
+    view.tablets_of(&shard.id)
+        .filter(|t| t.alias != *leaving && t.drain != Drain::Finished && t.wanted != Wanted::No)
+        .filter(|t| may_ack(shard.durability, t, primary) && is_caught_up(t, primary))
+        .filter(|t| t.replication.as_ref().is_some_and(|r| r.acks))
+        .count()
+}
+
+/// How many tablets the manifest wants that may become primary.
+#[must_use]
+pub fn eligible_wanted(view: &ClusterView, shard: &ShardId) -> u32 {
+    view.shard(shard).map_or(0, |s| {
+        let eligible = s.pools.iter().filter(|p| p.key.pool_type.is_primary_eligible());
+        eligible.map(|p| p.replicas).fold(0, u32::saturating_add)
+    })
+}
