@@ -6,12 +6,14 @@
 //! the world as a [`view::ClusterView`], effects leave as [`plan::Plan`]s.
 
 pub mod action;
+pub mod drain;
 pub mod gtid;
 pub mod guard;
 pub mod pass;
 pub mod plan;
 pub mod standing;
 pub mod topology;
+pub mod turndown;
 pub mod view;
 pub mod zones;
 

@@ -4,9 +4,13 @@
 //! provider posts are evidence, never triggers by themselves. Must not know how
 //! evidence was gathered, and keeps no memory: the last verdict is passed in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
+use crate::topology::Zone;
+use crate::view::{ClusterView, PodState, Reach, Role};
 
 /// The verdict on a zone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,4 +48,225 @@ pub struct ZoneHealth {
 
 const fn is_zero(millis: &Millis) -> bool {
     *millis == 0
+}
+
+/// How long what must last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ZoneSettings {
+    /// Good evidence this long makes an unknown zone healthy, and one that was only suspected healthy again.
+    pub settle_ms: Millis,
+    /// Two kinds of evidence this long make a suspect zone lost. Nodes already had their own grace of 40–50 s.
+    pub lost_after_ms: Millis,
+    /// Good evidence this long makes a lost zone healthy again.
+    pub recovered_after_ms: Millis,
+    /// Each relapse doubles the wait, up to this.
+    pub longest_recovery_ms: Millis,
+    /// A zone that was healthy this long starts afresh: its relapses are forgotten.
+    pub calm_after_ms: Millis,
+}
+
+impl Default for ZoneSettings {
+    fn default() -> Self {
+        Self {
+            settle_ms: 30_000,
+            lost_after_ms: 20_000,
+            recovered_after_ms: 300_000,
+            longest_recovery_ms: 3_600_000,
+            calm_after_ms: 3_600_000,
+        }
+    }
+}
+
+/// What is seen of a zone at one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ZoneEvidence {
+    /// Nodes of the zone.
+    pub nodes: u32,
+    /// Nodes whose Ready condition is True.
+    pub nodes_ready: u32,
+    /// Tablets that should answer: their Pod runs and is not in its first start.
+    pub tablets: u32,
+    /// Those of them that answer the host.
+    pub tablets_answering: u32,
+    /// Gateways that should run here.
+    pub gateways: u32,
+    /// Gateways that are ready.
+    pub gateways_ready: u32,
+    /// Whether the provider says that the zone is in trouble.
+    pub provider_post: bool,
+    /// Whether nothing anywhere looks alive to the host: then it is the host that is cut off.
+    pub blind: bool,
+}
+
+/// What the evidence amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The host sees nothing at all.
+    Blind,
+    /// Nothing speaks against the zone.
+    Good,
+    /// One kind of evidence speaks against it.
+    Poor,
+    /// Two kinds do.
+    Dead,
+}
+
+impl ZoneEvidence {
+    const fn look(&self) -> Look {
+        if self.blind {
+            return Look::Blind;
+        }
+        let silent = self.tablets > 0 && self.tablets_answering == 0;
+        let nodes_down = self.nodes_ready == 0;
+        let elsewhere_down = nodes_down || self.provider_post;
+        // Where no tablet runs, gateways speak for the databases.
+        let empty = self.tablets == 0 && self.gateways > 0 && self.gateways_ready == 0;
+        if (silent && elsewhere_down) || (empty && nodes_down && self.provider_post) {
+            Look::Dead
+        } else if silent || nodes_down {
+            Look::Poor
+        } else {
+            Look::Good
+        }
+    }
+}
+
+/// The next verdict on a zone, and when (if ever) the same evidence leads to another.
+#[must_use]
+pub fn step(
+    previous: Option<&ZoneHealth>,
+    evidence: &ZoneEvidence,
+    as_of: Millis,
+    settings: &ZoneSettings,
+) -> (ZoneHealth, Option<Millis>) {
+    let start = ZoneHealth { since: as_of, ..ZoneHealth::default() };
+    let now = previous.copied().unwrap_or(start);
+    let next = match (now.state, evidence.look()) {
+        // What was lost stays so: nothing that would bring it back can be seen.
+        (ZoneState::Lost, Look::Blind | Look::Poor | Look::Dead) => now,
+        (ZoneState::Unknown, Look::Blind) => now.leaning(0),
+        (ZoneState::Healthy | ZoneState::Suspect | ZoneState::Recovering, Look::Blind) => {
+            now.turn(ZoneState::Unknown, as_of)
+        }
+        (ZoneState::Unknown, Look::Good) => {
+            let now = now.leans(as_of);
+            let settled = as_of >= now.leaning_since.saturating_add(now.recovery_ms.max(settings.settle_ms));
+            if settled { now.turn(ZoneState::Healthy, as_of) } else { now }
+        }
+        (ZoneState::Unknown, Look::Poor | Look::Dead) => now.doubted(evidence, as_of, settings.settle_ms),
+        (ZoneState::Healthy, Look::Good) => now,
+        (ZoneState::Healthy, Look::Poor | Look::Dead) => {
+            let calm = as_of.saturating_sub(now.since) >= settings.calm_after_ms;
+            let wait = if calm { settings.settle_ms } else { now.longer(settings) };
+            now.doubted(evidence, as_of, wait)
+        }
+        (ZoneState::Suspect, Look::Good) => now.turn(ZoneState::Recovering, as_of),
+        (ZoneState::Suspect, Look::Poor) => now.leaning(0),
+        (ZoneState::Suspect, Look::Dead) => {
+            let now = now.leans(as_of);
+            let long = as_of >= now.leaning_since.saturating_add(settings.lost_after_ms);
+            let wait = now.recovery_ms.max(settings.recovered_after_ms);
+            if long { ZoneHealth { recovery_ms: wait, ..now.turn(ZoneState::Lost, as_of) } } else { now }
+        }
+        (ZoneState::Lost, Look::Good) => now.turn(ZoneState::Recovering, as_of),
+        (ZoneState::Recovering, Look::Good) => {
+            let long = as_of >= now.since.saturating_add(now.recovery_ms);
+            if long { now.turn(ZoneState::Healthy, as_of) } else { now }
+        }
+        (ZoneState::Recovering, Look::Poor | Look::Dead) => {
+            now.doubted(evidence, as_of, now.longer(settings))
+        }
+    };
+    (next, next.deadline(settings))
+}
+
+impl ZoneHealth {
+    const fn turn(self, state: ZoneState, as_of: Millis) -> Self {
+        Self { state, since: as_of, leaning_since: 0, recovery_ms: self.recovery_ms }
+    }
+
+    const fn leaning(self, since: Millis) -> Self {
+        Self { leaning_since: since, ..self }
+    }
+
+    /// Leans from now on, if it does not already.
+    const fn leans(self, as_of: Millis) -> Self {
+        if self.leaning_since == 0 { self.leaning(as_of) } else { self }
+    }
+
+    fn doubted(self, evidence: &ZoneEvidence, as_of: Millis, recovery_ms: Millis) -> Self {
+        let suspect = Self { recovery_ms, ..self.turn(ZoneState::Suspect, as_of) };
+        if evidence.look() == Look::Dead { suspect.leaning(as_of) } else { suspect }
+    }
+
+    /// The wait after one more relapse.
+    fn longer(&self, settings: &ZoneSettings) -> Millis {
+        let doubled = self.recovery_ms.max(settings.settle_ms).saturating_mul(2);
+        doubled.min(settings.longest_recovery_ms.max(settings.settle_ms))
+    }
+
+    /// When this verdict, with the evidence unchanged, gives way to the next.
+    fn deadline(&self, settings: &ZoneSettings) -> Option<Millis> {
+        let leaning = (self.leaning_since > 0).then_some(self.leaning_since);
+        match self.state {
+            ZoneState::Unknown => leaning.map(|t| t.saturating_add(self.recovery_ms.max(settings.settle_ms))),
+            ZoneState::Suspect => leaning.map(|t| t.saturating_add(settings.lost_after_ms)),
+            ZoneState::Recovering => Some(self.since.saturating_add(self.recovery_ms)),
+            ZoneState::Healthy | ZoneState::Lost => None,
+        }
+    }
+}
+
+/// The verdicts on all zones of a cluster, and when to look again at the latest.
+/// When more than one zone is there and none of them looks alive, the host
+/// itself is cut off: nobody is judged by that.
+#[must_use]
+pub fn judge(
+    previous: &BTreeMap<Zone, ZoneHealth>,
+    evidence: &BTreeMap<Zone, ZoneEvidence>,
+    as_of: Millis,
+    settings: &ZoneSettings,
+) -> (BTreeMap<Zone, ZoneHealth>, Option<Millis>) {
+    let blind = evidence.len() > 1 && evidence.values().all(|e| e.look() != Look::Good);
+    let mut deadline: Option<Millis> = None;
+    let mut verdicts = BTreeMap::new();
+    for (zone, seen) in evidence {
+        let seen = ZoneEvidence { blind: seen.blind || blind, ..*seen };
+        let (health, next) = step(previous.get(zone), &seen, as_of, settings);
+        deadline = deadline.into_iter().chain(next).min();
+        verdicts.insert(zone.clone(), health);
+    }
+    (verdicts, deadline)
+}
+
+/// What a view shows of each of its zones.
+///
+/// A tablet counts once its Pod runs, unless it has never been heard of while
+/// its node is well: then it is starting, not silent.
+#[must_use]
+pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
+    let mut all = BTreeMap::new();
+    for zone in &view.zones {
+        let mut seen = ZoneEvidence {
+            nodes: zone.nodes,
+            nodes_ready: zone.nodes_ready,
+            provider_post: zone.provider_post.is_some(),
+            ..ZoneEvidence::default()
+        };
+        for cell in view.cells.iter().filter(|c| c.zone.as_ref() == Some(&zone.name)) {
+            seen.gateways = seen.gateways.saturating_add(cell.gateways);
+            seen.gateways_ready = seen.gateways_ready.saturating_add(cell.gateways_ready);
+        }
+        for tablet in view.tablets.iter().filter(|t| t.zone.as_ref() == Some(&zone.name)) {
+            let runs = matches!(tablet.pod, PodState::Running | PodState::Terminating);
+            let starting = tablet.role == Role::Unknown && tablet.replication.is_none();
+            let expected =
+                runs && tablet.reach != Reach::Unknown && !(starting && tablet.node_ready == Some(true));
+            seen.tablets += u32::from(expected);
+            seen.tablets_answering += u32::from(expected && tablet.reach == Reach::Yes);
+        }
+        all.insert(zone.name.clone(), seen);
+    }
+    all
 }

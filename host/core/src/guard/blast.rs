@@ -42,7 +42,7 @@ const fn lost_by(action: &Action) -> Option<&TabletAlias> {
 fn apart<'a>(
     view: &ClusterView,
     lost: &TabletAlias,
-    mut others: impl Iterator<Item = &'a TabletAlias>,
+    others: impl Iterator<Item = &'a TabletAlias>,
 ) -> Option<Vec<Zone>> {
     let zone = |alias: &TabletAlias| view.tablet(alias).and_then(|t| t.zone.clone());
     let unknown = || Zone("(unknown)".to_owned());

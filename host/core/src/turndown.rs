@@ -1,0 +1,171 @@
+//! Turndown and rollout of tablets: how one that is not wanted, ended or outdated goes.
+//!
+//! Owns the host's own steps `start` of a drain, deletion of Pods and claims and
+//! recreation, and the typed reason why an unwanted tablet is still here. Pure
+//! of the view; whether a step is safe is the guard's to say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, DrainStep, ObjectRef};
+use crate::drain::{drain, own};
+use crate::plan::Step;
+use crate::standing::{eligible_wanted, is_idle, is_primary, member_down};
+use crate::topology::TabletAlias;
+use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
+
+/// Why an unwanted tablet, or its claim, is still here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Blocked {
+    /// It is draining.
+    Draining,
+    /// The shard's primary is not known.
+    PrimaryUnknown,
+    /// It is the primary, and has to be reparented first.
+    Primary,
+    /// Another tablet of the shard does not serve.
+    ShardNotHealthy,
+    /// Its claim waits for its Pod to be gone.
+    PodExists,
+}
+
+impl Blocked {
+    /// The reason, as status and events name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "Draining",
+            Self::PrimaryUnknown => "PrimaryUnknown",
+            Self::Primary => "Primary",
+            Self::ShardNotHealthy => "ShardNotHealthy",
+            Self::PodExists => "PodExists",
+        }
+    }
+
+    /// The reason as a sentence.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Draining => "the tablet is being drained",
+            Self::PrimaryUnknown => "the shard's primary is not known",
+            Self::Primary => "the tablet is the primary; it is reparented first",
+            Self::ShardNotHealthy => "another tablet of the shard is down, not ready or silent",
+            Self::PodExists => "the tablet's Pod still exists",
+        }
+    }
+}
+
+/// An unwanted tablet that cannot go yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    /// Which.
+    pub tablet: TabletAlias,
+    /// Why.
+    pub blocked: Blocked,
+}
+
+/// Every unwanted tablet that cannot go yet, in alias order.
+#[must_use]
+pub fn orphans(view: &ClusterView) -> Vec<Orphan> {
+    let unwanted = view.tablets.iter().filter(|t| t.wanted == Wanted::No);
+    let mut orphans: Vec<Orphan> = unwanted
+        .filter_map(|t| Some(Orphan { tablet: t.alias.clone(), blocked: blocked(view, t)? }))
+        .collect();
+    orphans.sort_by(|a, b| a.tablet.cmp(&b.tablet));
+    orphans
+}
+
+fn blocked(view: &ClusterView, tablet: &TabletView) -> Option<Blocked> {
+    let known = view.shard(&tablet.shard).is_some_and(|s| s.primary.is_some());
+    if tablet.pod == PodState::Absent {
+        None
+    } else if tablet.pod == PodState::Terminating || is_idle(tablet) || tablet.drain == Drain::Finished {
+        Some(Blocked::PodExists)
+    } else if view.vitess == VitessSource::Unknown || !known {
+        Some(Blocked::PrimaryUnknown)
+    } else if is_primary(view, tablet) {
+        Some(Blocked::Primary)
+    } else if member_down(view, tablet).is_some() {
+        Some(Blocked::ShardNotHealthy)
+    } else {
+        Some(Blocked::Draining)
+    }
+}
+
+/// The next steps of turndown and rollout, shard by shard, lowest alias first.
+#[must_use]
+pub fn steps(view: &ClusterView) -> Vec<Step> {
+    match view.vitess {
+        VitessSource::Unknown => Vec::new(),
+        VitessSource::Observed | VitessSource::Played => {
+            view.shards.iter().flat_map(|shard| of_shard(view, shard)).collect()
+        }
+    }
+}
+
+fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
+    let mut tablets: Vec<&TabletView> = view.tablets_of(&shard.id).collect();
+    // The primary last: it goes only once the others are done.
+    tablets.sort_by_key(|t| (is_primary(view, t), &t.alias));
+    let mut steps = Vec::new();
+    let mut draining = tablets.iter().any(|t| t.drain != Drain::Not);
+    for tablet in tablets {
+        let next = match tablet.wanted {
+            Wanted::No => unwanted(view, tablet),
+            Wanted::BySpec | Wanted::Surge { .. } if tablet.pod == PodState::Ended => {
+                delete_pod(view, tablet, "pod-ended", "its Pod ended and has to be created again")
+            }
+            Wanted::BySpec | Wanted::Surge { .. } if tablet.outdated => outdated(view, tablet, &mut draining),
+            Wanted::BySpec | Wanted::Surge { .. } => None,
+        };
+        steps.extend(next);
+    }
+    steps
+}
+
+fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
+    match tablet.pod {
+        PodState::Absent => delete_claim(view, tablet),
+        PodState::Terminating => None,
+        PodState::Pending | PodState::Running | PodState::Ended => {
+            if is_idle(tablet) || tablet.drain == Drain::Finished {
+                return delete_pod(view, tablet, "turndown-pod", "nothing asks for the tablet any more");
+            }
+            (tablet.drain == Drain::Not).then(|| drain(view, tablet, DrainStep::Start))
+        }
+    }
+}
+
+/// One tablet of a shard is replaced at a time, so that the others stay candidates.
+fn outdated(view: &ClusterView, tablet: &TabletView, draining: &mut bool) -> Option<Step> {
+    if matches!(tablet.pod, PodState::Absent | PodState::Terminating) {
+        return None;
+    }
+    let alone = eligible_wanted(view, &tablet.shard) < 2;
+    if alone || is_idle(tablet) || tablet.drain == Drain::Finished {
+        let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
+        return Some(own(view, action, "rollout-recreate", "its Pod differs from what is rendered now"));
+    }
+    if tablet.drain != Drain::Not || *draining {
+        return None;
+    }
+    *draining = true;
+    Some(drain(view, tablet, DrainStep::Start))
+}
+
+fn delete_pod(view: &ClusterView, tablet: &TabletView, code: &str, message: &str) -> Option<Step> {
+    let object = object(view, "Pod", tablet.pod_name()?);
+    let action = Action::Delete { object, uid: tablet.pod_uid.clone(), of: Some(tablet.alias.clone()) };
+    Some(own(view, action, code, message))
+}
+
+fn delete_claim(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
+    let volume = view.volume(tablet.volume.as_deref()?)?;
+    let object = object(view, "PersistentVolumeClaim", &volume.claim);
+    let action = Action::Delete { object, uid: volume.uid.clone(), of: Some(tablet.alias.clone()) };
+    Some(own(view, action, "turndown-claim", "the tablet is gone and others hold its data"))
+}
+
+fn object(view: &ClusterView, kind: &str, name: &str) -> ObjectRef {
+    ObjectRef { kind: kind.to_owned(), namespace: view.cluster.namespace.clone(), name: name.to_owned() }
+}
