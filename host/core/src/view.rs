@@ -199,7 +199,7 @@ pub struct PoolView {
 
 /// Why a tablet stands here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Wanted {
     /// The manifest asks for it.
     BySpec,
