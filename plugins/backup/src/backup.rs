@@ -7,7 +7,7 @@
 use pilothouse_sdk::backup::{Action, Expiry, Start};
 use pilothouse_sdk::time::utc;
 use pilothouse_sdk::types::{BackupExpectation, PrimaryExpectation};
-use pilothouse_sdk::{Backup, Expectation, Reach, Shard, Step, View, VitessSource};
+use pilothouse_sdk::{Backup, Expectation, Reach, Shard, Step, Value, View, VitessSource};
 
 use crate::config::Config;
 use crate::health;
@@ -19,12 +19,14 @@ pub type Decision = pilothouse_sdk::Decision<Action>;
 
 /// A step that was not taken by then is decided anew.
 const TTL_MS: u64 = 600_000;
+/// The cluster's fact that says how far back a restore must stay possible: the host's own bound.
+const RETENTION_FACT: &str = "backupRetentionMs";
 
 /// The policy, shard by shard.
 #[must_use]
 pub fn decide(view: &View<'_>, config: &Config) -> Decision {
     let mut decision = Decision::default();
-    let held = view.shards.iter().any(|s| s.backup_location.is_some()) && hold(view, &mut decision);
+    let held = many_dark(view, &mut decision);
     for shard in &view.shards {
         let Some(location) = &shard.backup_location else {
             decision.info(
@@ -45,22 +47,15 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
     decision
 }
 
-/// Whether nothing at all may be started or removed, and says why.
-fn hold(view: &View<'_>, decision: &mut Decision) -> bool {
+/// Whether two zones or more look lost, and says so: then nothing is started or removed.
+fn many_dark(view: &View<'_>, decision: &mut Decision) -> bool {
     let dark: Vec<&str> = view.zones.iter().filter(|z| z.is_dark()).map(|z| z.name.as_str()).collect();
-    match view.vitess {
-        VitessSource::Unknown => {
-            let message = "Tablets and topology are not known: no backup is started or removed.";
-            decision.info("BackupsHeld", "", message);
-            true
-        }
-        VitessSource::Observed | VitessSource::Played if dark.len() >= 2 => {
-            let message = format!("Zones {} look lost: no backup is started or removed.", dark.join(" and "));
-            decision.warn("BackupsHeld", "", message);
-            true
-        }
-        VitessSource::Observed | VitessSource::Played => false,
+    if dark.len() < 2 {
+        return false;
     }
+    let message = format!("Zones {} look lost: no backup is started or removed.", dark.join(" and "));
+    decision.warn("BackupsHeld", "", message);
+    true
 }
 
 /// One shard with what is decided from.
@@ -147,30 +142,52 @@ impl Desk<'_> {
 
     /// Whether the primary that the topology names answers: a run catches up from it.
     fn primary_answers(&self) -> bool {
+        if self.view.vitess == VitessSource::Unknown {
+            return false;
+        }
         let primary = self.shard.primary.as_ref().and_then(|alias| self.view.tablet(alias));
         primary.is_some_and(|tablet| tablet.reach == Reach::Yes)
     }
 
     /// Removes the oldest backup that is not needed any more; one at a time, so that each is judged alone.
     fn expire(&self, decision: &mut Decision) {
-        let (as_of, retention) = (self.view.as_of, self.config.retention.ms());
+        if self.view.vitess == VitessSource::Unknown {
+            return;
+        }
+        let (as_of, retention) = (self.view.as_of, self.retention_ms());
         let kept = usize::try_from(self.config.minimum_kept).unwrap_or(usize::MAX);
         let border = as_of.saturating_sub(retention);
         if let Some(found) = self.record.expirable(border, kept) {
             let (backup, by) = (found.backup, found.covered_by);
             let message = format!(
-                "Started at {}; {} is newer, proven, holds all of it and is itself older than the retention of {}.",
+                "Started at {}; {} is newer, proven, holds all of it and itself reaches back beyond {}.",
                 utc(backup.started),
                 by.name,
-                self.config.retention
+                utc(border)
             );
             let (shard, name, covered_by) = (self.shard.id.clone(), backup.name.clone(), by.name.clone());
             let action = Action::ExpireBackup(Expiry { shard, backup: name, covered_by });
             let step = Step::new(action, "covered-by-newer", message).living(TTL_MS);
             decision.propose(step.expecting(self.present(backup)).expecting(self.present(by)));
-        } else if let Some(at) = self.record.next_expiry(as_of, retention, kept) {
+            return;
+        }
+        if let Some(lacking) = self.record.uncovering(border, kept) {
+            let message =
+                format!("{} lacks transactions of an older backup: what is older is kept.", lacking.name);
+            decision.warn("BackupNotCovered", &self.shard.id, message);
+        }
+        if let Some(at) = self.record.next_expiry(as_of, retention, kept) {
             decision.again_in(at - as_of);
         }
+    }
+
+    /// What has to stay covered: the longer of the configured span and the host's.
+    fn retention_ms(&self) -> u64 {
+        let of_host = match self.view.fact("cluster", RETENTION_FACT) {
+            Some(Value::Integer(ms)) => u64::try_from(ms).unwrap_or(0),
+            Some(Value::Text(_) | Value::Flag(_)) | None => 0,
+        };
+        self.config.retention.ms().max(of_host)
     }
 
     fn present(&self, backup: &Backup) -> Expectation {

@@ -1,7 +1,5 @@
-//! The backup policy: every shard has a fresh backup, every backup is proven by
-//! the next, and only what a newer proven one covers is removed.
-//!
-//! This file only exports; [`backup`] decides.
+//! The backup policy: a fresh backup of every shard, each proven by the next; only what a
+//! newer proven one covers is removed. This file only exports; [`backup`] decides.
 
 pub mod backup;
 pub mod config;
@@ -23,6 +21,7 @@ impl Plugin for Backup {
     const NAME: &'static str = "backup";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const READS: Reads = Reads { pools: false, volumes: false, backups: true };
+    const NEEDS: &'static [&'static str] = &["cluster/backupRetentionMs"];
     const EMITS: &'static [&'static str] = &["start-backup", "expire-backup"];
 
     fn check(config: &Config) -> Vec<ConfigError> {
@@ -37,4 +36,5 @@ impl Policy for Backup {
         Ok(backup::decide(view, config))
     }
 }
+
 pilothouse_sdk::export_backup!(Backup);

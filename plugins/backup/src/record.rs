@@ -61,8 +61,20 @@ impl<'a> Record<'a> {
             .iter()
             .filter(proven)
             .find(|b| b.finished.is_some_and(|finished| finished <= border))?;
-        let old = self.complete.iter().skip(kept).filter(|b| b.started < anchor.started);
-        old.last().map(|backup| Expirable { backup, covered_by: anchor })
+        let mut old = self.complete.iter().skip(kept).filter(|b| b.started < anchor.started);
+        old.next_back().map(|backup| Expirable { backup, covered_by: anchor })
+    }
+
+    /// The newest verified backup finished by `border` that could not cover those older than it,
+    /// while something is old enough to go and nothing else covers it.
+    #[must_use]
+    pub fn uncovering(&self, border: u64, kept: usize) -> Option<&'a Backup> {
+        let verified = self.complete.iter().filter(|b| b.verified.is_some());
+        let lacking = verified
+            .filter(|b| b.finished.is_some_and(|finished| finished <= border))
+            .find(|b| self.complete.iter().skip(kept).any(|old| old.started < b.started))
+            .filter(|b| !b.covers_older && self.expirable(border, kept).is_none())?;
+        Some(lacking)
     }
 
     /// The first time from now on that something becomes expirable by the passing of time alone.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use pilothouse_sdk::expansion::{Action, Growth};
 use pilothouse_sdk::time::utc;
 use pilothouse_sdk::types::VolumeExpectation;
-use pilothouse_sdk::{Diagnostic, Expectation, Severity, Step, View, Volume, Wanted, ZoneState};
+use pilothouse_sdk::{Diagnostic, Expectation, Severity, Step, Value, View, Volume, Wanted, ZoneState};
 
 use crate::config::{Config, GIB};
 use crate::need::{Need, enough, need, next_look_ms, shown, wanted};
@@ -20,6 +20,10 @@ pub type Decision = pilothouse_sdk::Decision<Action>;
 
 /// A step that was not taken by then is decided anew.
 const TTL_MS: u64 = 600_000;
+/// A change that takes longer may be stuck: usually the new size is there within minutes.
+const LONG_CHANGE_MS: u64 = 3_600_000;
+/// The cluster's fact that bounds what all its volumes together may ask for: the host's own budget.
+const BUDGET_FACT: &str = "volumeBudgetBytes";
 /// A shorter rest than this would gain nothing: a growth takes minutes.
 const SHORTEST_REST_MS: u64 = 60_000;
 
@@ -57,9 +61,10 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
     round.decision
 }
 
-/// Shard, pool type and pool name: volumes of one group hold the same data. Absent when
-/// its tablet is not known or not wanted any more, or when its zone is lost.
+/// Shard, pool type and pool name: volumes of one group hold the same data. Absent when its
+/// use is not known, its tablet is not known or not wanted any more, or its zone is lost.
 fn group_of(view: &View<'_>, volume: &Volume) -> Option<String> {
+    volume.used?;
     let tablet = view.tablet(&volume.tablet)?;
     let stays = tablet.wanted != Wanted::No && tablet.zone_state != ZoneState::Lost;
     stays.then(|| format!("{} {} {}", tablet.shard, tablet.pool.pool_type.as_str(), tablet.pool.name))
@@ -82,6 +87,8 @@ struct Bar {
 struct Round<'a> {
     as_of: u64,
     config: &'a Config,
+    /// Bytes that all volumes may ask for.
+    budget: Option<u64>,
     /// Bytes that the budget still has; absent without a budget.
     left: Option<u64>,
     decision: Decision,
@@ -90,8 +97,13 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(view: &View<'_>, config: &'a Config) -> Self {
         let asked = view.volumes.iter().fold(0, |sum: u64, volume| sum.saturating_add(volume.requested));
-        let left = config.budget_bytes.map(|budget| budget.saturating_sub(asked));
-        Self { as_of: view.as_of, config, left, decision: Decision::default() }
+        let of_host = match view.fact("cluster", BUDGET_FACT) {
+            Some(Value::Integer(bytes)) => Some(u64::try_from(bytes).unwrap_or(0)),
+            Some(Value::Text(_) | Value::Flag(_)) | None => None,
+        };
+        let budget = config.budget_bytes.into_iter().chain(of_host).min();
+        let left = budget.map(|budget| budget.saturating_sub(asked));
+        Self { as_of: view.as_of, config, budget, left, decision: Decision::default() }
     }
 
     /// Grows a volume that has to, where it can to no less than its peer; answers its new size if it may.
@@ -104,7 +116,7 @@ impl<'a> Round<'a> {
         let wanted = wanted(volume, self.config, self.as_of).max(at_least);
         let to = wanted.min(ceiling).min(affordable);
         if affordable < wanted.min(ceiling) {
-            self.say(volume, budget_bar(self.config, Severity::Warning));
+            self.say(volume, budget_bar(self.budget, Severity::Warning));
         } else if ceiling < enough(volume, self.config, self.as_of) {
             self.say(volume, maximum_bar(ceiling, Severity::Warning));
         }
@@ -123,7 +135,7 @@ impl<'a> Round<'a> {
         }
         let to = leader.to.min(self.ceiling(volume));
         if to > self.affordable(volume) {
-            self.say(volume, budget_bar(self.config, Severity::Info));
+            self.say(volume, budget_bar(self.budget, Severity::Info));
         } else {
             let message = format!("{}, with the same data, grows to {}.", leader.claim, shown(leader.to));
             self.grow(volume, to, "even-with-peer", message);
@@ -142,9 +154,7 @@ impl<'a> Round<'a> {
             return Some(maximum_bar(ceiling, severity));
         }
         if volume.capacity < volume.requested {
-            let message =
-                format!("It should grow, but its change to {} is not complete.", shown(volume.requested));
-            return Some(Bar { code: "ExpansionIncomplete", severity, message });
+            return Some(self.incomplete(volume));
         }
         let allowed = allowed_at(&volume.changes);
         let wait = allowed.checked_sub(self.as_of).filter(|&wait| wait > 0)?;
@@ -155,6 +165,16 @@ impl<'a> Round<'a> {
         let message =
             format!("It should grow, but the provider allows no change before {}{fear}.", utc(allowed));
         Some(Bar { code: "ExpansionRateLimited", severity, message })
+    }
+
+    /// A change that is under way: only when it takes long somebody should look at it.
+    fn incomplete(&mut self, volume: &Volume) -> Bar {
+        let late = volume.changes.iter().max().map_or(0, |began| began.saturating_add(LONG_CHANGE_MS));
+        self.look_again(late.checked_sub(self.as_of).filter(|&wait| wait > 0));
+        let severity = if late > self.as_of { Severity::Info } else { Severity::Warning };
+        let message =
+            format!("Its change to {} is not complete; another has to wait for it.", shown(volume.requested));
+        Bar { code: "ExpansionIncomplete", severity, message }
     }
 
     /// The most that the volume may have, in whole GiB.
@@ -198,8 +218,8 @@ fn maximum_bar(ceiling: u64, severity: Severity) -> Bar {
     Bar { code: "VolumeAtMaximum", severity, message }
 }
 
-fn budget_bar(config: &Config, severity: Severity) -> Bar {
-    let budget = shown(config.budget_bytes.unwrap_or(u64::MAX));
+fn budget_bar(budget: Option<u64>, severity: Severity) -> Bar {
+    let budget = shown(budget.unwrap_or(u64::MAX));
     let message = format!("It should grow more than the budget of {budget} for all volumes allows.");
     Bar { code: "BudgetExhausted", severity, message }
 }

@@ -1,7 +1,5 @@
-//! The expansion policy: volumes grow before they are full, by use and by fill
-//! rate, within the provider's rule, their maximum and a budget.
-//!
-//! This file only exports; [`expansion`] decides.
+//! The expansion policy: volumes grow before they are full, by use and by fill rate, within
+//! the provider's rule, their maximum and a budget. This file only exports; [`expansion`] decides.
 
 pub mod config;
 pub mod expansion;
@@ -22,6 +20,7 @@ impl Plugin for Expansion {
     const NAME: &'static str = "expansion";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const READS: Reads = Reads { pools: false, volumes: true, backups: false };
+    const NEEDS: &'static [&'static str] = &["cluster/volumeBudgetBytes"];
     const EMITS: &'static [&'static str] = &["expand-volume"];
 
     fn check(config: &Config) -> Vec<ConfigError> {

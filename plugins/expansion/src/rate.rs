@@ -14,7 +14,7 @@ pub const PER_WINDOW: usize = 4;
 /// The earliest time at which a volume with these changes (sorted, newest last) may change again.
 #[must_use]
 pub fn allowed_at(changes: &[u64]) -> u64 {
-    let spaced = changes.last().map_or(0, |last| last.saturating_add(SPACING_MS));
+    let spaced = changes.iter().max().map_or(0, |last| last.saturating_add(SPACING_MS));
     let counted = changes.len().checked_sub(PER_WINDOW).map_or(0, |i| changes[i].saturating_add(WINDOW_MS));
     spaced.max(counted)
 }
