@@ -1,0 +1,151 @@
+//! What Kubernetes should hold for each level, as apply configurations.
+//!
+//! Owns the shape of every object that we write: one module a kind. Each level is rendered
+//! from its own object (tablets from the VitessShard, never from the VitessCluster), without
+//! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
+//! what is there already; [`crate::equality`] compares.
+//!
+//! Not rendered yet: the HorizontalPodAutoscaler of a gateway (where one is set, replicas are
+//! left to whoever scales), vtadmin, VitessBackupSchedules and their Jobs, the Pod that
+//! mirrors a backup location (we mirror it ourselves: [`backup_records`]), and the hash of a
+//! gateway's Secrets.
+
+mod backup_location;
+mod backup_storage;
+mod child;
+mod container;
+mod deployment;
+mod etcd_lockserver;
+mod etcd_member;
+mod external_datastore;
+mod flags;
+mod mysql;
+mod placement;
+mod pod;
+mod secret;
+mod services;
+mod tablet;
+mod vitess_backup;
+mod vitess_cell;
+mod vitess_keyspace;
+mod vitess_shard;
+mod vtbackup;
+mod vtctld;
+mod vtgate;
+mod vtorc;
+mod vttablet_claim;
+mod vttablet_pod;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use pilothouse_api::{
+    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
+};
+use pilothouse_core::Millis;
+use pilothouse_core::action::ObjectRef;
+use pilothouse_core::topology::{Cell, Zone};
+use pilothouse_core::view::BackupView;
+use serde_json::Value;
+
+use child::Owner;
+use tablet::Shard;
+
+pub use vtbackup::RESTORES;
+
+/// One object as it should be: an apply configuration with apiVersion, kind, metadata (name,
+/// namespace, labels, annotations, the owner as controller) and spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// Which object.
+    pub object: ObjectRef,
+    /// What to apply.
+    pub value: Value,
+}
+
+/// The children of a cluster: its lockserver, backup locations, cells and keyspaces, the
+/// Services over all of its gateways, tablets and control daemons, and those daemons.
+#[must_use]
+pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
+    let mut rendered: Vec<Rendered> = etcd_lockserver::global(cluster).into_iter().collect();
+    rendered.extend(backup_storage::render(cluster));
+    rendered.extend([services::vtgate(cluster), services::vttablet(cluster), services::vtctld(cluster)]);
+    rendered.extend(vitess_cell::render(cluster));
+    rendered.extend(vitess_keyspace::render(cluster));
+    rendered.extend(vtctld::render(cluster));
+    rendered
+}
+
+/// The children of a cell: its own lockserver, if it has one, its gateways and their Service.
+/// Nothing while the cell does not say which cluster it belongs to.
+#[must_use]
+pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
+    let Some(cluster) = cell.metadata.labels.as_ref().and_then(|all| all.get(labels::CLUSTER)) else {
+        return Vec::new();
+    };
+    let mut rendered: Vec<Rendered> = etcd_lockserver::local(cell, cluster).into_iter().collect();
+    rendered.extend([services::cell_vtgate(cell, cluster), vtgate::render(cell, cluster)]);
+    rendered
+}
+
+/// The children of a keyspace: its shards.
+#[must_use]
+pub fn keyspace(keyspace: &VitessKeyspace) -> Vec<Rendered> {
+    vitess_shard::render(keyspace)
+}
+
+/// The children of a shard: vtorc in each of its cells, then a claim and a Pod for each tablet
+/// of its pools and for each that its status lists as standing in for a lost cell's.
+///
+/// `zones` holds the zone of each cell that has one; `claims` the bytes that each claim asks
+/// for now, by name: no claim is rendered with less.
+#[must_use]
+pub fn shard(
+    shard: &VitessShard,
+    zones: &BTreeMap<Cell, Zone>,
+    claims: &BTreeMap<String, u64>,
+) -> Vec<Rendered> {
+    let owner = Owner::of(shard);
+    let Some(shard) = Shard::of(shard) else { return Vec::new() };
+    let mut rendered = vtorc::render(&owner, &shard, zones);
+    for tablet in shard.tablets() {
+        rendered.extend(vttablet_claim::render(&owner, &shard, &tablet, claims));
+        rendered.push(vttablet_pod::render(&owner, &shard, &tablet, zones));
+    }
+    rendered
+}
+
+/// The children of an etcd cluster: Services, a disruption budget, and a claim and a Pod for
+/// each member. `zones` holds the zone of each cell that has one.
+#[must_use]
+pub fn lockserver(etcd: &EtcdLockserver, zones: &BTreeMap<Cell, Zone>) -> Vec<Rendered> {
+    etcd_member::render(etcd, zones)
+}
+
+/// The records of the backups that stand in a location, one VitessBackup each.
+#[must_use]
+pub fn backup_records(storage: &VitessBackupStorage, backups: &[BackupView]) -> Vec<Rendered> {
+    vitess_backup::render(storage, backups)
+}
+
+/// One run of vtbackup for a shard: a claim and a Pod.
+///
+/// Without `restore` it is the shard's first backup, under its one name; otherwise a run that
+/// restores (the latest backup, named in the annotation [`RESTORES`]), catches up and backs up
+/// again, under a name that follows from `at`. The claim is as large as the largest of the
+/// shard's tablets in `claims` (bytes asked for now, by name). `zones` holds the zone of each
+/// cell that has one.
+#[must_use]
+pub fn backup(
+    shard: &VitessShard,
+    location: &str,
+    restore: Option<&str>,
+    zones: &BTreeMap<Cell, Zone>,
+    claims: &BTreeMap<String, u64>,
+    at: Millis,
+) -> Vec<Rendered> {
+    let Some(shard) = Shard::of(shard) else { return Vec::new() };
+    vtbackup::render(&vtbackup::Run { shard: &shard, location, restore, at }, zones, claims)
+}

@@ -1,0 +1,49 @@
+//! Files from Secrets, mounted under `/vt/secrets`.
+
+use pilothouse_api::pod_overrides::SecretSource;
+use serde_json::{Value, json};
+
+/// A secret file and what it is for (`vtgate-static-auth`).
+pub(super) struct SecretFile<'a> {
+    purpose: &'static str,
+    source: &'a SecretSource,
+}
+
+impl<'a> SecretFile<'a> {
+    /// The file of `source`.
+    pub(super) const fn new(purpose: &'static str, source: &'a SecretSource) -> Self {
+        Self { purpose, source }
+    }
+
+    fn folder(&self) -> String {
+        format!("/vt/secrets/{}", self.purpose)
+    }
+
+    /// Where the program finds it.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.folder(), self.source.key)
+    }
+
+    /// The mount.
+    pub(super) fn mount(&self) -> Value {
+        let volume = match self.source.volume_name.as_str() {
+            "" => format!("{}-secret", self.purpose),
+            given => given.to_owned(),
+        };
+        json!({ "name": volume, "mountPath": self.folder(), "readOnly": true })
+    }
+
+    /// The volume, unless the manifest brings its own.
+    pub(super) fn volume(&self) -> Option<Value> {
+        self.source.volume_name.is_empty().then(|| {
+            json!({
+                "name": format!("{}-secret", self.purpose),
+                "secret": {
+                    "secretName": self.source.name,
+                    "items": [{ "key": self.source.key, "path": self.source.key }],
+                    "defaultMode": 0o444,
+                },
+            })
+        })
+    }
+}
