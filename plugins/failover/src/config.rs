@@ -4,24 +4,32 @@ use pilothouse_sdk::ConfigError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Configuration of the failover policy.
+/// Configuration of the failover policy. All spans are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
-    /// A primary must have been silent for this long before it is replaced, in milliseconds.
+    /// A primary must have been silent for this long before it is replaced.
     /// Each answer in between starts the count anew.
     #[schemars(range(min = 500, max = 600_000))]
     pub confirm_after_ms: u64,
-    /// A replica further behind than this is not made primary of a shard whose primary lives, in milliseconds.
-    #[schemars(range(min = 1, max = 3_600_000))]
+    /// A primary named less than this ago is not replaced: topology, replicas and
+    /// probes take some seconds to agree on the last change.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub settle_ms: u64,
+    /// A living primary named less than this ago is not moved.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub planned_pace_ms: u64,
+    /// A replica further behind than this does not take over from a living primary.
+    /// The host admits no more than 10 s.
+    #[schemars(range(min = 1, max = 10_000))]
     pub max_lag_ms: u64,
     /// Cells that primaries should be in, best first; empty: wherever they are is well.
     pub preferred_cells: Vec<String>,
-    /// A primary, and the preferred cell's zone, must have been well for this long before
-    /// the primary is moved only because of `preferredCells`, in milliseconds.
+    /// Primary and preferred cell's zone must have stayed as they are for this long
+    /// before a primary is moved only because of `preferredCells`.
     #[schemars(range(min = 60_000, max = 604_800_000))]
     pub prefer_after_ms: u64,
-    /// How long a proposed reparent may still be begun, in milliseconds.
+    /// How long a proposed reparent may still be begun.
     #[schemars(range(min = 1_000, max = 600_000))]
     pub ttl_ms: u64,
 }
@@ -30,6 +38,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             confirm_after_ms: 5_000,
+            settle_ms: 20_000,
+            planned_pace_ms: 60_000,
             max_lag_ms: 10_000,
             preferred_cells: Vec::new(),
             prefer_after_ms: 900_000,
@@ -51,6 +61,21 @@ impl Config {
                 wrong.push(ConfigError { field, message: format!("{cell} is named twice") });
             }
         }
+        if self.prefer_after_ms < self.planned_pace_ms {
+            wrong.push(ConfigError {
+                field: "preferAfterMs".to_owned(),
+                message: format!(
+                    "{} is less than plannedPaceMs, {}: a preference is no reason to move sooner than a drain",
+                    self.prefer_after_ms, self.planned_pace_ms
+                ),
+            });
+        }
         wrong
+    }
+
+    /// How well a cell is liked: 0 is best.
+    #[must_use]
+    pub fn preference(&self, cell: &str) -> usize {
+        self.preferred_cells.iter().position(|c| c == cell).unwrap_or(self.preferred_cells.len())
     }
 }

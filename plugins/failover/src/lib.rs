@@ -3,7 +3,15 @@
 //! This file only says what the plugin is; the reasoning is in the modules, as
 //! plain functions of a view.
 
+mod candidate;
 mod config;
+mod durable;
+mod emergency;
+mod first;
+mod obstacle;
+mod planned;
+mod policy;
+mod scene;
 
 pub use config::Config;
 use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View, failover::Action};
@@ -27,8 +35,8 @@ impl Plugin for Failover {
 impl Policy for Failover {
     type Action = Action;
 
-    fn decide(_view: &View<'_>, _config: &Config) -> Result<Decision<Action>, PolicyError> {
-        Ok(Decision::default())
+    fn decide(view: &View<'_>, config: &Config) -> Result<Decision<Action>, PolicyError> {
+        Ok(policy::decide(view, config))
     }
 }
 
