@@ -80,10 +80,11 @@ impl<'a> Record<'a> {
     /// The first time from now on that something becomes expirable by the passing of time alone.
     #[must_use]
     pub fn next_expiry(&self, as_of: u64, retention_ms: u64, kept: usize) -> Option<u64> {
-        let mut finishes: Vec<u64> = self.complete.iter().filter_map(|b| b.finished).collect();
-        finishes.sort_unstable();
-        let ahead = finishes.into_iter().filter(|finished| finished.saturating_add(retention_ms) > as_of);
-        let first = ahead.into_iter().find(|&border| self.expirable(border, kept).is_some())?;
+        let anchors = self.complete.iter().rev().filter(|b| b.verified.is_some() && b.covers_older);
+        let mut ahead = anchors
+            .filter_map(|b| b.finished)
+            .filter(|finished| finished.saturating_add(retention_ms) > as_of);
+        let first = ahead.find(|&border| self.expirable(border, kept).is_some())?;
         Some(first.saturating_add(retention_ms))
     }
 }

@@ -4,7 +4,7 @@
 //! the maximum, the budget. Never shrinks. Must not know how a volume grows.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_sdk::expansion::{Action, Growth};
 use pilothouse_sdk::time::utc;
@@ -48,11 +48,10 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
             leaders.insert(group, Leader { claim: &volume.claim, to });
         }
     }
-    for volume in &view.volumes {
-        if needy.iter().any(|(other, _)| other.claim == volume.claim) {
-            continue;
-        }
-        let leader = group_of(view, volume).and_then(|g| leaders.get(&g));
+    let needing: BTreeSet<&str> = needy.iter().map(|(volume, _)| volume.claim.as_str()).collect();
+    for volume in view.volumes.iter().filter(|v| !needing.contains(v.claim.as_str())) {
+        let group = if leaders.is_empty() { None } else { group_of(view, volume) };
+        let leader = group.and_then(|g| leaders.get(&g));
         match leader.filter(|leader| leader.to > volume.requested) {
             Some(leader) => round.grow_peer(volume, leader),
             None => round.look_again(next_look_ms(volume, config)),
