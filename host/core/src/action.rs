@@ -136,6 +136,19 @@ pub enum Expectation {
     BackupIdle { shard: ShardId },
 }
 
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Primary { shard, is: Some(tablet) } => write!(f, "{tablet} is primary of {shard}"),
+            Self::Primary { shard, is: None } => write!(f, "{shard} has no primary"),
+            Self::Zone { zone, state } => write!(f, "zone {zone} is {state:?}"),
+            Self::VolumeRequest { claim, bytes } => write!(f, "claim {claim} asks for {bytes} bytes"),
+            Self::BackupPresent { shard, backup } => write!(f, "backup {backup} of {shard} is complete"),
+            Self::BackupIdle { shard } => write!(f, "no backup of {shard} is running"),
+        }
+    }
+}
+
 impl Action {
     /// The slot whose policies may write this verb; none for the host's own.
     #[must_use]

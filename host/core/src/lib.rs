@@ -11,6 +11,7 @@ pub mod gtid;
 pub mod guard;
 pub mod pass;
 pub mod plan;
+pub mod report;
 pub mod standing;
 pub mod topology;
 pub mod turndown;

@@ -5,7 +5,7 @@
 //! holds all that it held.
 
 use super::{Case, Rule, Why, unless};
-use crate::action::{Action, ObjectRef};
+use crate::action::Action;
 use crate::standing::{is_caught_up, is_primary};
 use crate::topology::TabletAlias;
 use crate::view::{ClusterView, PodState, Reach, Role, TabletView, VolumeView, Wanted};
@@ -42,12 +42,8 @@ fn check(case: &Case<'_>) -> Result<(), Why> {
     match (of, case.view.volume(&object.name)) {
         (Some(alias), Some(volume)) => of_tablet(case.view, alias, volume, uid),
         (None, None) if case.view.flag(&object.name, SCRATCH) == Some(true) => Ok(()),
-        (None | Some(_), _) => Err(unnamed(object)),
+        (None | Some(_), _) => Err(Why::NotScratch { claim: object.name.clone() }),
     }
-}
-
-fn unnamed(object: &ObjectRef) -> Why {
-    Why::HoldsData { kind: object.kind.clone() }
 }
 
 fn of_tablet(view: &ClusterView, alias: &TabletAlias, volume: &VolumeView, uid: &str) -> Result<(), Why> {

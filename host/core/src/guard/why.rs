@@ -30,7 +30,7 @@ pub enum Why {
     NoEvidence,
     #[error("it expired at {expires}, and the view is as of {as_of}")]
     Expired { expires: Millis, as_of: Millis },
-    #[error("it expects something that the view does not show: {expected:?}")]
+    #[error("it expects something that the view does not show: {expected}")]
     Unexpected { expected: Expectation },
     #[error("this plan already has another step for the same object: {other}")]
     Contradicts { other: String },
@@ -70,7 +70,7 @@ pub enum Why {
     Unwanted { tablet: TabletAlias },
     #[error("{tablet} is being drained ({drain:?})")]
     CandidateDraining { tablet: TabletAlias, drain: Drain },
-    #[error("{tablet} does not answer")]
+    #[error("{tablet} does not answer, or its Pod is going")]
     CandidateSilent { tablet: TabletAlias },
     #[error("{tablet} serves as {role:?}, which cannot become primary")]
     CandidateRole { tablet: TabletAlias, role: Role },
@@ -120,7 +120,7 @@ pub enum Why {
     StillWanted { tablet: TabletAlias },
 
     // --- zones ---
-    #[error("more than one zone is not known to be well: {}", list(.zones))]
+    #[error("more than one zone is lost or in doubt: {}", list(.zones))]
     ManyZones { zones: Vec<Zone> },
     #[error("zone {zone} is {state:?}, and must be {needed:?}")]
     ZoneState { zone: Zone, state: ZoneState, needed: ZoneState },
@@ -174,6 +174,8 @@ pub enum Why {
     OtherUid { named: String, found: String },
     #[error("the host does not remove objects of kind {kind}: they hold data, or own what does")]
     HoldsData { kind: String },
+    #[error("claim {claim} is not known to be only the working space of a backup run")]
+    NotScratch { claim: String },
     #[error("the Pod of {tablet} still exists")]
     PodExists { tablet: TabletAlias },
     #[error("{tablet} is still in the topology or answers")]
@@ -295,6 +297,7 @@ impl Why {
             Self::NoUid => "NoUid",
             Self::OtherUid { .. } => "OtherUid",
             Self::HoldsData { .. } => "HoldsData",
+            Self::NotScratch { .. } => "NotScratch",
             Self::PodExists { .. } => "PodExists",
             Self::StillInTopology { .. } => "StillInTopology",
             Self::OnlyCopy { .. } => "OnlyCopy",
