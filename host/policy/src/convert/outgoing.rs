@@ -1,0 +1,117 @@
+//! Steps, out to a rule plugin that reviews them.
+
+use pilothouse_core::action::{Action, ObjectRef};
+use pilothouse_core::plan::{Author, Step};
+use pilothouse_core::topology::{Cell, TabletAlias, Zone};
+
+use super::view::{alias, pool_key, shard_id};
+use crate::bindings::rule::AnyAction as Any;
+use crate::bindings::{backup as b, expansion as e, failover as f, placement as p, rule};
+
+pub(crate) fn planned_step(step: &Step) -> rule::PlannedStep {
+    rule::PlannedStep {
+        action: any_action(&step.action),
+        author: match &step.author {
+            Author::Host => "host".to_owned(),
+            Author::Policy { plugin, .. } => plugin.clone(),
+        },
+        code: step.reason.code.clone(),
+    }
+}
+
+fn any_action(action: &Action) -> Any {
+    match action {
+        Action::AssignZone { cell, zone } => {
+            let (cell, zone) = (name(cell), zone_name(zone));
+            Any::Placement(p::Action::AssignZone(p::ZoneAssignment { cell, zone }))
+        }
+        Action::SurgeTablet { shard, pool, index, stands_in_for } => {
+            let (shard, pool, stands_in_for) = (shard_id(shard), pool_key(pool), name(stands_in_for));
+            let surge = p::TabletSurge { shard, pool, index: *index, stands_in_for };
+            Any::Placement(p::Action::SurgeTablet(surge))
+        }
+        Action::ReturnTablet { shard, tablet } => {
+            let (shard, tablet) = (shard_id(shard), alias(tablet));
+            Any::Placement(p::Action::ReturnTablet(p::TabletReturn { shard, tablet }))
+        }
+        Action::SurgeGateway { cell, stands_in_for, replicas } => {
+            let (cell, stands_in_for, replicas) = (name(cell), name(stands_in_for), *replicas);
+            Any::Placement(p::Action::SurgeGateway(p::GatewayStandIn { cell, stands_in_for, replicas }))
+        }
+        Action::ReturnGateway { cell, stands_in_for } => {
+            let (cell, stands_in_for) = (name(cell), name(stands_in_for));
+            Any::Placement(p::Action::ReturnGateway(p::GatewayReturn { cell, stands_in_for }))
+        }
+        Action::EvacuateCell { cell } => Any::Placement(p::Action::EvacuateCell(name(cell))),
+        Action::RelocateTablet { tablet, zone } => {
+            let (tablet, zone) = (alias(tablet), zone_name(zone));
+            Any::Placement(p::Action::RelocateTablet(p::Relocation { tablet, zone }))
+        }
+        Action::InitPrimary { shard, to } => {
+            let (shard, to) = (shard_id(shard), alias(to));
+            Any::Failover(f::Action::InitPrimary(f::FirstPrimary { shard, to }))
+        }
+        Action::PlannedReparent { shard, from, to } => {
+            let (shard, from, to) = (shard_id(shard), alias(from), alias(to));
+            Any::Failover(f::Action::PlannedReparent(f::Planned { shard, from, to }))
+        }
+        Action::EmergencyReparent { shard, lost, to } => {
+            let (shard, lost, to) = (shard_id(shard), alias(lost), alias(to));
+            Any::Failover(f::Action::EmergencyReparent(f::Emergency { shard, lost, to }))
+        }
+        Action::QuarantineTablet { tablet } => Any::Failover(f::Action::QuarantineTablet(alias(tablet))),
+        Action::ExpandVolume { claim, from, to } => {
+            let growth = e::Growth { claim: claim.clone(), from: *from, to: *to };
+            Any::Expansion(e::Action::ExpandVolume(growth))
+        }
+        Action::ChangeVolumeClass { claim, class } => {
+            let change = e::ClassChange { claim: claim.clone(), class: class.clone() };
+            Any::Expansion(e::Action::ChangeVolumeClass(change))
+        }
+        Action::StartBackup { shard, location, restore } => {
+            let (shard, location, restore) = (shard_id(shard), location.clone(), restore.clone());
+            Any::Backup(b::Action::StartBackup(b::Start { shard, location, restore }))
+        }
+        Action::VerifyBackup { backup } => Any::Backup(b::Action::VerifyBackup(backup.clone())),
+        Action::ExpireBackup { shard, backup, covered_by } => {
+            let (shard, backup, covered_by) = (shard_id(shard), backup.clone(), covered_by.clone());
+            Any::Backup(b::Action::ExpireBackup(b::Expiry { shard, backup, covered_by }))
+        }
+        Action::CancelBackup { shard } => Any::Backup(b::Action::CancelBackup(shard_id(shard))),
+        Action::RestoreTablet { tablet, backup } => {
+            let (tablet, backup) = (alias(tablet), backup.clone());
+            Any::Backup(b::Action::RestoreTablet(b::TabletRestore { tablet, backup }))
+        }
+        Action::RestoreShard { shard, backup, to } => {
+            let (shard, backup, to) = (shard_id(shard), backup.clone(), *to);
+            Any::Backup(b::Action::RestoreShard(b::ShardRestore { shard, backup, to }))
+        }
+        Action::Apply { object, .. } | Action::Delete { object, .. } => of_object(action, object),
+        Action::RecreateTablet { tablet, .. } | Action::DrainTablet { tablet, .. } => {
+            of_tablet(action, tablet)
+        }
+    }
+}
+
+fn name(cell: &Cell) -> String {
+    cell.0.clone()
+}
+
+fn zone_name(zone: &Zone) -> String {
+    zone.0.clone()
+}
+
+fn of_object(action: &Action, object: &ObjectRef) -> Any {
+    let ObjectRef { kind, namespace, name } = object.clone();
+    Any::Host(rule::HostAction { verb: action.verb().to_owned(), kind, namespace, name })
+}
+
+/// A verb of the host's on a tablet: kind `Tablet`, its alias as the name, the cluster's own namespace.
+fn of_tablet(action: &Action, tablet: &TabletAlias) -> Any {
+    Any::Host(rule::HostAction {
+        verb: action.verb().to_owned(),
+        kind: "Tablet".to_owned(),
+        namespace: String::new(),
+        name: tablet.to_string(),
+    })
+}

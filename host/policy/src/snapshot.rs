@@ -1,0 +1,73 @@
+//! What a guest's `cluster` handle stands for: one immutable view, shared by all
+//! policies that are asked about it.
+//!
+//! Owns what the contract computes from a view (`behind`, `covers-older`,
+//! `has-all-of`), each at most once a view. Must not know wasm nor any policy.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, ClusterView, Reach};
+
+/// A view with what is computed from it. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Snapshot(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    view: Arc<ClusterView>,
+    answered: OnceLock<BTreeMap<ShardId, GtidSet>>,
+}
+
+impl Snapshot {
+    /// Takes the view as it is; nothing is computed yet.
+    #[must_use]
+    pub fn new(view: &Arc<ClusterView>) -> Self {
+        Self(Arc::new(Inner { view: Arc::clone(view), answered: OnceLock::new() }))
+    }
+
+    /// The view.
+    #[must_use]
+    pub fn view(&self) -> &ClusterView {
+        &self.0.view
+    }
+
+    /// Transactions that some tablet of the shard that answers has and this set has not.
+    #[must_use]
+    pub fn behind(&self, shard: &ShardId, position: &GtidSet) -> u64 {
+        let answered = self.0.answered.get_or_init(|| answered(&self.0.view));
+        answered.get(shard).map_or(0, |all| all.minus(position).count())
+    }
+
+    /// Whether the candidate's transactions hold all of the other's; false if either is unknown.
+    #[must_use]
+    pub fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
+        let position = |alias| Some(&self.0.view.tablet(alias)?.replication.as_ref()?.position);
+        match (position(candidate), position(other)) {
+            (Some(candidate), Some(other)) => candidate.contains(other),
+            (None, _) | (_, None) => false,
+        }
+    }
+
+    /// Whether a backup holds every transaction of every older backup of its shard.
+    #[must_use]
+    pub fn covers_older(&self, backup: &BackupView) -> bool {
+        self.0
+            .view
+            .backups_of(&backup.shard)
+            .filter(|older| older.name != backup.name && older.started <= backup.started)
+            .all(|older| backup.position.contains(&older.position))
+    }
+}
+
+fn answered(view: &ClusterView) -> BTreeMap<ShardId, GtidSet> {
+    let mut all: BTreeMap<ShardId, GtidSet> = BTreeMap::new();
+    for tablet in view.tablets.iter().filter(|t| t.reach == Reach::Yes) {
+        if let Some(replication) = &tablet.replication {
+            all.entry(tablet.shard.clone()).or_default().union_with(&replication.position);
+        }
+    }
+    all
+}

@@ -1,0 +1,93 @@
+//! What the tests of the runtime share: one runtime, one hostile guest, one view.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use pilothouse_core::plan::Slot;
+use pilothouse_core::view::ClusterView;
+use pilothouse_policy::artifact::Artifact;
+use pilothouse_policy::cache::Cache;
+use pilothouse_policy::compile::Compiler;
+use pilothouse_policy::engine::Engine;
+use pilothouse_policy::limits::{CompileLimits, Limits, PoolLimits};
+use pilothouse_policy::policy::Policy;
+use pilothouse_policy::runtime::{LoadFailure, Runtime};
+use serde_json::json;
+
+pub fn compiler() -> Compiler {
+    Compiler {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_compile-component")),
+        args: Vec::new(),
+        limits: CompileLimits::default(),
+    }
+}
+
+pub fn engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    Arc::clone(ENGINE.get_or_init(|| Arc::new(Engine::new(PoolLimits::default()).unwrap())))
+}
+
+/// One runtime with a cache that outlives the process: a component is compiled once a build directory.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let cache = Cache::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-cache")).unwrap();
+        Runtime::new(engine(), compiler(), cache)
+    })
+}
+
+/// The hostile guest as a component, built as the embedded policies are.
+pub fn hostile() -> &'static Artifact {
+    static HOSTILE: OnceLock<Artifact> = OnceLock::new();
+    HOSTILE.get_or_init(|| {
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/hostile");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        let built = Command::new(env!("CARGO"))
+            .current_dir(&guest)
+            .args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-unknown-unknown"])
+            .arg("--target-dir")
+            .arg(&target)
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("RUSTC_WRAPPER")
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let module = std::fs::read(target.join("wasm32-unknown-unknown/plugin/hostile.wasm")).unwrap();
+        component(&module)
+    })
+}
+
+/// Makes a core module with embedded types a component.
+pub fn component(module: &[u8]) -> Artifact {
+    let bytes = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .unwrap();
+    Artifact::new(bytes, 1 << 20).unwrap()
+}
+
+/// A component written as text.
+pub fn text(wat: &str) -> Artifact {
+    Artifact::new(wat::parse_str(wat).unwrap(), 1 << 20).unwrap()
+}
+
+/// The hostile guest, told what to do; few enough entries that a test reaches the bound.
+pub fn try_doing(misdeed: &str) -> Result<Policy, LoadFailure> {
+    let config = if misdeed == "nothing" { json!({}) } else { json!({ "do": misdeed }) };
+    let limits = Limits { host_work: 5_000, ..Limits::default() };
+    runtime().policy(Slot::Failover, hostile(), &config, &limits)
+}
+
+#[track_caller]
+pub fn doing(misdeed: &str) -> Policy {
+    try_doing(misdeed).unwrap()
+}
+
+pub fn view() -> Arc<ClusterView> {
+    static VIEW: OnceLock<Arc<ClusterView>> = OnceLock::new();
+    let read = || Arc::new(serde_yaml_ng::from_str(include_str!("../views/three-tablets.yaml")).unwrap());
+    Arc::clone(VIEW.get_or_init(read))
+}

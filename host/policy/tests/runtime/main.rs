@@ -1,0 +1,10 @@
+//! What the runtime promises about strangers: each misbehaviour ends in a typed
+//! error that names plugin and reason, and the next call is none the worse.
+
+mod compiling;
+mod contract;
+mod embedded;
+mod fixture;
+mod honest;
+mod misdeeds;
+mod settings;
