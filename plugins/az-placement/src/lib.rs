@@ -1,7 +1,5 @@
 //! The availability-zone policy: where cells are, and what stands in for a lost one.
-//!
-//! This file only says what the plugin is; the reasoning is in the modules, as
-//! plain functions of a view.
+//! The reasoning is in the modules, as plain functions of a view.
 
 mod assign;
 mod config;

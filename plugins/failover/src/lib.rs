@@ -1,7 +1,5 @@
 //! The failover policy: who is primary of each shard.
-//!
-//! This file only says what the plugin is; the reasoning is in the modules, as
-//! plain functions of a view.
+//! The reasoning is in the modules, as plain functions of a view.
 
 mod candidate;
 mod config;

@@ -26,11 +26,8 @@ pub(crate) struct ShardScene<'s, 'a> {
 impl<'a> Scene<'a> {
     pub(crate) fn new(view: &'a View<'a>, config: &'a Config) -> Self {
         let mut tablets: BTreeMap<&ShardId, Vec<&Tablet>> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
         for tablet in &view.tablets {
-            if seen.insert(&tablet.alias) {
-                tablets.entry(&tablet.shard).or_default().push(tablet);
-            }
+            tablets.entry(&tablet.shard).or_default().push(tablet);
         }
         let mut scene = Self { view, config, tablets, dark: dark_zones(view), primaries: BTreeMap::new() };
         let zones: Vec<&str> = view.shards.iter().filter_map(|s| scene.primary(s)?.zone.as_deref()).collect();

@@ -82,7 +82,8 @@ impl FromStr for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, each) = UNITS.into_iter().find(|(_, each)| self.ms.is_multiple_of(*each)).unwrap_or(("s", 1_000));
+        let (name, each) =
+            UNITS.into_iter().find(|(_, each)| self.ms.is_multiple_of(*each)).unwrap_or(("s", 1_000));
         write!(f, "{}{name}", self.ms / each)
     }
 }

@@ -234,3 +234,29 @@ impl Tablet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE, pages};
+
+    /// Reads a list of that length page by page; the calls made.
+    #[track_caller]
+    fn check(length: u32, calls: u32) {
+        let made = std::cell::Cell::new(0);
+        let read = pages(|offset, limit| {
+            made.set(made.get() + 1);
+            (offset..length.min(offset + limit)).collect::<Vec<u32>>()
+        });
+        assert_eq!(read, (0..length).collect::<Vec<u32>>());
+        assert_eq!(made.get(), calls, "calls for {length} entries");
+    }
+
+    #[test]
+    fn lists_are_read_to_their_end() {
+        check(0, 1);
+        check(3, 1);
+        check(PAGE - 1, 1);
+        check(PAGE, 2);
+        check(PAGE * 2 + 1, 3);
+    }
+}
