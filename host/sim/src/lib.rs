@@ -1,1 +1,8 @@
-//! placeholder
+//! A played world for pilothouse: what the host leans on, on a virtual clock.
+//!
+//! Nothing here is the real thing; each part says what it plays and what it leaves out.
+
+pub mod apiserver;
+pub mod clock;
+pub mod vitess;
+pub mod world;

@@ -1,0 +1,221 @@
+//! What the real server knows about its own kinds beyond their fields: defaults, resets on create, immutability.
+//!
+//! One file a family of kinds; this file only sends each kind to its own.
+
+mod networking;
+mod pod;
+mod storage;
+mod workload;
+
+use serde_json::{Value, json};
+
+use super::kinds::{self, Kind};
+use super::metadata;
+use super::state::State;
+use super::status::{Cause, Status};
+
+/// Sets `object[field]` unless it is there.
+fn default(object: &mut Value, field: &str, value: Value) {
+    if object.get(field).is_none_or(Value::is_null) {
+        object[field] = value;
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+/// Kinds whose `metadata.generation` counts changes of the spec.
+pub(crate) fn counts_generations(kind: &Kind) -> bool {
+    kind.custom
+        || [
+            kinds::PODS,
+            kinds::DEPLOYMENTS,
+            kinds::REPLICA_SETS,
+            kinds::JOBS,
+            kinds::DISRUPTION_BUDGETS,
+            kinds::NETWORK_POLICIES,
+            kinds::DEFINITIONS,
+        ]
+        .contains(&kind.id)
+}
+
+/// Whether an update without a resourceVersion is taken.
+pub(crate) fn may_overwrite(kind: &Kind) -> bool {
+    !kind.custom && ![kinds::DEFINITIONS, kinds::LEASES, kinds::DISRUPTION_BUDGETS].contains(&kind.id)
+}
+
+/// Defaults the server adds on every read of a request body.
+pub(crate) fn add_defaults(kind: &Kind, object: &mut Value) {
+    match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "pods") => pod::add_defaults(object),
+        ("", "namespaces") => default(&mut object["spec"], "finalizers", json!(["kubernetes"])),
+        ("", "secrets") => add_secret_defaults(object),
+        ("", "services") => networking::add_service_defaults(object),
+        ("", "persistentvolumeclaims" | "persistentvolumes") | ("storage.k8s.io", _) => {
+            storage::add_defaults(kind, object);
+        }
+        ("apps" | "batch" | "autoscaling", _) => workload::add_defaults(kind, object),
+        ("networking.k8s.io", "networkpolicies") => networking::add_policy_defaults(object),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            default(&mut object["roleRef"], "apiGroup", json!("rbac.authorization.k8s.io"));
+        }
+        _ => {}
+    }
+}
+
+fn add_secret_defaults(object: &mut Value) {
+    default(object, "type", json!("Opaque"));
+    let plain = object.as_object_mut().and_then(|map| map.remove("stringData"));
+    for (key, value) in plain.iter().filter_map(Value::as_object).flatten() {
+        object["data"][key] = json!(base64(value.as_str().unwrap_or("").as_bytes()));
+    }
+}
+
+/// Standard base64 with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let group =
+            chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            if at <= chunk.len() {
+                out.push(char::from(ALPHABET[(group >> (18 - 6 * at) & 63) as usize]));
+            } else {
+                out.push('=');
+            }
+        }
+    }
+    out
+}
+
+/// What the server and its default admission set on a new object, after its owner's fields are noted.
+pub(crate) fn prepare_create(state: &mut State, kind: &Kind, object: &mut Value) -> Result<(), Status> {
+    match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "pods") => pod::prepare_create(object),
+        ("", "namespaces") => {
+            let name = text(object, "/metadata/name").to_owned();
+            metadata::of_mut(object);
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
+            object["status"] = json!({ "phase": "Active" });
+        }
+        ("", "services") => networking::prepare_service(state, object, None)?,
+        ("", "persistentvolumeclaims" | "persistentvolumes") => storage::prepare_create(state, kind, object),
+        ("batch", "jobs") => workload::prepare_job(object),
+        ("", "nodes") => {
+            let capacity = object["status"]["capacity"].clone();
+            if !capacity.is_null() {
+                default(&mut object["status"], "allocatable", capacity);
+            }
+        }
+        _ => {}
+    }
+    if kind.storage().status && object.get("status").is_none_or(Value::is_null) {
+        let schema = &kind.storage().schema;
+        if let Some(field) = schema.fields.get("status").filter(|field| field.always) {
+            object["status"] = super::schema::normalise::zero(&field.schema);
+        }
+    }
+    Ok(())
+}
+
+/// What the server carries over or refuses on a change, before checks.
+pub(crate) fn prepare_update(
+    state: &mut State,
+    kind: &Kind,
+    new: &mut Value,
+    old: &Value,
+) -> Result<(), Status> {
+    match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "services") => networking::prepare_service(state, new, Some(old)),
+        ("", "persistentvolumeclaims") => storage::check_growth(state, kind, new, old),
+        _ => Ok(()),
+    }
+}
+
+/// Checks of a new or changed object.
+pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "pods") => pod::check_spec(&object["spec"], "spec", causes),
+        ("", "services") => networking::check_service(object, causes),
+        ("", "persistentvolumeclaims" | "persistentvolumes") | ("storage.k8s.io", _) => {
+            storage::check(kind, object, causes);
+        }
+        ("apps" | "batch" | "policy" | "autoscaling", _) => workload::check(kind, object, causes),
+        ("", "secrets" | "configmaps") => {
+            for key in object["data"].as_object().into_iter().flatten().map(|(key, _)| key) {
+                let fits =
+                    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+                if !fits {
+                    let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+                    causes.push(Cause::invalid(format!("data[{key}]"), &json!(key), why));
+                }
+            }
+        }
+        ("", "events") => check_event(object, causes),
+        ("coordination.k8s.io", "leases") => check_lease(object, causes),
+        _ => {}
+    }
+}
+
+fn check_event(object: &Value, causes: &mut Vec<Cause>) {
+    let about = text(object, "/involvedObject/namespace");
+    let namespace = text(object, "/metadata/namespace");
+    if about != namespace && !(about.is_empty() && namespace == "default") {
+        let shown = json!(about);
+        causes.push(Cause::invalid("involvedObject.namespace", &shown, "does not match event.namespace"));
+    }
+}
+
+fn check_lease(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if spec["leaseDurationSeconds"].as_i64().is_some_and(|seconds| seconds <= 0) {
+        causes.push(Cause::invalid(
+            "spec.leaseDurationSeconds",
+            &spec["leaseDurationSeconds"],
+            "must be greater than 0",
+        ));
+    }
+    if spec["leaseTransitions"].as_i64().is_some_and(|count| count < 0) {
+        causes.push(Cause::invalid(
+            "spec.leaseTransitions",
+            &spec["leaseTransitions"],
+            "must be greater than or equal to 0",
+        ));
+    }
+}
+
+/// What may not change.
+pub(crate) fn check_update(kind: &Kind, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "pods") => pod::check_update(new, old, causes),
+        ("", "services") => networking::check_service_update(new, old, causes),
+        ("", "persistentvolumeclaims" | "persistentvolumes") | ("storage.k8s.io", _) => {
+            storage::check_update(kind, new, old, causes);
+        }
+        ("apps" | "batch", _) => workload::check_update(kind, new, old, causes),
+        ("", "secrets" | "configmaps") => check_sealed(new, old, causes),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            immutable("roleRef", &new["roleRef"], &old["roleRef"], "cannot change roleRef", causes);
+        }
+        _ => {}
+    }
+}
+
+fn check_sealed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    immutable("type", &new["type"], &old["type"], "field is immutable", causes);
+    if old["immutable"] == json!(true) {
+        for field in ["immutable", "data", "binaryData"] {
+            if new.get(field) != old.get(field) {
+                causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+            }
+        }
+    }
+}
+
+fn immutable(path: &str, new: &Value, old: &Value, why: &str, causes: &mut Vec<Cause>) {
+    if new != old {
+        causes.push(Cause::invalid(path, new, why));
+    }
+}

@@ -1,0 +1,148 @@
+//! Deployments, ReplicaSets, Jobs, disruption budgets and autoscalers.
+
+use serde_json::{Value, json};
+
+use super::{default, immutable, pod, text};
+use crate::apiserver::kinds::Kind;
+use crate::apiserver::selector;
+use crate::apiserver::status::Cause;
+
+pub(super) fn add_defaults(kind: &Kind, object: &mut Value) {
+    let spec = &mut object["spec"];
+    match &*kind.id.resource {
+        "deployments" => {
+            default(spec, "replicas", json!(1));
+            default(spec, "revisionHistoryLimit", json!(10));
+            default(spec, "progressDeadlineSeconds", json!(600));
+            default(&mut spec["strategy"], "type", json!("RollingUpdate"));
+            if text(spec, "/strategy/type") == "RollingUpdate" {
+                let rolling = &mut spec["strategy"]["rollingUpdate"];
+                default(rolling, "maxUnavailable", json!("25%"));
+                default(rolling, "maxSurge", json!("25%"));
+            }
+            pod::add_spec_defaults(&mut spec["template"]["spec"]);
+        }
+        "replicasets" => {
+            default(spec, "replicas", json!(1));
+            pod::add_spec_defaults(&mut spec["template"]["spec"]);
+        }
+        "jobs" => {
+            let once = spec["completions"].is_null() && spec["parallelism"].is_null();
+            if let Some(map) = spec.as_object_mut() {
+                map.retain(|_, value| !value.is_null());
+            }
+            if once {
+                default(spec, "completions", json!(1));
+            }
+            default(spec, "parallelism", json!(1));
+            default(spec, "backoffLimit", json!(6));
+            default(spec, "completionMode", json!("NonIndexed"));
+            default(spec, "suspend", json!(false));
+            default(spec, "manualSelector", json!(false));
+            default(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
+            pod::add_spec_defaults(&mut spec["template"]["spec"]);
+        }
+        "horizontalpodautoscalers" => {
+            default(spec, "minReplicas", json!(1));
+            let metric = json!([{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }]);
+            default(spec, "metrics", metric);
+        }
+        _ => {}
+    }
+}
+
+/// The selector and labels by which a Job knows its Pods.
+pub(super) fn prepare_job(object: &mut Value) {
+    object["status"] = json!({});
+    if object["spec"]["manualSelector"] == json!(true) {
+        return;
+    }
+    let uid = object["metadata"]["uid"].clone();
+    let name = object["metadata"]["name"].clone();
+    object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
+    for (label, value) in [
+        ("controller-uid", &uid),
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("job-name", &name),
+        ("batch.kubernetes.io/job-name", &name),
+    ] {
+        object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
+    }
+}
+
+pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    match &*kind.id.resource {
+        "deployments" | "replicasets" => {
+            not_negative(spec, "replicas", causes);
+            let labels = spec.pointer("/template/metadata/labels");
+            selector::check_selector(spec.get("selector"), labels, "spec.selector", causes);
+            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
+            let restart = &spec["template"]["spec"]["restartPolicy"];
+            if *restart != json!("Always") {
+                let allowed = ["\"Always\"".to_owned()];
+                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
+            }
+        }
+        "jobs" => {
+            not_negative(spec, "parallelism", causes);
+            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
+            let restart = &spec["template"]["spec"]["restartPolicy"];
+            if *restart == json!("Always") {
+                let allowed = ["\"OnFailure\"".to_owned(), "\"Never\"".to_owned()];
+                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
+            }
+        }
+        "poddisruptionbudgets" => {
+            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+                causes.push(Cause::invalid(
+                    "spec",
+                    spec,
+                    "minAvailable and maxUnavailable cannot be both set",
+                ));
+            }
+        }
+        "horizontalpodautoscalers" => {
+            let most = spec["maxReplicas"].as_i64().unwrap_or(0);
+            let least = spec["minReplicas"].as_i64().unwrap_or(1);
+            if most < 1 {
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &spec["maxReplicas"],
+                    "must be greater than 0",
+                ));
+            } else if most < least {
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &spec["maxReplicas"],
+                    "must be greater than or equal to `minReplicas`",
+                ));
+            }
+            for field in ["kind", "name"] {
+                if text(&spec["scaleTargetRef"], &format!("/{field}")).is_empty() {
+                    causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if spec[field].as_i64().is_some_and(|count| count < 0) {
+        causes.push(Cause::invalid(
+            format!("spec.{field}"),
+            &spec[field],
+            "must be greater than or equal to 0",
+        ));
+    }
+}
+
+pub(super) fn check_update(kind: &Kind, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let why = "field is immutable";
+    immutable("spec.selector", &new["spec"]["selector"], &old["spec"]["selector"], why, causes);
+    if &*kind.id.resource == "jobs" {
+        immutable("spec.template", &new["spec"]["template"], &old["spec"]["template"], why, causes);
+        immutable("spec.completions", &new["spec"]["completions"], &old["spec"]["completions"], why, causes);
+    }
+}

@@ -1,0 +1,161 @@
+//! From stored objects to the bytes of an answer: plain, as a table, or metadata alone.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::convert;
+use super::kinds::Kind;
+use super::read::Page;
+use super::status::Status;
+use super::store::Stored;
+use super::table::{self, Include};
+
+/// The form in which objects are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    Table(Include),
+    Metadata,
+}
+
+/// The first form of an Accept header that can be produced.
+pub(crate) fn form_of(accept: &str, include: &str) -> Result<Form, Status> {
+    if accept.trim().is_empty() {
+        return Ok(Form::Plain);
+    }
+    for media in accept.split(',') {
+        let mut parts = media.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        if !matches!(name, "application/json" | "application/*" | "*/*") {
+            continue;
+        }
+        let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+        let parameter =
+            |wanted: &str| parameters.iter().find(|(key, _)| *key == wanted).map_or("", |(_, value)| *value);
+        match (parameter("as"), parameter("g"), parameter("v")) {
+            ("", _, _) => return Ok(Form::Plain),
+            ("Table", "meta.k8s.io", "v1") => return Include::read(include).map(Form::Table),
+            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
+                return Ok(Form::Metadata);
+            }
+            _ => {}
+        }
+    }
+    Err(Status::not_acceptable())
+}
+
+/// What is asked for: a kind in a version and a form.
+#[derive(Clone, Copy)]
+pub(crate) struct Rendering<'a> {
+    pub(crate) kind: &'a Kind,
+    pub(crate) version: &'a str,
+    pub(crate) form: Form,
+    pub(crate) now_ms: i64,
+}
+
+impl Rendering<'_> {
+    fn is_stored_form(&self) -> bool {
+        self.form == Form::Plain
+            && self.version == self.kind.storage_version
+            && self.kind.id == self.kind.stored
+    }
+
+    /// One object.
+    pub(crate) fn object(&self, stored: &Stored) -> Bytes {
+        if self.is_stored_form() {
+            return stored.bytes().clone();
+        }
+        Bytes::from(self.object_value(stored, true).to_string())
+    }
+
+    /// One object as a value; `headers` are a table's column definitions.
+    pub(crate) fn object_value(&self, stored: &Stored, headers: bool) -> Value {
+        let served = convert::to_served(self.kind, self.version, &stored.value);
+        match self.form {
+            Form::Plain => served.into_owned(),
+            Form::Metadata => metadata_only(&served),
+            Form::Table(include) => {
+                let metadata = json!({ "resourceVersion": stored.rv.to_string() });
+                table::table(self.kind, self.version, &[&served], metadata, include, headers, self.now_ms)
+            }
+        }
+    }
+
+    /// A page of a list.
+    pub(crate) fn page(&self, page: &Page) -> Bytes {
+        let mut metadata = Map::new();
+        metadata.insert("resourceVersion".to_owned(), json!(page.rv.to_string()));
+        if let Some(next) = &page.next {
+            metadata.insert("continue".to_owned(), json!(next));
+        }
+        if let Some(remaining) = page.remaining {
+            metadata.insert("remainingItemCount".to_owned(), json!(remaining));
+        }
+        let served =
+            page.items.iter().map(|stored| convert::to_served(self.kind, self.version, &stored.value));
+        let list = match self.form {
+            Form::Plain => {
+                let items: Vec<Value> = served.map(|item| self.list_item(item.into_owned())).collect();
+                json!({
+                    "kind": self.kind.list_kind, "apiVersion": self.kind.api_version(self.version),
+                    "metadata": metadata, "items": items,
+                })
+            }
+            Form::Metadata => {
+                let items: Vec<Value> = served.map(|item| metadata_only(&item)).collect();
+                json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": metadata, "items": items,
+                })
+            }
+            Form::Table(include) => {
+                let items: Vec<_> = served.collect();
+                let rows: Vec<&Value> = items.iter().map(|item| &**item).collect();
+                table::table(
+                    self.kind,
+                    self.version,
+                    &rows,
+                    Value::Object(metadata),
+                    include,
+                    true,
+                    self.now_ms,
+                )
+            }
+        };
+        Bytes::from(list.to_string())
+    }
+
+    /// Items of typed lists carry no head of their own.
+    fn list_item(&self, mut item: Value) -> Value {
+        if !self.kind.custom {
+            if let Some(map) = item.as_object_mut() {
+                map.remove("apiVersion");
+                map.remove("kind");
+            }
+        }
+        item
+    }
+
+    /// What a bookmark carries: nothing but the resourceVersion.
+    pub(crate) fn bookmark(&self, rv: u64, initial_end: bool) -> Value {
+        let mut metadata = json!({ "resourceVersion": rv.to_string(), "creationTimestamp": null });
+        if initial_end {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        match self.form {
+            Form::Plain => {
+                json!({ "kind": self.kind.kind, "apiVersion": self.kind.api_version(self.version), "metadata": metadata })
+            }
+            Form::Metadata => {
+                json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })
+            }
+            Form::Table(_) => {
+                json!({ "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": [] })
+            }
+        }
+    }
+}
+
+fn metadata_only(object: &Value) -> Value {
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
+}

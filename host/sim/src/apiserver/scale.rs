@@ -1,0 +1,104 @@
+//! The scale subresource: a narrow door to the replica count.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::http::{Answer, Asked, Call, write_as};
+use super::kinds::{Kind, ScalePaths};
+use super::patch::{self, PatchKind};
+use super::selector::LabelSelector;
+use super::state::State;
+use super::status::Status;
+use super::store::Stored;
+use super::write::{self, WriteAs};
+
+fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
+    path.split('.').filter(|part| !part.is_empty()).fold(object, |value, part| &value[part])
+}
+
+fn put(object: &mut Value, path: &str, value: Value) {
+    let place = path.split('.').filter(|part| !part.is_empty()).fold(object, |value, part| &mut value[part]);
+    *place = value;
+}
+
+/// The `autoscaling/v1` Scale of an object.
+fn scale_of(kind: &Kind, paths: &ScalePaths, object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    let replicas = at(object, &paths.spec_replicas).as_i64().unwrap_or(0);
+    let current = at(object, &paths.status_replicas).as_i64().unwrap_or(0);
+    let mut scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"], "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+            "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": {}, "status": { "replicas": current },
+    });
+    if !metadata["namespace"].is_null() {
+        scale["metadata"]["namespace"] = metadata["namespace"].clone();
+    }
+    if replicas != 0 {
+        scale["spec"]["replicas"] = json!(replicas);
+    }
+    let selector = match &paths.selector {
+        Some(path) => at(object, path).as_str().unwrap_or("").to_owned(),
+        None if kind.custom => String::new(),
+        None => LabelSelector::of_object(&object["spec"]["selector"]).to_string(),
+    };
+    if !selector.is_empty() {
+        scale["status"]["selector"] = json!(selector);
+    }
+    scale
+}
+
+/// GET, PUT and PATCH of `…/scale`.
+pub(crate) fn answer(
+    state: &mut State,
+    call: &Call<'_>,
+    asked: &Asked,
+    verb: &str,
+) -> Result<Answer, Status> {
+    let Some(paths) = &asked.served.scale else { return Err(Status::no_such_path()) };
+    let key = asked.key()?;
+    let kind = &asked.kind;
+    let old: Arc<Stored> =
+        state.store.get(&key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
+    let before = scale_of(kind, paths, &old.value);
+    let manager = call.manager();
+    let how = WriteAs { subresource: "scale", ..write_as(call, asked, "", &manager)? };
+    let wanted = match verb {
+        "get" => return Ok(Answer::json(200, &before)),
+        "update" => call.json_body()?.ok_or_else(|| Status::bad_request("the request has no body"))?,
+        "patch" => match call.patch()? {
+            (PatchKind::Apply, _) => {
+                return Err(Status::unsupported("server-side apply of the scale subresource"));
+            }
+            (PatchKind::Strategic, value) => patch::apply_patch(&how, &before, PatchKind::Merge, &value)?,
+            (form, value) => patch::apply_patch(&how, &before, form, &value)?,
+        },
+        _ => return Err(Status::method_not_allowed()),
+    };
+    let replicas = match &wanted["spec"]["replicas"] {
+        Value::Null => 0,
+        value => value
+            .as_i64()
+            .ok_or_else(|| Status::bad_request("spec.replicas of a Scale must be an integer"))?,
+    };
+    if replicas < 0 {
+        let cause = super::status::Cause::invalid(
+            "spec.replicas",
+            &json!(replicas),
+            "must be greater than or equal to 0",
+        );
+        return Err(Status::invalid_named("Scale.autoscaling", &key.name, vec![cause]));
+    }
+    let mut object = (*old.value).clone();
+    put(&mut object, &paths.spec_replicas, json!(replicas));
+    // Preconditions are the Scale's own.
+    for field in ["resourceVersion", "uid"] {
+        object["metadata"][field] = wanted["metadata"][field].clone();
+    }
+    let stored = write::change(state, &how, &key, &old, object)?;
+    Ok(Answer::json(200, &scale_of(kind, paths, &stored.value)))
+}

@@ -1,0 +1,534 @@
+//! The one path on which objects come to be and change: decode, own, prepare, check, commit.
+//!
+//! Requests and the played controllers both come through here.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::apply::ownership;
+use super::builtin;
+use super::convert;
+use super::kinds::{self, Kind, ObjectKey};
+use super::metadata;
+use super::schema::{Schema, normalise, validate};
+use super::state::State;
+use super::status::{Cause, Status};
+use super::store::Stored;
+
+/// What to do about fields the schema does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FieldValidation {
+    /// Drop them silently.
+    Ignore,
+    /// Drop them and warn.
+    #[default]
+    Warn,
+    /// Refuse.
+    Strict,
+}
+
+/// How a write is made.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteAs<'a> {
+    pub(crate) kind: &'a Arc<Kind>,
+    pub(crate) version: &'a str,
+    /// Empty or `status`.
+    pub(crate) subresource: &'a str,
+    pub(crate) manager: &'a str,
+    pub(crate) dry_run: bool,
+    pub(crate) unknown: FieldValidation,
+}
+
+/// What a write led to.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) object: Arc<Stored>,
+    pub(crate) created: bool,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl WriteAs<'_> {
+    /// The schema of the stored form.
+    pub(crate) fn schema(&self, state: &State) -> Arc<Schema> {
+        let stored = state.kinds.get(&self.kind.stored).unwrap_or(self.kind);
+        Arc::clone(&stored.storage().schema)
+    }
+
+    fn ownership(&self, state: &State) -> ownership::Write<'_> {
+        ownership::Write {
+            manager: self.manager,
+            api_version: convert::stored_api_version(self.kind),
+            subresource: self.subresource,
+            time: state.clock.timestamp(),
+        }
+    }
+
+    fn served(&self) -> &super::kinds::Served {
+        self.kind.version(self.version).unwrap_or_else(|| self.kind.storage())
+    }
+
+    fn cannot(&self, why: &str) -> Status {
+        let kind = &self.kind.kind;
+        Status::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: {why}",
+            self.version
+        ))
+    }
+
+    fn wrong_type(&self, wrong: normalise::WrongType, prefix: &str) -> Status {
+        let path = if prefix.is_empty() { wrong.path } else { format!("{prefix}.{}", wrong.path) };
+        let kind = &self.kind.kind;
+        self.cannot(&format!(
+            "json: cannot unmarshal {} into Go struct field {kind}.{path} of type {}",
+            wrong.found, wrong.wanted
+        ))
+    }
+
+    fn has_status(&self) -> bool {
+        self.kind.version(self.version).is_some_and(|served| served.status)
+    }
+}
+
+/// The served form of a body: head checked, unknown fields dealt with, types checked, defaults added.
+pub(crate) fn decode(
+    how: &WriteAs<'_>,
+    mut body: Value,
+    patch: bool,
+) -> Result<(Value, Vec<String>), Status> {
+    let kind = how.kind;
+    if !body.is_object() {
+        return Err(
+            how.cannot(&format!("json: cannot unmarshal {} into Go value", normalise::json_word(&body)))
+        );
+    }
+    check_head(how, &mut body)?;
+    let warnings = drop_unknown(how, &mut body, patch)?;
+    let served = how.served();
+    to_typed(how, &mut body)?;
+    normalise::add_defaults(&mut body, &served.schema);
+    let mut object = convert::to_stored(kind, body);
+    if !kind.custom {
+        builtin::add_defaults(kind, &mut object);
+    }
+    Ok((object, warnings))
+}
+
+/// Brings a merged, stored object (of an apply) to its typed form, with defaults.
+pub(crate) fn settle(how: &WriteAs<'_>, object: &mut Value, schema: &Schema) -> Result<(), Status> {
+    if how.kind.custom {
+        to_typed(how, object)?;
+    } else {
+        normalise::to_typed(object, schema).map_err(|bad| how.wrong_type(bad, ""))?;
+    }
+    normalise::add_defaults(object, schema);
+    if !how.kind.custom {
+        builtin::add_defaults(how.kind, object);
+    }
+    Ok(())
+}
+
+fn to_typed(how: &WriteAs<'_>, body: &mut Value) -> Result<(), Status> {
+    if how.kind.custom {
+        let head = super::schema::builtin::object_meta();
+        normalise::to_typed(&mut body["metadata"], &head).map_err(|bad| how.wrong_type(bad, "metadata"))
+    } else {
+        normalise::to_typed(body, &how.served().schema).map_err(|bad| how.wrong_type(bad, ""))
+    }
+}
+
+/// Refuses wrong JSON types without changing anything.
+pub(crate) fn check_types(how: &WriteAs<'_>, body: &Value) -> Result<(), Status> {
+    to_typed(how, &mut body.clone())
+}
+
+/// Drops fields the schema does not know; warns or refuses as the writer asked.
+pub(crate) fn drop_unknown(how: &WriteAs<'_>, body: &mut Value, patch: bool) -> Result<Vec<String>, Status> {
+    let unknown = normalise::prune(body, &how.served().schema);
+    let texts: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    match how.unknown {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(texts),
+        FieldValidation::Strict if patch => {
+            let name = body["metadata"]["name"].as_str().unwrap_or("");
+            let why = format!("strict decoding error: {}", texts.join(", "));
+            Err(Status::invalid(how.kind, name, vec![Cause::invalid("patch", &json!(""), why)]))
+        }
+        FieldValidation::Strict => Err(how.cannot(&format!("strict decoding error: {}", texts.join(", ")))),
+    }
+}
+
+pub(crate) fn check_head(how: &WriteAs<'_>, body: &mut Value) -> Result<(), Status> {
+    let wanted = how.kind.api_version(how.version);
+    for (field, wanted) in [("apiVersion", wanted.as_str()), ("kind", how.kind.kind.as_str())] {
+        match body[field].as_str() {
+            None | Some("") => body[field] = json!(wanted),
+            Some(found) if found == wanted => {}
+            Some(found) if field == "kind" => {
+                return Err(Status::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {wanted}): got kind {found}"
+                )));
+            }
+            Some(found) => {
+                return Err(Status::bad_request(format!(
+                    "the API version in the data ({found}) does not match the expected API version ({wanted})"
+                )));
+            }
+        }
+    }
+    if !body["metadata"].is_object() {
+        body["metadata"] = json!({});
+    }
+    Ok(())
+}
+
+/// POST.
+pub(crate) fn create(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    namespace: &str,
+    body: Value,
+) -> Result<Written, Status> {
+    let (mut object, warnings) = decode(how, body, false)?;
+    place_in_namespace(how.kind, &mut object, namespace)?;
+    let given = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_owned();
+    if !given("resourceVersion").is_empty() {
+        return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    let name = match (given("name"), given("generateName")) {
+        (name, _) if !name.is_empty() => name,
+        (_, base) if !base.is_empty() => {
+            let cut: String = base.chars().take(58).collect();
+            format!("{cut}{}", state.seeded.suffix())
+        }
+        _ => String::new(),
+    };
+    check_namespace(state, how.kind, namespace, &name)?;
+    let schema = how.schema(state);
+    let by = how.ownership(state);
+    reset_for_create(how, &mut object, &name);
+    ownership::update(None, &mut object, &schema, how.kind, &by);
+    let written = finish_create(state, how, namespace, object, &schema)?;
+    Ok(Written { object: written, created: true, warnings })
+}
+
+/// From an owned object to a committed one; also the end of an apply that creates.
+pub(crate) fn finish_create(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    namespace: &str,
+    mut object: Value,
+    schema: &Schema,
+) -> Result<Arc<Stored>, Status> {
+    let kind = how.kind;
+    let uid = state.seeded.uid();
+    let now = state.clock.timestamp();
+    let metadata = metadata::of_mut(&mut object);
+    metadata.insert("uid".to_owned(), json!(uid));
+    metadata.insert("creationTimestamp".to_owned(), json!(now));
+    if builtin::counts_generations(kind) {
+        metadata.insert("generation".to_owned(), json!(1));
+    }
+    let name = metadata.get("name").and_then(Value::as_str).unwrap_or("").to_owned();
+    if !kind.custom {
+        builtin::prepare_create(state, kind, &mut object)?;
+    }
+    let mut causes = Vec::new();
+    check_object(kind, &object, schema, &mut causes);
+    if !causes.is_empty() {
+        return Err(Status::invalid(kind, &name, causes));
+    }
+    let key = ObjectKey::new(kind.stored.clone(), namespace, &name);
+    if state.store.get(&key).is_some() {
+        return Err(Status::already_exists(kind, &name));
+    }
+    if kind.is(&kinds::DEFINITIONS) {
+        super::definition::prepare(state, &mut object)?;
+    }
+    if how.dry_run {
+        return Ok(Stored::new(object, 0));
+    }
+    Ok(state.commit(&key, object))
+}
+
+fn reset_for_create(how: &WriteAs<'_>, object: &mut Value, name: &str) {
+    if how.has_status() {
+        if let Some(map) = object.as_object_mut() {
+            map.remove("status");
+        }
+    }
+    let metadata = metadata::of_mut(object);
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+        "managedFields",
+    ] {
+        metadata.remove(field);
+    }
+    metadata.insert("name".to_owned(), json!(name));
+}
+
+fn place_in_namespace(kind: &Kind, object: &mut Value, namespace: &str) -> Result<(), Status> {
+    let given = object["metadata"]["namespace"].as_str().unwrap_or("").to_owned();
+    if !kind.namespaced {
+        metadata::of_mut(object).remove("namespace");
+        return Ok(());
+    }
+    if !given.is_empty() && given != namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata::of_mut(object).insert("namespace".to_owned(), json!(namespace));
+    Ok(())
+}
+
+pub(crate) fn check_namespace(state: &State, kind: &Kind, namespace: &str, name: &str) -> Result<(), Status> {
+    if !kind.namespaced {
+        return Ok(());
+    }
+    let key = ObjectKey::new(kinds::NAMESPACES, "", namespace);
+    let Some(found) = state.store.get(&key) else {
+        return match state.kinds.get(&kinds::NAMESPACES) {
+            Some(namespaces) => Err(Status::not_found(namespaces, namespace)),
+            None => Err(Status::internal("no namespaces")),
+        };
+    };
+    if found.value["metadata"]["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut status = Status::forbidden(kind, name, &why);
+    status.causes = vec![Cause {
+        reason: "NamespaceTerminating",
+        message: format!("namespace {namespace} is being terminated"),
+        field: "metadata.namespace".to_owned(),
+    }];
+    Err(status)
+}
+
+fn check_object(kind: &Kind, object: &Value, schema: &Schema, causes: &mut Vec<Cause>) {
+    metadata::check(kind, object, causes);
+    if kind.custom {
+        validate::check(object, schema, "", causes);
+    } else {
+        builtin::check(kind, object, causes);
+    }
+}
+
+/// PUT. An absent resourceVersion overwrites unconditionally, which custom kinds do not allow.
+pub(crate) fn update(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    body: Value,
+) -> Result<Written, Status> {
+    let kind = how.kind;
+    let old = state.store.get(key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
+    let (mut object, warnings) = decode(how, body, false)?;
+    place_in_namespace(kind, &mut object, &key.namespace)?;
+    match object["metadata"]["name"].as_str() {
+        None | Some("") => {
+            return Err(Status::bad_request("name must be provided"));
+        }
+        Some(name) if name != key.name => {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                key.name
+            )));
+        }
+        Some(_) => {}
+    }
+    let given = object["metadata"]["resourceVersion"].as_str().unwrap_or("");
+    if given.is_empty() && !builtin::may_overwrite(kind) {
+        let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        return Err(Status::invalid(kind, &key.name, vec![cause]));
+    }
+    let object = change(state, how, key, &old, object)?;
+    Ok(Written { object, created: false, warnings })
+}
+
+/// The common way of updates and patches, from a decoded object on.
+pub(crate) fn change(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    old: &Arc<Stored>,
+    mut object: Value,
+) -> Result<Arc<Stored>, Status> {
+    check_preconditions(how.kind, key, old, &object)?;
+    keep_system_fields(how, &mut object, &old.value);
+    let schema = how.schema(state);
+    let by = how.ownership(state);
+    ownership::update(Some(&old.value), &mut object, &schema, how.kind, &by);
+    finish_change(state, how, key, old, object, &schema)
+}
+
+/// resourceVersion and UID, if the new object carries them.
+pub(crate) fn check_preconditions(
+    kind: &Kind,
+    key: &ObjectKey,
+    old: &Stored,
+    object: &Value,
+) -> Result<(), Status> {
+    let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
+    let uid = old.value["metadata"]["uid"].as_str().unwrap_or("");
+    if let Some(wanted) = given("uid").filter(|wanted| *wanted != uid) {
+        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
+        return Err(Status::conflict(kind, &key.name, &why));
+    }
+    match given("resourceVersion") {
+        Some("0") | None => Ok(()),
+        Some(wanted) if wanted.parse() == Ok(old.rv) => Ok(()),
+        Some(wanted) if wanted.parse::<u64>().is_err() => {
+            let cause =
+                Cause::invalid("metadata.resourceVersion", &json!(wanted), "must be an unsigned integer");
+            Err(Status::invalid(kind, &key.name, vec![cause]))
+        }
+        Some(_) => Err(Status::stale(kind, &key.name)),
+    }
+}
+
+/// What this way of writing may not touch is taken from the old object.
+pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Value) {
+    let metadata = metadata::of_mut(object);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
+        match old["metadata"].get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    for field in ["uid", "creationTimestamp", "resourceVersion", "namespace", "name"] {
+        let unset = metadata.get(field).is_none_or(|value| value.is_null() || value == "");
+        if let Some(value) = old["metadata"].get(field).filter(|_| unset || field == "resourceVersion") {
+            metadata.insert(field.to_owned(), value.clone());
+        }
+    }
+    let restore = |object: &mut Value, field: &str| match (old.get(field), object.as_object_mut()) {
+        (Some(value), Some(map)) => {
+            map.insert(field.to_owned(), value.clone());
+        }
+        (None, Some(map)) => {
+            map.remove(field);
+        }
+        (_, None) => {}
+    };
+    if how.subresource == "status" {
+        let fields: Vec<String> = object
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .chain(old.as_object().into_iter().flatten().map(|(name, _)| name.clone()))
+            .collect();
+        for field in fields.iter().filter(|field| !matches!(field.as_str(), "status" | "metadata")) {
+            restore(object, field);
+        }
+        // A status write may not change metadata either, but for the owners (and, of built-ins, annotations and labels).
+        let owners = object["metadata"].get("managedFields").cloned();
+        let mut kept = old["metadata"].clone();
+        if !how.kind.custom {
+            for field in ["labels", "annotations", "finalizers"] {
+                if let (Some(value), Some(map)) = (object["metadata"].get(field), kept.as_object_mut()) {
+                    map.insert(field.to_owned(), value.clone());
+                }
+            }
+        }
+        match (owners, kept.as_object_mut()) {
+            (Some(owners), Some(map)) => map.insert("managedFields".to_owned(), owners),
+            (None, Some(map)) => map.remove("managedFields"),
+            (_, None) => None,
+        };
+        object["metadata"] = kept;
+    } else if how.has_status() {
+        restore(object, "status");
+    }
+}
+
+/// From an owned object to a committed one.
+pub(crate) fn finish_change(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    old: &Arc<Stored>,
+    mut object: Value,
+    schema: &Schema,
+) -> Result<Arc<Stored>, Status> {
+    let kind = how.kind;
+    if !kind.custom {
+        builtin::prepare_update(state, kind, &mut object, &old.value)?;
+    }
+    if builtin::counts_generations(kind) && spec_differs(how, &object, &old.value) {
+        let generation = old.value["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object["metadata"]["generation"] = json!(generation);
+    }
+    let mut causes = Vec::new();
+    metadata::check_update(&object, &old.value, &mut causes);
+    check_object(kind, &object, schema, &mut causes);
+    if !kind.custom && how.subresource.is_empty() {
+        builtin::check_update(kind, &object, &old.value, &mut causes);
+    }
+    if !causes.is_empty() {
+        return Err(Status::invalid(kind, &key.name, causes));
+    }
+    if same_but_for_times(&object, &old.value) {
+        return Ok(Arc::clone(old));
+    }
+    if kind.is(&kinds::DEFINITIONS) && how.subresource.is_empty() {
+        super::definition::prepare(state, &mut object)?;
+    }
+    if how.dry_run {
+        return Ok(Stored::new(object, old.rv));
+    }
+    let metadata = &object["metadata"];
+    let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    if !metadata["deletionTimestamp"].is_null() && !has_finalizers(&object) && grace == 0 {
+        return Ok(state.commit_removal(key, object));
+    }
+    Ok(state.commit(key, object))
+}
+
+/// Whether any finalizer is left, a namespace's own included.
+pub(crate) fn has_finalizers(object: &Value) -> bool {
+    let some = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty());
+    some(&object["metadata"]["finalizers"])
+        || object["kind"] == json!("Namespace") && some(&object["spec"]["finalizers"])
+}
+
+fn spec_differs(how: &WriteAs<'_>, new: &Value, old: &Value) -> bool {
+    if how.subresource == "status" {
+        return false;
+    }
+    if !how.kind.custom {
+        return new.get("spec") != old.get("spec");
+    }
+    let body = |value: &Value| -> Vec<(String, Value)> {
+        let fields = value.as_object().into_iter().flatten();
+        let skipped = |name: &str| name == "metadata" || name == "status" && how.has_status();
+        fields.filter(|(name, _)| !skipped(name)).map(|(name, child)| (name.clone(), child.clone())).collect()
+    };
+    body(new) != body(old)
+}
+
+/// A write that changes nothing but the times in `managedFields` is none.
+fn same_but_for_times(new: &Value, old: &Value) -> bool {
+    let split = |value: &Value| -> (Value, Vec<Value>) {
+        let mut rest = value.clone();
+        let owners = metadata::of_mut(&mut rest).remove("managedFields");
+        let mut owners = owners.and_then(|owners| owners.as_array().cloned()).unwrap_or_default();
+        for owner in &mut owners {
+            if let Some(map) = owner.as_object_mut() {
+                map.remove("time");
+            }
+        }
+        (rest, owners)
+    };
+    split(new) == split(old)
+}
