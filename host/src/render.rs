@@ -11,14 +11,13 @@
 //! gateway's Secrets.
 
 mod backup_location;
-mod backup_storage;
 mod child;
 mod container;
 mod deployment;
-mod etcd_lockserver;
 mod etcd_member;
 mod external_datastore;
 mod flags;
+mod levels;
 mod mysql;
 mod placement;
 mod pod;
@@ -26,9 +25,6 @@ mod secret;
 mod services;
 mod tablet;
 mod vitess_backup;
-mod vitess_cell;
-mod vitess_keyspace;
-mod vitess_shard;
 mod vtbackup;
 mod vtctld;
 mod vtgate;
@@ -42,7 +38,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use pilothouse_api::{
-    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
+    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, defaults,
+    labels,
 };
 use pilothouse_core::Millis;
 use pilothouse_core::action::ObjectRef;
@@ -69,12 +66,13 @@ pub struct Rendered {
 /// Services over all of its gateways, tablets and control daemons, and those daemons.
 #[must_use]
 pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
-    let mut rendered: Vec<Rendered> = etcd_lockserver::global(cluster).into_iter().collect();
-    rendered.extend(backup_storage::render(cluster));
-    rendered.extend([services::vtgate(cluster), services::vttablet(cluster), services::vtctld(cluster)]);
-    rendered.extend(vitess_cell::render(cluster));
-    rendered.extend(vitess_keyspace::render(cluster));
-    rendered.extend(vtctld::render(cluster));
+    let mut rendered: Vec<Rendered> = levels::lockserver(cluster).into_iter().collect();
+    rendered.extend(levels::backup_storages(cluster));
+    rendered.extend(levels::cells(cluster));
+    rendered.extend(levels::keyspaces(cluster));
+    let completed = VitessCluster { spec: defaults::cluster(&cluster.spec), ..cluster.clone() };
+    rendered.extend([services::vtgate, services::vttablet, services::vtctld].map(|service| service(&completed)));
+    rendered.extend(vtctld::render(&completed));
     rendered
 }
 
@@ -85,15 +83,18 @@ pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
     let Some(cluster) = cell.metadata.labels.as_ref().and_then(|all| all.get(labels::CLUSTER)) else {
         return Vec::new();
     };
-    let mut rendered: Vec<Rendered> = etcd_lockserver::local(cell, cluster).into_iter().collect();
-    rendered.extend([services::cell_vtgate(cell, cluster), vtgate::render(cell, cluster)]);
+    let mut rendered: Vec<Rendered> = levels::local_lockserver(cell).into_iter().collect();
+    let replicas = vtgate::replicas(cell);
+    let completed = VitessCell { spec: defaults::cell(&cell.spec), ..cell.clone() };
+    rendered.push(services::cell_vtgate(&completed, cluster));
+    rendered.push(vtgate::render(&completed, cluster, replicas));
     rendered
 }
 
 /// The children of a keyspace: its shards.
 #[must_use]
 pub fn keyspace(keyspace: &VitessKeyspace) -> Vec<Rendered> {
-    vitess_shard::render(keyspace)
+    levels::shards(keyspace)
 }
 
 /// The children of a shard: vtorc in each of its cells, then a claim and a Pod for each tablet
@@ -107,8 +108,9 @@ pub fn shard(
     zones: &BTreeMap<Cell, Zone>,
     claims: &BTreeMap<String, u64>,
 ) -> Vec<Rendered> {
-    let owner = Owner::of(shard);
-    let Some(shard) = Shard::of(shard) else { return Vec::new() };
+    let shard = completed(shard);
+    let owner = Owner::of(&shard);
+    let Some(shard) = Shard::of(&shard) else { return Vec::new() };
     let mut rendered = vtorc::render(&owner, &shard, zones);
     for tablet in shard.tablets() {
         rendered.extend(vttablet_claim::render(&owner, &shard, &tablet, claims));
@@ -146,6 +148,11 @@ pub fn backup(
     claims: &BTreeMap<String, u64>,
     at: Millis,
 ) -> Vec<Rendered> {
-    let Some(shard) = Shard::of(shard) else { return Vec::new() };
+    let shard = completed(shard);
+    let Some(shard) = Shard::of(&shard) else { return Vec::new() };
     vtbackup::render(&vtbackup::Run { shard: &shard, location, restore, at }, zones, claims)
+}
+
+fn completed(shard: &VitessShard) -> VitessShard {
+    VitessShard { spec: defaults::shard(&shard.spec), ..shard.clone() }
 }

@@ -92,7 +92,7 @@ impl Child<'_> {
 }
 
 /// Takes nulls out of maps, at any depth.
-fn prune(value: &mut Value) {
+pub(super) fn prune(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null());

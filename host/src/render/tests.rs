@@ -1,0 +1,8 @@
+//! The whole tree below one manifest, against texts, against the types, and against a listing
+//! of the operator whose kinds these are.
+
+mod cases;
+mod golden;
+mod reference;
+mod strict;
+mod tree;

@@ -3,7 +3,7 @@
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::orchestrator::VitessDashboard;
 use pilothouse_api::vitess_cell::CellTemplate;
-use pilothouse_api::{VitessCluster, names};
+use pilothouse_api::{VitessCluster, defaults, names};
 use pilothouse_core::topology::Zone;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ const DAEMON_FLAGS: [(&str, &str); 4] = [
 
 /// Renders one Deployment for each cell that should have it, in the order of the manifest.
 pub(super) fn render(cluster: &VitessCluster) -> Vec<Rendered> {
-    let given = cluster.spec.vitess_dashboard.clone().unwrap_or_default();
+    let given = defaults::dashboard(cluster.spec.vitess_dashboard.as_ref());
     let cells = cluster.spec.cells.iter();
     cells
         .filter(|cell| given.cells.is_empty() || given.cells.contains(&cell.name))

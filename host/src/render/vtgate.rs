@@ -2,7 +2,7 @@
 
 use pilothouse_api::gateway::Gateway;
 use pilothouse_api::labels::{self, Component};
-use pilothouse_api::{VitessCell, names};
+use pilothouse_api::{VitessCell, defaults, names};
 use pilothouse_core::topology::Zone;
 use serde_json::{Value, json};
 
@@ -13,9 +13,6 @@ use super::deployment::{self, Program};
 use super::flags::Flags;
 use super::pod::{self, unless_blank, with};
 use super::secret::SecretFile;
-
-/// Gateways where the manifest gives no number.
-const REPLICAS: i32 = 2;
 
 /// Flags of every gateway. Buffering holds writes back while a primary is handed over.
 const GATEWAY_FLAGS: [(&str, &str); 11] = [
@@ -32,15 +29,21 @@ const GATEWAY_FLAGS: [(&str, &str); 11] = [
     ("tablet_types_to_wait", "MASTER,REPLICA"),
 ];
 
-/// Renders the Deployment. Replicas are the manifest's and those that stand in for a lost
-/// cell's; with an autoscaler they are the autoscaler's affair.
-pub(super) fn render(cell: &VitessCell, cluster: &str) -> Rendered {
+/// How many: those asked for and those that stand in for a lost cell's. `None` where an
+/// autoscaler is set and has asked for none yet.
+pub(super) fn replicas(cell: &VitessCell) -> Option<i64> {
+    let gateway = &cell.spec.template.gateway;
+    let surge = cell.status.iter().flat_map(|status| &status.gateway.surge);
+    let surge: i64 = surge.map(|surge| i64::from(surge.replicas)).sum();
+    let silent = gateway.autoscaler.is_none().then_some(defaults::GATEWAYS);
+    gateway.replicas.or(silent).map(|wanted| i64::from(wanted) + surge)
+}
+
+/// Renders the Deployment.
+pub(super) fn render(cell: &VitessCell, cluster: &str, replicas: Option<i64>) -> Rendered {
     let owner = Owner::of(cell);
     let template = &cell.spec.template;
     let gateway = &template.gateway;
-    let surge = cell.status.iter().flat_map(|status| &status.gateway.surge);
-    let surge: i64 = surge.map(|surge| i64::from(surge.replicas)).sum();
-    let wanted = i64::from(gateway.replicas.unwrap_or(REPLICAS));
     let program = Program {
         name: names::gateway(cluster, &template.name),
         labels: pairs([
@@ -50,7 +53,7 @@ pub(super) fn render(cell: &VitessCell, cluster: &str) -> Rendered {
         ]),
         extra_labels: &gateway.pod.extra_labels,
         annotations: gateway.pod.annotations.clone(),
-        replicas: gateway.autoscaler.is_none().then_some(wanted + surge),
+        replicas,
         strategy: unless_empty(json!(gateway.strategy)),
         pod: pod_spec(cell),
     };

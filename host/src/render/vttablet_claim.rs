@@ -31,8 +31,7 @@ pub(super) fn at_least(template: &PersistentVolumeClaimSpec, bytes: u64) -> Valu
     let requests = template.resources.get_or_insert_default().requests.get_or_insert_default();
     let asked = requests.get("storage").and_then(|asked| quantity::bytes(asked).ok()).unwrap_or(0);
     if asked < bytes {
-        let bytes = Quantity(bytes.to_string());
-        requests.insert("storage".to_owned(), quantity::canonical(&bytes).unwrap_or(bytes));
+        requests.insert("storage".to_owned(), Quantity(bytes.to_string()));
     }
     json!(template)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_api::defaults::TABLET_GRACE_SECONDS;
 use pilothouse_api::labels::{Component, annotations};
 use pilothouse_core::topology::{Cell, Zone};
 use serde_json::{Value, json};
@@ -19,8 +20,6 @@ use super::secret::SecretFile;
 use super::tablet::{Shard, Tablet};
 use super::{external_datastore, mysql};
 
-/// Seconds that a tablet has to hand over and stop.
-const GRACE_SECONDS: i64 = 1800;
 /// What says that a tablet can be drained; the text is for readers.
 const DRAIN_SUPPORTED: &str = "a primary is handed over first";
 
@@ -118,7 +117,7 @@ impl Parts<'_> {
         pod["priorityClassName"] = json!(PRIORITY_CLASS);
         pod["securityContext"] = json!({ "fsGroup": VITESS_USER });
         pod["terminationGracePeriodSeconds"] =
-            json!(pool.vttablet.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS));
+            json!(pool.vttablet.termination_grace_period_seconds.unwrap_or(TABLET_GRACE_SECONDS));
         pod["topologySpreadConstraints"] = pool.topology_spread_constraints.raw().clone();
         pod
     }

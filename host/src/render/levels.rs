@@ -1,0 +1,59 @@
+//! Children of our own kinds. What they hold is [`pilothouse_api::children`]'s to say; here
+//! they become apply configurations.
+
+use kube::Resource;
+use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, children};
+use pilothouse_core::action::ObjectRef;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Rendered;
+use super::child::prune;
+
+/// A cluster's lockserver, unless its topology is kept elsewhere.
+pub(super) fn lockserver(cluster: &VitessCluster) -> Option<Rendered> {
+    children::lockserver(cluster).map(whole)
+}
+
+/// A cluster's backup locations.
+pub(super) fn backup_storages(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
+    children::backup_storages(cluster).into_iter().map(whole)
+}
+
+/// A cluster's cells. Where an autoscaler is set, it writes the replicas, and we do not.
+pub(super) fn cells(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
+    children::cells(cluster).into_iter().map(|mut cell| {
+        let gateway = &mut cell.spec.template.gateway;
+        if gateway.autoscaler.is_some() {
+            gateway.replicas = None;
+        }
+        whole(cell)
+    })
+}
+
+/// A cluster's keyspaces.
+pub(super) fn keyspaces(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
+    children::keyspaces(cluster).into_iter().map(whole)
+}
+
+/// A keyspace's shards; none while validation would refuse it.
+pub(super) fn shards(keyspace: &VitessKeyspace) -> Vec<Rendered> {
+    children::shards(keyspace).unwrap_or_default().into_iter().map(whole).collect()
+}
+
+/// A cell's own lockserver, if it has one.
+pub(super) fn local_lockserver(cell: &VitessCell) -> Option<Rendered> {
+    children::local_lockserver(cell).ok().flatten().map(whole)
+}
+
+fn whole<K: Resource<DynamicType = ()> + Serialize>(object: K) -> Rendered {
+    let meta = object.meta();
+    let reference = ObjectRef {
+        kind: K::kind(&()).into_owned(),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
+    let mut value = json!(object);
+    prune(&mut value);
+    Rendered { object: reference, value }
+}

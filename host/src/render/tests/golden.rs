@@ -1,0 +1,50 @@
+//! Rendered objects of our own manifest as texts, one of a kind each.
+//! `PILOTHOUSE_ACCEPT=1` writes what is rendered now.
+
+use super::tree::{folder, manifest, tree};
+
+/// One representative of each kind and component, by the start of its name.
+const SHOWN: [(&str, &str, &str); 21] = [
+    ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
+    ("backup-storage", "VitessBackupStorage", "harbour-"),
+    ("cell", "VitessCell", "harbour-east-"),
+    ("keyspace", "VitessKeyspace", "harbour-orders-"),
+    ("shard", "VitessShard", "harbour-orders-x-80-"),
+    ("service-vtgate", "Service", "harbour-vtgate-"),
+    ("service-vttablet", "Service", "harbour-vttablet-"),
+    ("service-vtctld", "Service", "harbour-vtctld-"),
+    ("service-cell-vtgate", "Service", "harbour-east-vtgate-"),
+    ("service-etcd-peer", "Service", "harbour-etcd-"),
+    ("vtctld", "Deployment", "harbour-east-vtctld-"),
+    ("vtgate", "Deployment", "harbour-east-vtgate-"),
+    ("vtgate-autoscaled", "Deployment", "harbour-south-vtgate-"),
+    ("vtorc", "Deployment", "harbour-orders-x-80-east-vtorc-"),
+    ("etcd-budget", "PodDisruptionBudget", "etcd-lockserver-"),
+    ("etcd-member", "Pod", "harbour-etcd-"),
+    ("vttablet", "Pod", "harbour-vttablet-east-"),
+    ("vttablet-external", "Pod", "harbour-vttablet-south-"),
+    ("vttablet-claim", "PersistentVolumeClaim", "harbour-vttablet-east-"),
+    ("vtbackup-init", "Pod", "harbour-orders-x-80-vtbackup-init-"),
+    ("vtbackup-claim", "PersistentVolumeClaim", "harbour-orders-x-80-vtbackup-init-"),
+];
+
+#[test]
+fn rendered_objects_read_as_accepted() {
+    let tree = tree(&manifest());
+    let accept = std::env::var_os("PILOTHOUSE_ACCEPT").is_some();
+    let mut wrong = Vec::new();
+    for (title, kind, start) in SHOWN {
+        let (_, value) = tree
+            .iter()
+            .rfind(|((of, name), _)| of == kind && name.starts_with(start))
+            .unwrap_or_else(|| panic!("no {kind} {start}… is rendered"));
+        let text = serde_yaml_ng::to_string(value).expect("JSON is YAML");
+        let file = folder().join(format!("golden/{title}.yaml"));
+        if accept {
+            std::fs::write(&file, &text).expect("the folder can be written");
+        } else if std::fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
+            wrong.push(format!("--- {title}.yaml should read\n{text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "PILOTHOUSE_ACCEPT=1 accepts:\n{}", wrong.join("\n"));
+}
