@@ -1,0 +1,305 @@
+//! Vitess as its operator sees it: tablets, replication, primaries, backups.
+//!
+//! Played: one mysqld per tablet whose state follows the volume, GTID sets,
+//! semi-sync by the keyspace's durability policy, a stream of client writes, the
+//! topology's primary and locks, the reparent commands with Vitess's own refusals,
+//! vttablet's and VTOrc's repairs, backups and restores, disk use. Not played:
+//! queries, schema, resharding, purged binary logs (a replica can always catch up
+//! from a primary), a topology server that fails, VTOrc's own failovers (the
+//! policies decide those). Must not know who asks.
+
+use std::collections::BTreeMap;
+
+use pilothouse_core::action::ObjectRef;
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, Durability, Replication, Role};
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+pub(crate) mod backup;
+pub(crate) mod flow;
+mod observation;
+mod played;
+pub(crate) mod repair;
+pub(crate) mod reparent;
+pub(crate) mod tablet;
+
+pub use observation::{Observation, ShardObserved, TabletObserved};
+pub use played::PlayedVitess;
+
+use crate::world::objects::{Name, label, text};
+
+/// A VitessCluster by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterKey {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// The VitessCluster's name.
+    pub name: String,
+}
+
+impl ClusterKey {
+    /// The cluster `name` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl From<&ObjectRef> for ClusterKey {
+    fn from(object: &ObjectRef) -> Self {
+        Self::new(&object.namespace, &object.name)
+    }
+}
+
+/// A shard of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardKey {
+    /// Its cluster.
+    pub cluster: ClusterKey,
+    /// Keyspace and key range.
+    pub shard: ShardId,
+}
+
+/// Why Vitess refused or failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct VitessError {
+    /// Kebab-case, stable: `not-found`, `locked`, `expectation`, `unreachable`, `not-safe`, `behind`, `errant`, `ineligible`.
+    pub code: &'static str,
+    /// What Vitess would say.
+    pub message: String,
+}
+
+impl VitessError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// What a volume holds for MySQL; it outlives Pods.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DataDir {
+    /// `server_uuid` of auto.cnf.
+    pub(crate) server: String,
+    /// Every transaction received or executed.
+    pub(crate) position: GtidSet,
+    /// The number of its own last transaction.
+    pub(crate) own_last: u64,
+    pub(crate) used: u64,
+    pub(crate) capacity: u64,
+    pub(crate) fill_per_hour: u64,
+    /// Whether it was never initialised, restored or replicated into.
+    pub(crate) fresh: bool,
+    /// The shard whose tablet last ran on it.
+    pub(crate) home: Option<ShardKey>,
+}
+
+impl DataDir {
+    pub(crate) fn is_full(&self) -> bool {
+        self.used >= self.capacity
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        self.used = (self.used + bytes).min(self.capacity.max(self.used));
+    }
+}
+
+/// A restore under way: until when, and of which backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Restore {
+    /// No backup is there yet; looks again.
+    Waiting,
+    /// Reads that backup until then.
+    Until(i64, String),
+}
+
+/// A tablet record with the processes behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Tablet {
+    pub(crate) shard: ShardId,
+    pub(crate) pool: String,
+    pub(crate) pod: Name,
+    pub(crate) run: String,
+    pub(crate) node: String,
+    /// The key of its data directory.
+    pub(crate) data: String,
+    /// Whether mysqld and vttablet run.
+    pub(crate) running: bool,
+    pub(crate) role: Role,
+    /// Whether mysqld takes writes.
+    pub(crate) writable: bool,
+    pub(crate) source: Option<TabletAlias>,
+    /// Whether its receiver is connected, in truth.
+    pub(crate) connected: bool,
+    /// Whether it believes so, and when that will change.
+    pub(crate) hears: bool,
+    pub(crate) hears_flips_at: Option<i64>,
+    /// Milliseconds that its applier is behind by nature.
+    pub(crate) slowness: i64,
+    pub(crate) stalled_since: Option<i64>,
+    pub(crate) catches_up_at: Option<i64>,
+    pub(crate) restore: Option<Restore>,
+    /// Own transactions that wait for an acknowledgement.
+    pub(crate) waiting: GtidSet,
+    /// What the host's probe last told, since when, and when that will change.
+    pub(crate) reach: bool,
+    pub(crate) reach_since: i64,
+    pub(crate) reach_flips_at: Option<i64>,
+    pub(crate) reach_lost_at: i64,
+    pub(crate) last_told: Option<Replication>,
+    /// Since when its role or source is not what the topology says.
+    pub(crate) wrong_since: Option<i64>,
+}
+
+impl Tablet {
+    /// Whether it is of a pool that may acknowledge and be promoted.
+    pub(crate) fn is_eligible(&self) -> bool {
+        self.pool == "replica"
+    }
+
+    /// Whether its MySQL serves: it runs and restores nothing.
+    pub(crate) fn serves(&self) -> bool {
+        self.running && self.restore.is_none()
+    }
+}
+
+/// A shard's topology record, lock and clients.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    pub(crate) primary: Option<TabletAlias>,
+    pub(crate) primary_since: i64,
+    pub(crate) initialized: bool,
+    pub(crate) durability: Durability,
+    pub(crate) operation: Option<reparent::Operation>,
+    /// Every transaction that a client was told is safe.
+    pub(crate) acked: GtidSet,
+    /// The primary's position as anybody but itself last saw it.
+    pub(crate) primary_seen: GtidSet,
+    pub(crate) writes_per_minute: u64,
+    pub(crate) settled_at: i64,
+}
+
+/// A backup in a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) view: BackupView,
+    /// Bytes of the data directory that it holds.
+    pub(crate) data_bytes: u64,
+}
+
+/// One cluster's Vitess.
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    pub(crate) shards: BTreeMap<ShardId, Shard>,
+    pub(crate) tablets: BTreeMap<TabletAlias, Tablet>,
+    pub(crate) backups: Vec<Stored>,
+}
+
+/// All played Vitess clusters.
+#[derive(Debug)]
+pub(crate) struct Vitess {
+    pub(crate) clusters: BTreeMap<ClusterKey, Cluster>,
+    /// Data directories by PersistentVolume name (or `pod:<uid>` without a volume).
+    pub(crate) data: BTreeMap<String, DataDir>,
+    pub(crate) backup_runs: BTreeMap<String, backup::BackupRun>,
+    pub(crate) digests: BTreeMap<ClusterKey, u64>,
+    pub(crate) touched: std::collections::BTreeSet<ClusterKey>,
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+impl Default for Vitess {
+    fn default() -> Self {
+        Self {
+            clusters: BTreeMap::new(),
+            data: BTreeMap::new(),
+            backup_runs: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            touched: std::collections::BTreeSet::new(),
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Vitess {
+    pub(crate) fn tablets_of<'a>(
+        &'a self,
+        key: &'a ShardKey,
+    ) -> impl Iterator<Item = (&'a TabletAlias, &'a Tablet)> {
+        let cluster = self.clusters.get(&key.cluster);
+        cluster.into_iter().flat_map(|c| c.tablets.iter()).filter(|(_, t)| t.shard == key.shard)
+    }
+
+    pub(crate) fn tablet(&self, cluster: &ClusterKey, alias: &TabletAlias) -> Option<&Tablet> {
+        self.clusters.get(cluster)?.tablets.get(alias)
+    }
+
+    pub(crate) fn tablet_mut(&mut self, cluster: &ClusterKey, alias: &TabletAlias) -> Option<&mut Tablet> {
+        self.clusters.get_mut(cluster)?.tablets.get_mut(alias)
+    }
+
+    pub(crate) fn shard(&self, key: &ShardKey) -> Option<&Shard> {
+        self.clusters.get(&key.cluster)?.shards.get(&key.shard)
+    }
+
+    pub(crate) fn shard_mut(&mut self, key: &ShardKey) -> Option<&mut Shard> {
+        self.clusters.get_mut(&key.cluster)?.shards.get_mut(&key.shard)
+    }
+
+    /// A tablet's transactions; empty without a data directory.
+    pub(crate) fn position(&self, cluster: &ClusterKey, alias: &TabletAlias) -> GtidSet {
+        let tablet = self.tablet(cluster, alias);
+        tablet.and_then(|t| self.data.get(&t.data)).map(|d| d.position.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn data_mut(&mut self, cluster: &ClusterKey, alias: &TabletAlias) -> Option<&mut DataDir> {
+        let data = self.tablet(cluster, alias)?.data.clone();
+        self.data.get_mut(&data)
+    }
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<(), VitessError>>;
+
+/// What a policy's acknowledgement rule asks for: how many, and of whom.
+pub(crate) fn acks_required(durability: Durability) -> usize {
+    match durability {
+        Durability::None => 0,
+        Durability::SemiSync | Durability::CrossCell => 1,
+    }
+}
+
+/// Whether `replica` may acknowledge writes of `primary`.
+pub(crate) fn may_ack(
+    durability: Durability,
+    primary: &TabletAlias,
+    alias: &TabletAlias,
+    replica: &Tablet,
+) -> bool {
+    let other = alias != primary && replica.is_eligible();
+    match durability {
+        Durability::None => false,
+        Durability::SemiSync => other,
+        Durability::CrossCell => other && alias.cell != primary.cell,
+    }
+}
+
+/// The cluster that a Pod's labels name.
+pub(crate) fn cluster_of(pod: &Value) -> ClusterKey {
+    ClusterKey::new(text(pod, "/metadata/namespace"), label(pod, "planetscale.com/cluster"))
+}
+
+/// The shard that a Pod's labels name; the label spells a missing bound `x`.
+pub(crate) fn shard_of(pod: &Value) -> Option<ShardId> {
+    let safe = label(pod, "planetscale.com/shard");
+    let (start, end) = safe.split_once('-')?;
+    let bound = |b: &str| if b == "x" { String::new() } else { b.to_owned() };
+    format!("{}/{}-{}", label(pod, "planetscale.com/keyspace"), bound(start), bound(end)).parse().ok()
+}
+
+/// The alias that a tablet Pod's labels name.
+pub(crate) fn alias_of(pod: &Value) -> Option<TabletAlias> {
+    format!("{}-{}", label(pod, "planetscale.com/cell"), label(pod, "planetscale.com/tablet-uid"))
+        .parse()
+        .ok()
+}

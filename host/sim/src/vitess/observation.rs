@@ -1,0 +1,159 @@
+//! What the host would see of Vitess: topology, answers of tablets, stores.
+//!
+//! Owns the digest that says whether an observation is worth looking at again.
+//! Must not reveal what a real client could not ask for.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pilothouse_core::Millis;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, lag_bucket};
+
+use super::{ClusterKey, ShardKey, may_ack};
+use crate::world::state::State;
+use crate::world::timing;
+
+/// One cluster's Vitess, as observed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// Shards that the topology knows.
+    pub shards: BTreeMap<ShardId, ShardObserved>,
+    /// Tablets that the topology knows.
+    pub tablets: BTreeMap<TabletAlias, TabletObserved>,
+    /// Backups of every shard and location, by shard and name.
+    pub backups: Vec<BackupView>,
+}
+
+/// A shard's record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ShardObserved {
+    /// The primary that the topology names, and since when (0: never).
+    pub primary: Option<TabletAlias>,
+    /// Milliseconds since the epoch.
+    pub primary_since: Millis,
+    /// Whether it ever had a primary or has a complete backup.
+    pub initialized: bool,
+}
+
+/// A tablet as probed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TabletObserved {
+    /// Its shard.
+    pub shard: ShardId,
+    /// What it serves as, by its topology record.
+    pub role: Role,
+    /// Whether it answers.
+    pub reach: Reach,
+    /// Since when, milliseconds since the epoch.
+    pub reach_since: Millis,
+    /// What its MySQL says; absent while it does not answer or restores.
+    pub replication: Option<Replication>,
+    /// Bytes in use on its volume; absent while it does not answer.
+    pub disk_used: Option<u64>,
+    /// Bytes that its volume has.
+    pub disk_capacity: u64,
+    /// Bytes an hour at which it fills.
+    pub fill_per_hour: u64,
+}
+
+impl TabletObserved {
+    fn hash_bucketed(&self, h: &mut DefaultHasher) {
+        (&self.shard, self.role, self.reach, self.reach_since, self.disk_capacity).hash(h);
+        self.fill_per_hour.checked_ilog2().hash(h);
+        let bucket = |used: u64| u128::from(used) * 64 / u128::from(self.disk_capacity.max(1));
+        self.disk_used.map(bucket).hash(h);
+        if let Some(r) = &self.replication {
+            (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);
+        }
+    }
+}
+
+impl State {
+    /// What a tablet's `FullStatus` says of replication.
+    pub(crate) fn replication_of(&self, key: &ShardKey, alias: &TabletAlias) -> Option<Replication> {
+        let tablet = self.vitess.tablet(&key.cluster, alias).filter(|t| t.serves())?;
+        let durability = self.vitess.shard(key).map_or(Durability::None, |s| s.durability);
+        let acks = tablet.source.as_ref().is_some_and(|s| may_ack(durability, s, alias, tablet));
+        Some(Replication {
+            source: tablet.source.clone(),
+            source_connected: tablet.source.is_some() && tablet.hears,
+            applying: tablet.source.is_some() && tablet.stalled_since.is_none(),
+            lag_ms: self.lag_of(tablet).unsigned_abs(),
+            position: self.vitess.position(&key.cluster, alias),
+            errant: self.errant_of(key, alias),
+            acks: acks && tablet.connected,
+        })
+    }
+
+    /// One cluster's Vitess as the host would see it now.
+    pub(crate) fn observe(&mut self, cluster: &ClusterKey) -> Observation {
+        let keys: Vec<ShardKey> = self.shard_keys().into_iter().filter(|k| k.cluster == *cluster).collect();
+        let mut seen = Observation::default();
+        for key in keys {
+            self.settle(&key);
+            let backed_up = self.backups_of(&key).any(|b| b.view.finished.is_some());
+            let Some(shard) = self.vitess.shard(&key) else { continue };
+            let record = ShardObserved {
+                primary: shard.primary.clone(),
+                primary_since: shard.primary_since.unsigned_abs(),
+                initialized: shard.initialized || backed_up,
+            };
+            seen.shards.insert(key.shard.clone(), record);
+            let aliases: Vec<TabletAlias> = self.vitess.tablets_of(&key).map(|(a, _)| a.clone()).collect();
+            for alias in aliases {
+                if let Some(tablet) = self.observe_tablet(&key, &alias) {
+                    seen.tablets.insert(alias, tablet);
+                }
+            }
+        }
+        if let Some(found) = self.vitess.clusters.get(cluster) {
+            seen.backups = found.backups.iter().map(|b| b.view.clone()).collect();
+        }
+        seen
+    }
+
+    fn observe_tablet(&self, key: &ShardKey, alias: &TabletAlias) -> Option<TabletObserved> {
+        let tablet = self.vitess.tablet(&key.cluster, alias)?;
+        let data = self.vitess.data.get(&tablet.data);
+        let answers = self.answers(tablet);
+        let replication = match (tablet.reach, answers) {
+            (true, true) => self.replication_of(key, alias),
+            (true, false) => tablet.last_told.clone(), // not yet found out
+            (false, _) => None,
+        };
+        let writes = self.vitess.shard(key).map_or(0, |s| s.writes_per_minute);
+        let flows = tablet.connected || tablet.writable;
+        let written = if flows { writes * 60 * timing::TRANSACTION_BYTES } else { 0 };
+        Some(TabletObserved {
+            shard: tablet.shard.clone(),
+            role: tablet.role,
+            reach: if tablet.reach { Reach::Yes } else { Reach::No },
+            reach_since: tablet.reach_since.unsigned_abs(),
+            replication,
+            disk_used: data.filter(|_| tablet.reach).map(|d| d.used),
+            disk_capacity: data.map_or(0, |d| d.capacity),
+            fill_per_hour: data.filter(|_| tablet.running).map_or(0, |d| d.fill_per_hour + written),
+        })
+    }
+
+    /// Wakes those who wait for a changed observation, if one did change.
+    pub(crate) fn publish_vitess(&mut self) {
+        let touched = std::mem::take(&mut self.vitess.touched);
+        let mut changed = false;
+        for cluster in touched {
+            let seen = self.observe(&cluster);
+            let mut h = DefaultHasher::new();
+            (&seen.shards, &seen.backups).hash(&mut h);
+            for (alias, tablet) in &seen.tablets {
+                alias.hash(&mut h);
+                tablet.hash_bucketed(&mut h);
+            }
+            let digest = h.finish();
+            changed |= self.vitess.digests.insert(cluster, digest) != Some(digest);
+        }
+        if changed {
+            self.vitess.changed.send_modify(|n| *n += 1);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What vttablet and VTOrc put right by themselves, and the look at a shard.
+//!
+//! Owns probes' verdicts, demotion of a primary that the topology has replaced,
+//! restores, and re-joining of replicas. VTOrc's half needs one of its Pods ready.
+//! Must not promote anybody: that is asked for by commands.
+
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::topology::TabletAlias;
+use pilothouse_core::view::Role;
+
+use super::{Restore, ShardKey, Tablet};
+use crate::apiserver::kinds::PODS;
+use crate::world::agenda::Look;
+use crate::world::objects::{condition_status, label};
+use crate::world::state::State;
+use crate::world::timing;
+
+impl State {
+    /// Something about a shard changed, or a deadline in it passed.
+    pub(crate) fn look_at_shard(&mut self, key: &ShardKey) {
+        if self.vitess.shard(key).is_none() {
+            return;
+        }
+        self.settle(key);
+        self.refresh_links(key);
+        self.vitess.touched.insert(key.cluster.clone());
+        let aliases: Vec<TabletAlias> = self.vitess.tablets_of(key).map(|(a, _)| a.clone()).collect();
+        for alias in &aliases {
+            self.probe(key, alias);
+            self.continue_restore(key, alias);
+        }
+        self.finish_operation(key);
+        if self.vitess.shard(key).is_some_and(|s| s.operation.is_none()) {
+            for alias in &aliases {
+                self.put_right(key, alias);
+            }
+        }
+        self.refresh_links(key);
+        self.await_buckets(key);
+    }
+
+    /// Whether the host, standing beside the control plane, gets an answer: vttablet
+    /// and mysqld run (`FullStatus` needs both) and the way is open.
+    pub(crate) fn answers(&self, tablet: &Tablet) -> bool {
+        tablet.running && self.places.is_connected(&tablet.node, self.now)
+    }
+
+    fn probe(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let now = self.now;
+        let Some(tablet) = self.vitess.tablet(&key.cluster, alias) else { return };
+        let answers = self.answers(tablet);
+        let told = answers.then(|| self.replication_of(key, alias)).flatten();
+        let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
+        if answers {
+            tablet.last_told = told;
+        }
+        if answers == tablet.reach {
+            tablet.reach_flips_at = None;
+            return;
+        }
+        match tablet.reach_flips_at {
+            None => {
+                tablet.reach_flips_at = Some(now + timing::PROBE_PERIOD);
+                tablet.reach_lost_at = now;
+                self.agenda.at(now + timing::PROBE_PERIOD, Look::Shard(key.clone()));
+            }
+            Some(at) if now < at => self.agenda.at(at, Look::Shard(key.clone())),
+            Some(_) => {
+                tablet.reach = answers;
+                tablet.reach_since = tablet.reach_lost_at;
+                tablet.reach_flips_at = None;
+                self.note(format!("tablet {alias} {}", if answers { "answers" } else { "does not answer" }));
+            }
+        }
+    }
+
+    fn continue_restore(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let Some(tablet) = self.vitess.tablet(&key.cluster, alias).filter(|t| t.running) else { return };
+        match tablet.restore.clone() {
+            None => {}
+            Some(Restore::Waiting) => self.begin_restore(key, alias),
+            Some(Restore::Until(at, _)) if self.now < at => self.agenda.at(at, Look::Shard(key.clone())),
+            Some(Restore::Until(_, backup)) => self.end_restore(key, alias, &backup),
+        }
+    }
+
+    fn begin_restore(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let Some(stored) = self.latest_backup(key, None) else {
+            self.agenda.at(self.now + timing::WAIT_FOR_BACKUP, Look::Shard(key.clone()));
+            return;
+        };
+        let takes =
+            timing::RESTORE_BASE + (stored.data_bytes / (timing::RESTORE_BYTES_PER_SECOND / 1_000)) as i64;
+        let (until, name) = (self.now + takes, stored.view.name.clone());
+        self.note(format!("tablet {alias} restores {name}"));
+        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+            tablet.restore = Some(Restore::Until(until, name));
+        }
+        self.agenda.at(until, Look::Shard(key.clone()));
+    }
+
+    fn end_restore(&mut self, key: &ShardKey, alias: &TabletAlias, backup: &str) {
+        let stored = self.backups_of(key).find(|b| b.view.name == backup).cloned();
+        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+            tablet.restore = stored.is_none().then_some(Restore::Waiting); // it was removed meanwhile
+        }
+        let Some(stored) = stored else { return };
+        if let Some(data) = self.vitess.data_mut(&key.cluster, alias) {
+            data.position = stored.view.position.clone();
+            data.used = data.used.max(stored.data_bytes).min(data.capacity);
+            data.fresh = false;
+        }
+        self.note(format!("tablet {alias} restored {backup}"));
+        let role = self.resting_role(&key.cluster, alias);
+        self.set_role(&key.cluster, alias, role);
+        if let Some(primary) = self.vitess.shard(key).and_then(|s| s.primary.clone()).filter(|p| p != alias) {
+            self.follow(key, alias, &primary);
+        }
+    }
+
+    /// Transactions of a tablet that the shard's primary never had, as far as anybody can tell.
+    pub(crate) fn errant_of(&self, key: &ShardKey, alias: &TabletAlias) -> GtidSet {
+        let Some(shard) = self.vitess.shard(key) else { return GtidSet::default() };
+        let Some(primary) = shard.primary.as_ref().filter(|p| *p != alias) else { return GtidSet::default() };
+        let own = self.vitess.position(&key.cluster, alias);
+        let extra = own.minus(&shard.primary_seen);
+        let data = self.vitess.tablet(&key.cluster, primary).and_then(|t| self.vitess.data.get(&t.data));
+        match data {
+            // What carries the primary's own server id came from it.
+            Some(data) if data.own_last > 0 => {
+                let mut of_primary = GtidSet::default();
+                of_primary.add(&data.server, 1, u64::MAX - 1);
+                extra.minus(&of_primary)
+            }
+            Some(_) | None => extra,
+        }
+    }
+
+    /// A tablet begins to replicate from `primary`, or stands aside if it has what that one lacks.
+    pub(crate) fn follow(&mut self, key: &ShardKey, alias: &TabletAlias, primary: &TabletAlias) {
+        let reachable =
+            self.vitess.tablet(&key.cluster, alias).zip(self.vitess.tablet(&key.cluster, primary));
+        if !reachable.is_some_and(|(t, p)| p.serves() && p.writable && self.places.reach(&t.node, &p.node)) {
+            return; // tried again by put_right
+        }
+        self.remember_primary(key);
+        let extra = self.errant_of(key, alias);
+        let rest = self.resting_role(&key.cluster, alias);
+        let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
+        tablet.writable = false;
+        tablet.waiting = GtidSet::default();
+        tablet.connected = false;
+        if extra.is_empty() {
+            tablet.source = Some(primary.clone());
+            tablet.role = rest;
+        } else {
+            tablet.source = None;
+            tablet.role = Role::Spare;
+            self.note(format!("tablet {alias} is errant: {extra}"));
+        }
+        self.vitess.touched.insert(key.cluster.clone());
+    }
+
+    /// One tablet's role or source against the topology.
+    fn put_right(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let primary = self.vitess.shard(key).and_then(|s| s.primary.clone());
+        let Some(tablet) = self.vitess.tablet(&key.cluster, alias) else { return };
+        let Some(primary) = primary.filter(|p| p != alias) else {
+            if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+                tablet.wrong_since = None;
+            }
+            return;
+        };
+        let stale = tablet.writable || tablet.role == Role::Primary;
+        let lost =
+            matches!(tablet.role, Role::Replica | Role::Rdonly) && tablet.source.as_ref() != Some(&primary);
+        let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
+        if !(can_see && (stale || lost)) {
+            if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+                tablet.wrong_since = None;
+            }
+            return;
+        }
+        let now = self.now;
+        let wait = if stale { timing::SHARD_SYNC } else { timing::VTORC_REPAIR };
+        let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
+        let due = *tablet.wrong_since.get_or_insert(now) + wait;
+        if now < due {
+            self.agenda.at(due, Look::Shard(key.clone()));
+        } else if stale {
+            tablet.wrong_since = None;
+            tablet.writable = false;
+            tablet.role = Role::Replica;
+            tablet.source = None;
+            self.note(format!("tablet {alias} demotes itself"));
+            self.agenda.now(Look::Shard(key.clone()));
+        } else if self.vtorc_is_ready(key) {
+            if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+                tablet.wrong_since = None;
+            }
+            self.follow(key, alias, &primary);
+            let still =
+                self.vitess.tablet(&key.cluster, alias).is_some_and(|t| t.source.as_ref() != Some(&primary));
+            if still && self.vitess.tablet(&key.cluster, alias).is_some_and(|t| t.role != Role::Spare) {
+                self.agenda.at(self.now + timing::VTORC_REPAIR, Look::Shard(key.clone()));
+            }
+        }
+    }
+
+    /// Whether a VTOrc of the shard is ready somewhere; its Pods wake the shard when they change.
+    fn vtorc_is_ready(&self, key: &ShardKey) -> bool {
+        let pods = self.objects.within(&PODS, &key.cluster.namespace);
+        pods.iter().any(|p| {
+            label(p, "planetscale.com/component") == "vtorc"
+                && label(p, "planetscale.com/cluster") == key.cluster.name
+                && label(p, "planetscale.com/keyspace") == key.shard.keyspace
+                && super::shard_of(p).is_none_or(|s| s == key.shard)
+                && condition_status(p, "Ready") == "True"
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Breaking the world, and mending it.
+//!
+//! Each call changes physical truth at once and lets the consequences follow by
+//! themselves. Must not write to the API server: nobody announces a failure.
+
+use pilothouse_core::topology::{ShardId, TabletAlias};
+
+use super::World;
+use super::state::State;
+use crate::vitess::{ClusterKey, ShardKey};
+
+impl World {
+    /// Power and network of a whole zone are gone.
+    pub fn lose_zone(&self, zone: &str) {
+        self.change(|state| {
+            state.places.dark.insert(zone.to_owned());
+            for node in state.places.nodes_of(zone) {
+                state.set_power(&node, false, false);
+            }
+        });
+    }
+
+    /// The zone has power again; its nodes boot, but those that were lost by themselves.
+    pub fn restore_zone(&self, zone: &str) {
+        self.change(|state| {
+            state.places.dark.remove(zone);
+            for node in state.places.nodes_of(zone) {
+                if !state.places.machines[&node].lost_alone {
+                    state.set_power(&node, true, false);
+                }
+            }
+            state.look_at_all_claims();
+        });
+    }
+
+    /// One node loses power.
+    pub fn lose_node(&self, node: &str) {
+        self.change(|state| state.set_power(node, false, true));
+    }
+
+    /// One node has power again, if its zone has.
+    pub fn restore_node(&self, node: &str) {
+        self.change(|state| {
+            let dark = state.places.zone_of(node).is_some_and(|z| state.places.dark.contains(z));
+            if let Some(machine) = state.places.machines.get_mut(node) {
+                machine.lost_alone = false;
+            }
+            if !dark {
+                state.set_power(node, true, false);
+            }
+        });
+    }
+
+    /// The zone keeps running but neither reaches the API server, the topology and the
+    /// host, nor is reached by them; databases still hear each other.
+    pub fn cut_zone_from_control_plane(&self, zone: &str) {
+        self.change(|state| {
+            state.places.cut_from_control.insert(zone.to_owned());
+            state.network_changed(zone);
+        });
+    }
+
+    /// The way between a zone and the control plane is open again.
+    pub fn join_zone_to_control_plane(&self, zone: &str) {
+        self.change(|state| {
+            state.places.cut_from_control.remove(zone);
+            state.network_changed(zone);
+        });
+    }
+
+    /// Two zones no longer reach each other; both still reach everything else.
+    pub fn cut_zones(&self, one: &str, other: &str) {
+        self.change(|state| {
+            state.places.cut.insert(ordered(one, other));
+            state.mark_all_shards();
+        });
+    }
+
+    /// Two zones reach each other again.
+    pub fn join_zones(&self, one: &str, other: &str) {
+        self.change(|state| {
+            state.places.cut.remove(&ordered(one, other));
+            state.mark_all_shards();
+        });
+    }
+
+    /// The provider posts something about a zone; an empty text takes the post back.
+    pub fn provider_post(&self, zone: &str, text: &str) {
+        self.with(|state| {
+            state.note(format!("provider posts of {zone}: {text}"));
+            if text.is_empty() {
+                state.places.posts.remove(zone);
+            } else {
+                state.places.posts.insert(zone.to_owned(), text.to_owned());
+            }
+        });
+        self.poke();
+    }
+
+    /// A tablet's mysqld is killed; its kubelet restarts the container after the back-off. False if it does not run.
+    pub fn kill_mysqld(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> bool {
+        let killed = self.with(|state| {
+            let run = state.vitess.tablet(cluster, tablet).filter(|t| t.running).map(|t| t.run.clone());
+            run.inspect(|run| state.crash(run, "mysqld was killed")).is_some()
+        });
+        self.poke();
+        killed
+    }
+
+    /// Fills a tablet's volume by so many bytes an hour, besides client writes. False if it has none.
+    pub fn fill_rate(&self, cluster: &ClusterKey, tablet: &TabletAlias, bytes_per_hour: u64) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            if let Some(data) = state.vitess.data_mut(cluster, tablet) {
+                data.fill_per_hour = bytes_per_hour;
+            }
+        })
+    }
+
+    /// Clients write so many transactions a minute to a shard. False if there is no such shard yet.
+    pub fn write_rate(&self, cluster: &ClusterKey, shard: &ShardId, per_minute: u64) -> bool {
+        let key = ShardKey { cluster: cluster.clone(), shard: shard.clone() };
+        self.on_shard(&key, |state| {
+            if let Some(shard) = state.vitess.shard_mut(&key) {
+                shard.writes_per_minute = per_minute;
+            }
+        })
+    }
+
+    /// A replica's applier runs so many milliseconds behind from now on. False if there is no such tablet.
+    pub fn slow_replica(&self, cluster: &ClusterKey, tablet: &TabletAlias, behind_ms: u32) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
+                found.slowness = i64::from(behind_ms);
+            }
+        })
+    }
+
+    /// A replica's applier stops, while it still receives and acknowledges; or goes on.
+    pub fn stall_applier(&self, cluster: &ClusterKey, tablet: &TabletAlias, stalled: bool) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            let now = state.now;
+            if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
+                found.stalled_since = stalled.then_some(now);
+            }
+        })
+    }
+
+    fn on_tablet(&self, cluster: &ClusterKey, tablet: &TabletAlias, act: impl FnOnce(&mut State)) -> bool {
+        let shard = self.with(|state| state.vitess.tablet(cluster, tablet).map(|t| t.shard.clone()));
+        shard.is_some_and(|shard| self.on_shard(&ShardKey { cluster: cluster.clone(), shard }, act))
+    }
+
+    fn on_shard(&self, key: &ShardKey, act: impl FnOnce(&mut State)) -> bool {
+        let known = self.with(|state| {
+            if state.vitess.shard(key).is_none() {
+                return false;
+            }
+            state.settle(key);
+            act(state);
+            state.agenda.now(super::agenda::Look::Shard(key.clone()));
+            true
+        });
+        self.poke();
+        known
+    }
+
+    fn change(&self, act: impl FnOnce(&mut State)) {
+        self.with(|state| {
+            for key in state.shard_keys() {
+                state.settle(&key);
+            }
+            state.revision += 1;
+            act(state);
+        });
+        self.poke();
+    }
+}
+
+fn ordered(one: &str, other: &str) -> (String, String) {
+    let (a, b) = if one < other { (one, other) } else { (other, one) };
+    (a.to_owned(), b.to_owned())
+}
+
+impl State {
+    fn set_power(&mut self, node: &str, on: bool, alone: bool) {
+        let now = self.now;
+        let Some(machine) = self.places.machines.get_mut(node) else { return };
+        machine.lost_alone |= alone;
+        if machine.powered_since.is_some() == on {
+            return;
+        }
+        machine.powered_since = on.then_some(now);
+        self.note(format!("node {node} power {}", if on { "on" } else { "off" }));
+        self.agenda.now(super::agenda::Look::Node(node.to_owned()));
+        self.node_truth_changed(node);
+    }
+
+    fn network_changed(&mut self, zone: &str) {
+        for node in self.places.nodes_of(zone) {
+            self.agenda.now(super::agenda::Look::Node(node));
+        }
+        self.mark_all_shards();
+    }
+}

@@ -1,0 +1,160 @@
+//! Deeds that invariants speak of, with the truth at their moment.
+//!
+//! Owns the record; the checkers judge it. Must not judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::topology::TabletAlias;
+use pilothouse_core::view::{BackupView, Durability};
+use serde_json::Value;
+
+use super::objects::{Name, label, name_of, text, uid};
+use super::state::State;
+use crate::apiserver::ResourceId;
+use crate::apiserver::kinds::PODS;
+use crate::vitess::{ClusterKey, ShardKey, acks_required, alias_of, cluster_of, may_ack, shard_of};
+
+/// What was asked of the world or done in it.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each deed's doc names its fields")]
+pub enum Deed {
+    /// A tablet's Pod was asked to go by somebody else than the played controllers, while
+    /// `down` other tablets of its shard did not serve; `ackers_left` of the primary's
+    /// caught-up ackers remain, `required` are needed.
+    TabletPodDeleted {
+        at: i64,
+        shard: ShardKey,
+        tablet: TabletAlias,
+        down: usize,
+        ackers_left: usize,
+        required: usize,
+        served: bool,
+    },
+    /// A Pod's object went away by somebody else's hand while its kubelet was silent.
+    PodForced { at: i64, pod: Name, node: String },
+    /// As before, and its processes still ran.
+    PodVanishedRunning { at: i64, pod: Name, uid: String },
+    /// A claim was asked to go by somebody else; `lost` acknowledged transactions are nowhere else.
+    ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet },
+    /// A claim asks for another size.
+    SizeAsked { at: i64, claim: Name, from: u64, to: u64, provider_last_changed: Option<i64> },
+    /// A reparent was asked for; refused with a code, or begun.
+    ReparentAsked {
+        at: i64,
+        shard: ShardKey,
+        to: TabletAlias,
+        emergency: bool,
+        refused: Option<&'static str>,
+        zones_dark: usize,
+        errant: GtidSet,
+    },
+    /// A tablet was made primary; `missing` are acknowledged transactions that it lacks.
+    Promoted { at: i64, shard: ShardKey, to: TabletAlias, durability: Durability, missing: GtidSet },
+    /// A backup was removed; `left` are the others of its shard.
+    BackupRemoved { at: i64, cluster: ClusterKey, removed: BackupView, left: Vec<BackupView> },
+}
+
+/// All deeds so far, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    pub(crate) deeds: Vec<Deed>,
+    /// Writes of the played controllers that the API server refused.
+    pub(crate) refused: Vec<String>,
+    /// Size last asked for, by claim UID.
+    pub(crate) requests: BTreeMap<String, u64>,
+    seen: BTreeSet<(String, bool)>,
+}
+
+impl Journal {
+    pub(crate) fn push(&mut self, deed: Deed) {
+        self.deeds.push(deed);
+    }
+
+    /// Adds a deed that would else be added at every look.
+    pub(crate) fn once(&mut self, deed: Deed) {
+        if let Deed::PodVanishedRunning { uid, .. } = &deed
+            && !self.seen.insert((format!("run {uid}"), true))
+        {
+            return;
+        }
+        self.push(deed);
+    }
+
+    /// Whether this deletion (asked for, or done) is known already.
+    pub(crate) fn saw_deletion(&mut self, uid: &str, gone: bool) -> bool {
+        !self.seen.insert((uid.to_owned(), gone))
+    }
+}
+
+impl State {
+    /// Writes down a deletion that somebody else asked for, with the truth around it.
+    pub(crate) fn note_deletion(&mut self, kind: &ResourceId, object: &Value, gone: bool) {
+        let deed = if *kind == PODS { self.pod_deed(object, gone) } else { self.claim_deed(object, gone) };
+        if let Some(deed) = deed {
+            self.journal.push(deed);
+        }
+    }
+
+    fn pod_deed(&self, pod: &Value, gone: bool) -> Option<Deed> {
+        let node = text(pod, "/spec/nodeName");
+        if gone {
+            let silent = !node.is_empty() && !self.places.is_connected(node, self.now);
+            let over = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+            return (silent && !over).then(|| Deed::PodForced {
+                at: self.now,
+                pod: name_of(pod),
+                node: node.to_owned(),
+            });
+        }
+        if label(pod, "planetscale.com/component") != "vttablet" {
+            return None;
+        }
+        let (tablet, key) = (alias_of(pod)?, ShardKey { cluster: cluster_of(pod), shard: shard_of(pod)? });
+        let shard = self.vitess.shard(&key)?;
+        let served =
+            self.vitess.tablet(&key.cluster, &tablet).is_some_and(|t| t.serves() && t.run == uid(pod));
+        let others = || self.vitess.tablets_of(&key).filter(|(a, _)| **a != tablet);
+        let ackers = others().filter(|(a, t)| {
+            let of = shard.primary.as_ref().filter(|p| t.source.as_ref() == Some(p));
+            of.is_some_and(|p| t.connected && may_ack(shard.durability, p, a, t))
+        });
+        let ackers_left = ackers.count();
+        let down = others().filter(|(_, t)| !t.serves() || !self.answers(t)).count();
+        let required = if shard.primary.is_some() { acks_required(shard.durability) } else { 0 };
+        Some(Deed::TabletPodDeleted { at: self.now, shard: key, tablet, down, ackers_left, required, served })
+    }
+
+    fn claim_deed(&self, claim: &Value, gone: bool) -> Option<Deed> {
+        if gone {
+            return None;
+        }
+        let volume = text(claim, "/spec/volumeName");
+        let data = self.vitess.data.get(volume)?;
+        let shard = data.home.clone()?;
+        let acked = self.vitess.shard(&shard).map(|s| s.acked.clone()).unwrap_or_default();
+        let here = acked.minus(&acked.minus(&data.position));
+        let mut elsewhere = GtidSet::default();
+        for (other, kept) in &self.vitess.data {
+            if other != volume && kept.home.as_ref() == Some(&shard) && !self.is_doomed(other) {
+                elsewhere.union_with(&kept.position);
+            }
+        }
+        for stored in self.backups_of(&shard).filter(|b| b.view.verified.is_some()) {
+            elsewhere.union_with(&stored.view.position);
+        }
+        Some(Deed::ClaimDeleted {
+            at: self.now,
+            claim: name_of(claim),
+            shard: Some(shard),
+            lost: here.minus(&elsewhere),
+        })
+    }
+
+    /// Whether a volume's claim is on its way out.
+    fn is_doomed(&self, volume: &str) -> bool {
+        let claims = self.objects.all(&crate::apiserver::kinds::CLAIMS);
+        let found = claims.iter().find(|c| text(c, "/spec/volumeName") == volume);
+        found.is_none_or(|c| super::objects::terminating(c))
+    }
+}

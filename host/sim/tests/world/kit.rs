@@ -1,0 +1,239 @@
+//! A world under a paused clock, and the objects that a host would write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_sim::apiserver::kinds::{CLAIMS, DEFINITIONS, DEPLOYMENTS, NAMESPACES, PODS};
+use pilothouse_sim::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId};
+use pilothouse_sim::clock::Clock;
+use pilothouse_sim::vitess::{ClusterKey, Observation, PlayedVitess};
+use pilothouse_sim::world::{World, WorldSettings};
+use serde_json::{Value, json};
+
+pub const NAMESPACE: &str = "example";
+const START: i64 = 1_767_225_600_000;
+
+pub struct Kit {
+    pub api: ApiServer,
+    pub world: World,
+    pub vitess: PlayedVitess,
+    pub clock: Clock,
+}
+
+pub fn alias(text: &str) -> TabletAlias {
+    text.parse().expect("an alias")
+}
+
+pub fn shard() -> ShardId {
+    "commerce/-".parse().expect("a shard")
+}
+
+pub fn cluster() -> ClusterKey {
+    ClusterKey::new(NAMESPACE, "example")
+}
+
+/// The tablet of a zone: `zone1-0000000101` in zone-a, `…102` in zone-b, `…103` in zone-c.
+pub const TABLETS: [(&str, &str); 3] =
+    [("zone1-0000000101", "zone-a"), ("zone2-0000000102", "zone-b"), ("zone3-0000000103", "zone-c")];
+
+impl Kit {
+    pub fn new(seed: u64) -> Self {
+        Self::with(seed, WorldSettings { trace: true, ..WorldSettings::default() })
+    }
+
+    pub fn with(seed: u64, settings: WorldSettings) -> Self {
+        let clock = Clock::starting_at(START);
+        let api = ApiServer::new(clock.clone(), seed);
+        let world = World::new(api.clone(), clock.clone(), seed, settings);
+        tokio::spawn(world.clone().run(std::future::pending()));
+        let kit = Self { vitess: world.vitess(), api, world, clock };
+        kit.create(&NAMESPACES, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }));
+        kit
+    }
+
+    pub fn create(&self, kind: &ResourceId, object: Value) -> Arc<Value> {
+        self.api.create("test", kind, object).expect("created")
+    }
+
+    pub fn get(&self, kind: &ResourceId, name: &str) -> Option<Arc<Value>> {
+        let namespace = if kind.resource == "nodes" || kind.resource == "persistentvolumes" { "" } else { NAMESPACE };
+        self.api.get(&ObjectKey::new(kind.clone(), namespace, name))
+    }
+
+    pub fn delete(&self, kind: &ResourceId, name: &str, grace: Option<i64>) {
+        let options = DeleteOptions { grace_seconds: grace, ..DeleteOptions::default() };
+        self.api.delete(&ObjectKey::new(kind.clone(), NAMESPACE, name), &options).expect("deleted");
+    }
+
+    pub fn patch(&self, kind: &ResourceId, name: &str, patch: Value) {
+        let key = ObjectKey::new(kind.clone(), NAMESPACE, name);
+        self.api.merge_patch("test", &key, &patch, None).expect("patched");
+    }
+
+    pub async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Waits until it holds; answers after how many milliseconds, and panics after `seconds`.
+    #[track_caller]
+    pub fn until<'a>(&'a self, seconds: i64, what: &'a str, holds: impl Fn(&Kit) -> bool + 'a) -> impl Future<Output = i64> + 'a {
+        let began = self.clock.now_ms();
+        async move {
+            while !holds(self) {
+                let passed = self.clock.now_ms() - began;
+                assert!(passed < seconds * 1_000, "after {passed} ms still not: {what}\n{}", self.world.trace());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            self.clock.now_ms() - began
+        }
+    }
+
+    pub fn is_ready(&self, pod: &str) -> bool {
+        self.get(&PODS, pod).is_some_and(|p| ready(&p))
+    }
+
+    pub fn see(&self) -> Observation {
+        self.vitess.observe(&cluster())
+    }
+
+    pub fn deployment(&self, name: &str, replicas: i64, pod: Value) {
+        let labels = pod["metadata"]["labels"].clone();
+        self.create(
+            &DEPLOYMENTS,
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": { "name": name, "namespace": NAMESPACE },
+                "spec": { "replicas": replicas, "selector": { "matchLabels": labels }, "template": pod },
+            }),
+        );
+    }
+
+    pub fn claim(&self, name: &str, gibibytes: u64) {
+        self.create(
+            &CLAIMS,
+            json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": { "name": name, "namespace": NAMESPACE },
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "resources": { "requests": { "storage": format!("{gibibytes}Gi") } },
+                },
+            }),
+        );
+    }
+
+    pub fn tablet(&self, alias: &str, zone: &str) {
+        let (cell, uid) = alias.split_once('-').expect("an alias");
+        self.create(
+            &PODS,
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": pod_name(alias), "namespace": NAMESPACE, "labels": {
+                    "planetscale.com/component": "vttablet", "planetscale.com/cluster": "example",
+                    "planetscale.com/cell": cell, "planetscale.com/keyspace": "commerce",
+                    "planetscale.com/shard": "x-x", "planetscale.com/tablet-uid": uid,
+                    "planetscale.com/tablet-type": "replica",
+                } },
+                "spec": {
+                    "nodeSelector": { "topology.kubernetes.io/zone": zone },
+                    "terminationGracePeriodSeconds": 1800,
+                    "containers": [
+                        { "name": "vttablet", "image": "vitess/lite:v24" },
+                        { "name": "mysqld", "image": "vitess/lite:v24" },
+                    ],
+                    "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": pod_name(alias) } }],
+                },
+            }),
+        );
+    }
+
+    pub fn vtbackup(&self, name: &str, kind: &str, restart: &str) {
+        self.create(
+            &PODS,
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": name, "namespace": NAMESPACE, "labels": {
+                    "planetscale.com/component": "vtbackup", "planetscale.com/cluster": "example",
+                    "planetscale.com/keyspace": "commerce", "planetscale.com/shard": "x-x",
+                    "backup.planetscale.com/type": kind, "backup.planetscale.com/location": "",
+                } },
+                "spec": {
+                    "restartPolicy": restart,
+                    "containers": [{ "name": "vtbackup", "image": "vitess/lite:v24" }],
+                },
+            }),
+        );
+    }
+
+    /// A VitessKeyspace that asks for a durability policy, and the definition that it needs.
+    pub fn keyspace(&self, durability: &str) {
+        self.create(
+            &DEFINITIONS,
+            json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": { "name": "vitesskeyspaces.planetscale.com" },
+                "spec": {
+                    "group": "planetscale.com", "scope": "Namespaced",
+                    "names": { "kind": "VitessKeyspace", "plural": "vitesskeyspaces", "singular": "vitesskeyspace", "listKind": "VitessKeyspaceList" },
+                    "versions": [{
+                        "name": "v2", "served": true, "storage": true,
+                        "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
+                    }],
+                },
+            }),
+        );
+        self.create(
+            &ResourceId::of("planetscale.com", "vitesskeyspaces"),
+            json!({
+                "apiVersion": "planetscale.com/v2", "kind": "VitessKeyspace",
+                "metadata": { "name": "example-commerce", "namespace": NAMESPACE, "labels": { "planetscale.com/cluster": "example" } },
+                "spec": { "name": "commerce", "durabilityPolicy": durability },
+            }),
+        );
+    }
+
+    pub fn vtorc(&self) {
+        let labels = json!({
+            "planetscale.com/component": "vtorc", "planetscale.com/cluster": "example",
+            "planetscale.com/keyspace": "commerce", "planetscale.com/shard": "x-x",
+        });
+        let spread = json!([{
+            "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": { "matchLabels": labels },
+        }]);
+        let container = json!([{ "name": "vtorc", "image": "vitess/lite:v24" }]);
+        self.deployment(
+            "vtorc",
+            3,
+            json!({ "metadata": { "labels": labels }, "spec": { "containers": container, "topologySpreadConstraints": spread } }),
+        );
+    }
+
+    /// Three tablets in three zones with semi-sync, the first made primary, and VTOrc.
+    pub async fn three_tablets(&self) {
+        self.keyspace("semi_sync");
+        self.vtorc();
+        for (alias, zone) in TABLETS {
+            self.claim(&pod_name(alias), 10);
+            self.tablet(alias, zone);
+        }
+        self.until(90, "three ready tablets", |k| TABLETS.iter().all(|(a, _)| k.is_ready(&pod_name(a)))).await;
+        self.vitess.init_primary(&cluster(), &shard(), &alias(TABLETS[0].0)).await.expect("a first primary");
+        self.until(30, "everybody hears the primary", |k| {
+            k.see().tablets.iter().all(|(a, t)| {
+                *a == alias(TABLETS[0].0) || t.replication.as_ref().is_some_and(|r| r.source_connected && r.acks)
+            })
+        })
+        .await;
+    }
+}
+
+pub fn pod_name(alias: &str) -> String {
+    format!("tablet-{alias}")
+}
+
+pub fn ready(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+}

@@ -1,0 +1,6 @@
+//! The played world without the host: objects are written by hand, things are broken, truth is read.
+
+mod bring_up;
+mod databases;
+mod kit;
+mod loss;
