@@ -1,1 +1,29 @@
-//! placeholder
+//! pilothouse: runs Vitess on Kubernetes by policies that are judged before they act.
+//!
+//! The host crate owns everything with an effect: watching, rendering, writing,
+//! reporting, the command line. What to do is decided in `pilothouse-core` and
+//! by policy plugins.
+
+pub mod actuate;
+pub mod cache;
+pub mod clock;
+pub mod controller;
+pub mod converge;
+pub mod cli;
+pub mod demo;
+pub mod embedded;
+pub mod endpoints;
+pub mod equality;
+pub mod events;
+pub mod kinds;
+pub mod observe;
+pub mod pilot;
+pub mod queue;
+pub mod render;
+pub mod report;
+pub mod review;
+pub mod serve;
+pub mod settings;
+pub mod telemetry;
+pub mod vitess;
+pub mod watch;

@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The `pilothouse` command.
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    pilothouse::cli::main()
+}

@@ -1,0 +1,132 @@
+//! Writes of rendered objects, and guarded deletes.
+
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use pilothouse_api::labels::{self, annotations};
+use pilothouse_core::action::ObjectRef;
+use pilothouse_core::topology::ShardId;
+use pilothouse_core::view::ClusterView;
+use serde_json::json;
+
+use super::{Effects, Error, MANAGER};
+use crate::cache::ClusterKey;
+use crate::kinds::Kind;
+use crate::render::{self, Rendered};
+
+impl Effects {
+    /// Applies a rendered object; one that exists and is not ours is left alone.
+    pub(super) async fn apply(&self, key: &ClusterKey, rendered: &Rendered) -> Result<(), Error> {
+        let object = &rendered.object;
+        let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
+        let api = kind.api(&self.client, &object.namespace);
+        let known = self.with_members(key, |m| m.get(kind, &object.name).is_some());
+        if !known && let Some(found) = api.get_opt(&object.name).await? && !is_ours(&found, key) {
+            return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
+        }
+        let params = PatchParams::apply(MANAGER).force();
+        let answer = api.patch(&object.name, &params, &Patch::Apply(&rendered.value)).await?;
+        self.written(kind, answer);
+        Ok(())
+    }
+
+    /// Deletes the object of that UID, as it is now; a claim only while no Pod of its name is left.
+    pub(super) async fn delete(&self, key: &ClusterKey, object: &ObjectRef, uid: &str) -> Result<(), Error> {
+        let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
+        let api = kind.api(&self.client, &object.namespace);
+        let Some(found) = api.get_opt(&object.name).await? else { return Ok(()) };
+        if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
+            return Err(Error::Overtaken(format!("{object} is another object now")));
+        }
+        if found.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        if kind == Kind::PersistentVolumeClaim
+            && Kind::Pod.api(&self.client, &object.namespace).get_opt(&object.name).await?.is_some()
+        {
+            return Err(Error::Overtaken(format!("a Pod named {} still stands", object.name)));
+        }
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: found.metadata.resource_version.clone(),
+            }),
+            ..DeleteParams::background()
+        };
+        self.telemetry.metrics.api_writes.inc();
+        api.delete(&object.name, &params).await?;
+        Ok(())
+    }
+
+    /// Asks for more room, and remembers when.
+    pub(super) async fn expand_volume(&self, key: &ClusterKey, claim: &str, to: u64) -> Result<(), Error> {
+        let (version, mut changes) = self
+            .with_members(key, |m| {
+                let cached = m.get(Kind::PersistentVolumeClaim, claim)?;
+                Some((cached.raw.metadata.resource_version.clone(), crate::observe::volume_changes(cached)))
+            })
+            .ok_or_else(|| Error::Overtaken(format!("claim {claim} is gone")))?;
+        changes.push(self.clock.now());
+        let newest: Vec<String> = changes.iter().rev().take(8).rev().map(|&t| crate::clock::rfc3339(t)).collect();
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": version,
+                "annotations": { annotations::VOLUME_CHANGES: newest.join(",") },
+            },
+            "spec": { "resources": { "requests": { "storage": to.to_string() } } },
+        });
+        self.merge(key, Kind::PersistentVolumeClaim, claim, &patch).await
+    }
+
+    /// Creates the Pod and the claim of a backup run.
+    pub(super) async fn start_backup(
+        &self,
+        key: &ClusterKey,
+        view: &ClusterView,
+        shard: &ShardId,
+        location: &str,
+        restore: Option<&str>,
+    ) -> Result<(), Error> {
+        let owner = self
+            .with_members(key, |m| crate::observe::shard_object(m, shard).cloned())
+            .ok_or_else(|| Error::Overtaken(format!("shard {shard} is gone")))?;
+        let zones = crate::observe::zones_by_cell(view);
+        let claims = view.volumes.iter().map(|v| (v.claim.clone(), v.requested)).collect();
+        for rendered in render::backup(&owner, location, restore, &zones, &claims, view.as_of) {
+            self.apply(key, &rendered).await?;
+        }
+        Ok(())
+    }
+
+    /// A merge patch, with the answer kept.
+    pub(super) async fn merge(
+        &self,
+        key: &ClusterKey,
+        kind: Kind,
+        name: &str,
+        patch: &serde_json::Value,
+    ) -> Result<(), Error> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let answer = kind.api(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
+        self.written(kind, answer);
+        Ok(())
+    }
+
+    /// Counts a write and takes its answer in.
+    pub(crate) fn written(&self, kind: Kind, answer: DynamicObject) {
+        self.telemetry.metrics.api_writes.inc();
+        self.cache.lock().expect("no panic under the lock").assume(kind, answer);
+    }
+
+    /// Reads the cluster's cached objects.
+    pub(super) fn with_members<T: Default>(
+        &self,
+        key: &ClusterKey,
+        read: impl FnOnce(&crate::cache::Members) -> T,
+    ) -> T {
+        self.cache.lock().expect("no panic under the lock").members(key).map(read).unwrap_or_default()
+    }
+}
+
+fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
+    let label = object.metadata.labels.as_ref().and_then(|l| l.get(labels::CLUSTER));
+    label.is_some_and(|cluster| *cluster == key.name)
+}

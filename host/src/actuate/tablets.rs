@@ -1,0 +1,54 @@
+//! Effects on tablet Pods: the drain annotations, and re-creation.
+
+use pilothouse_api::labels::annotations;
+use pilothouse_core::action::{DrainStep, ObjectRef};
+use pilothouse_core::topology::TabletAlias;
+use serde_json::{Value, json};
+
+use super::{Effects, Error};
+use crate::cache::ClusterKey;
+use crate::kinds::Kind;
+
+impl Effects {
+    /// Moves a tablet's drain protocol one step on, or clears it.
+    pub(super) async fn drain_tablet(
+        &self,
+        key: &ClusterKey,
+        tablet: &TabletAlias,
+        step: DrainStep,
+    ) -> Result<(), Error> {
+        let (name, version) = self
+            .with_members(key, |m| {
+                let pod = crate::observe::tablet_pod(m, tablet)?;
+                Some((pod.name().to_owned(), pod.raw.metadata.resource_version.clone()))
+            })
+            .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has no Pod")))?;
+        let now = crate::clock::rfc3339(self.clock.now());
+        let annotations: Value = match step {
+            DrainStep::Start => json!({ annotations::DRAIN_STARTED: now }),
+            DrainStep::Acknowledge => json!({ annotations::DRAIN_ACKNOWLEDGED: now }),
+            DrainStep::Finish => json!({ annotations::DRAIN_FINISHED: now }),
+            DrainStep::Abort => json!({
+                annotations::DRAIN_STARTED: null,
+                annotations::DRAIN_ACKNOWLEDGED: null,
+                annotations::DRAIN_FINISHED: null,
+            }),
+        };
+        let patch = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
+        self.merge(key, Kind::Pod, &name, &patch).await
+    }
+
+    /// Deletes a tablet's Pod; the next pass creates it as rendered then.
+    pub(super) async fn recreate_tablet(
+        &self,
+        key: &ClusterKey,
+        tablet: &TabletAlias,
+        pod_uid: &str,
+    ) -> Result<(), Error> {
+        let name = self
+            .with_members(key, |m| crate::observe::tablet_pod(m, tablet).map(|p| p.name().to_owned()))
+            .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has no Pod")))?;
+        let pod = ObjectRef { kind: "Pod".to_owned(), namespace: key.namespace.clone(), name };
+        self.delete(key, &pod, pod_uid).await
+    }
+}

@@ -1,0 +1,292 @@
+//! What the watches said last, grouped by the cluster that it belongs to.
+//!
+//! Owns routing of objects to clusters and the newest version of each. Must not
+//! know what any of it means for decisions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+use pilothouse_api::{
+    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
+};
+
+use crate::kinds::Kind;
+
+/// Namespace and name of a VitessCluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ClusterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One object: as it came, and read as its type where the host reads the spec.
+#[derive(Debug, Clone)]
+pub struct Cached {
+    /// As it came.
+    pub raw: DynamicObject,
+    /// Read.
+    pub typed: Typed,
+}
+
+/// Our own kinds, read.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "one variant a kind")]
+pub enum Typed {
+    Cluster(Box<VitessCluster>),
+    Cell(Box<VitessCell>),
+    Keyspace(Box<VitessKeyspace>),
+    Shard(Box<VitessShard>),
+    Lockserver(Box<EtcdLockserver>),
+    Storage(Box<VitessBackupStorage>),
+    /// A kind that is only read in places.
+    Raw,
+    /// It does not fit its type: why.
+    Unreadable(String),
+}
+
+impl Cached {
+    fn read(kind: Kind, raw: DynamicObject) -> Self {
+        fn parse<K>(raw: &DynamicObject, wrap: fn(Box<K>) -> Typed) -> Typed
+        where
+            K: kube::Resource + serde::de::DeserializeOwned,
+        {
+            raw.clone().try_parse::<K>().map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
+        }
+        let typed = match kind {
+            Kind::VitessCluster => parse(&raw, Typed::Cluster),
+            Kind::VitessCell => parse(&raw, Typed::Cell),
+            Kind::VitessKeyspace => parse(&raw, Typed::Keyspace),
+            Kind::VitessShard => parse(&raw, Typed::Shard),
+            Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
+            Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
+            Kind::VitessBackup
+            | Kind::Deployment
+            | Kind::PersistentVolumeClaim
+            | Kind::Pod
+            | Kind::PodDisruptionBudget
+            | Kind::Service
+            | Kind::Node
+            | Kind::StorageClass => Typed::Raw,
+        };
+        Self { raw, typed }
+    }
+
+    /// The object's UID; empty if the server gave none.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.raw.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.raw.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// A label's value; empty if absent.
+    #[must_use]
+    pub fn label(&self, key: &str) -> &str {
+        self.raw.metadata.labels.as_ref().and_then(|l| l.get(key)).map_or("", String::as_str)
+    }
+
+    /// An annotation's value.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.raw.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// A field by JSON pointer below the top (`/status/phase`).
+    #[must_use]
+    pub fn field(&self, pointer: &str) -> Option<&serde_json::Value> {
+        self.raw.data.pointer(pointer)
+    }
+
+    /// Whether the API server waits for it to go.
+    #[must_use]
+    pub fn is_terminating(&self) -> bool {
+        self.raw.metadata.deletion_timestamp.is_some()
+    }
+
+    fn version(&self) -> u64 {
+        self.raw.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// The objects of one cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    objects: BTreeMap<(Kind, String), Arc<Cached>>,
+}
+
+impl Members {
+    /// One object.
+    #[must_use]
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Cached>> {
+        self.objects.get(&(kind, name.to_owned()))
+    }
+
+    /// The objects of a kind, by name.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Cached>> {
+        self.objects.range((kind, String::new())..).take_while(move |((k, _), _)| *k == kind).map(|(_, o)| o)
+    }
+
+    /// Every object.
+    pub fn all(&self) -> impl Iterator<Item = (Kind, &Arc<Cached>)> {
+        self.objects.iter().map(|((kind, _), object)| (*kind, object))
+    }
+}
+
+/// How many deleted UIDs are kept, so that a late answer to a write does not bring an object back.
+const DELETED_REMEMBERED: usize = 256;
+
+/// Everything that the watches said.
+#[derive(Debug, Default)]
+pub struct Cache {
+    clusters: BTreeMap<ClusterKey, Members>,
+    shared: BTreeMap<(Kind, String), Arc<Cached>>,
+    deleted: VecDeque<String>,
+    synced: BTreeSet<Kind>,
+    relisting: BTreeMap<Kind, BTreeSet<(String, String)>>,
+}
+
+impl Cache {
+    /// Whether every kind was listed at least once: before, absence says nothing.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced.len() == Kind::ALL.len()
+    }
+
+    /// The clusters that have a VitessCluster or anything left of one.
+    pub fn keys(&self) -> impl Iterator<Item = &ClusterKey> {
+        self.clusters.keys()
+    }
+
+    /// A cluster's objects.
+    #[must_use]
+    pub fn members(&self, key: &ClusterKey) -> Option<&Members> {
+        self.clusters.get(key)
+    }
+
+    /// Nodes and storage classes, which belong to no cluster.
+    #[must_use]
+    pub const fn shared(&self) -> &BTreeMap<(Kind, String), Arc<Cached>> {
+        &self.shared
+    }
+
+    /// Takes a watch event in; returns the clusters that it touches (all, for a shared object).
+    pub fn absorb(&mut self, kind: Kind, event: Event<DynamicObject>) -> BTreeSet<ClusterKey> {
+        match event {
+            Event::Init => {
+                self.relisting.insert(kind, BTreeSet::new());
+                BTreeSet::new()
+            }
+            Event::InitApply(object) => {
+                let name = object.metadata.name.clone().unwrap_or_default();
+                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                self.relisting.entry(kind).or_default().insert((namespace, name));
+                self.put(kind, object)
+            }
+            Event::InitDone => {
+                let first = self.synced.insert(kind);
+                let seen = self.relisting.remove(&kind).unwrap_or_default();
+                let mut touched = self.drop_unseen(kind, &seen);
+                if first && self.is_synced() {
+                    touched.extend(self.clusters.keys().cloned());
+                }
+                touched
+            }
+            Event::Apply(object) => self.put(kind, object),
+            Event::Delete(object) => self.remove(kind, &object),
+        }
+    }
+
+    /// Takes in what a write answered, unless the watch was faster or has already seen the object go.
+    pub fn assume(&mut self, kind: Kind, object: DynamicObject) {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        if !self.deleted.iter().any(|gone| gone == uid) {
+            self.put(kind, object);
+        }
+    }
+
+    fn put(&mut self, kind: Kind, object: DynamicObject) -> BTreeSet<ClusterKey> {
+        let cached = Arc::new(Cached::read(kind, object));
+        let name = cached.name().to_owned();
+        if !kind.is_namespaced() {
+            self.shared.insert((kind, name), cached);
+            return self.clusters.keys().cloned().collect();
+        }
+        let Some(key) = home(kind, &cached.raw) else { return BTreeSet::new() };
+        let slot = self.clusters.entry(key.clone()).or_default().objects.entry((kind, name));
+        let stale = |old: &Arc<Cached>| old.uid() == cached.uid() && old.version() > cached.version();
+        match slot {
+            std::collections::btree_map::Entry::Occupied(old) if stale(old.get()) => return BTreeSet::new(),
+            std::collections::btree_map::Entry::Occupied(mut old) => drop(old.insert(cached)),
+            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(cached)),
+        }
+        BTreeSet::from([key])
+    }
+
+    fn remove(&mut self, kind: Kind, object: &DynamicObject) -> BTreeSet<ClusterKey> {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        if !kind.is_namespaced() {
+            self.shared.remove(&(kind, name));
+            return self.clusters.keys().cloned().collect();
+        }
+        self.deleted.push_back(object.metadata.uid.clone().unwrap_or_default());
+        if self.deleted.len() > DELETED_REMEMBERED {
+            self.deleted.pop_front();
+        }
+        let Some(key) = home(kind, object) else { return BTreeSet::new() };
+        self.remove_member(&key, kind, &name);
+        BTreeSet::from([key])
+    }
+
+    fn remove_member(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
+        if let Some(members) = self.clusters.get_mut(key) {
+            members.objects.remove(&(kind, name.to_owned()));
+            if members.objects.is_empty() {
+                self.clusters.remove(key);
+            }
+        }
+    }
+
+    fn drop_unseen(&mut self, kind: Kind, seen: &BTreeSet<(String, String)>) -> BTreeSet<ClusterKey> {
+        if !kind.is_namespaced() {
+            let before = self.shared.len();
+            self.shared.retain(|(k, name), _| *k != kind || seen.contains(&(String::new(), name.clone())));
+            let changed = before != self.shared.len();
+            return if changed { self.clusters.keys().cloned().collect() } else { BTreeSet::new() };
+        }
+        let gone: Vec<(ClusterKey, String)> = self
+            .clusters
+            .iter()
+            .flat_map(|(key, members)| members.of(kind).map(move |o| (key.clone(), o.name().to_owned())))
+            .filter(|(key, name)| !seen.contains(&(key.namespace.clone(), name.clone())))
+            .collect();
+        for (key, name) in &gone {
+            self.remove_member(key, kind, name);
+        }
+        gone.into_iter().map(|(key, _)| key).collect()
+    }
+}
+
+/// The cluster that an object belongs to: itself, or the one its label names.
+fn home(kind: Kind, object: &DynamicObject) -> Option<ClusterKey> {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let name = match kind {
+        Kind::VitessCluster => object.metadata.name.clone()?,
+        Kind::Node | Kind::StorageClass => return None,
+        _ => object.metadata.labels.as_ref()?.get(labels::CLUSTER)?.clone(),
+    };
+    Some(ClusterKey { namespace, name })
+}

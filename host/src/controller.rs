@@ -1,0 +1,212 @@
+//! The control loop: watches in, passes over clusters that are due, reports out.
+//!
+//! Owns the queue and each cluster's memory between passes. Decides nothing;
+//! one cluster's failure or slowness never holds another back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{FutureExt, future};
+use kube::Client;
+use pilothouse_core::Millis;
+use pilothouse_core::guard::Rule;
+use pilothouse_core::pass::{self, Passed, Settled};
+use pilothouse_core::zones::ZoneSettings;
+use pilothouse_policy::set::PolicySet;
+use tokio_util::sync::CancellationToken;
+
+use crate::actuate::Effects;
+use crate::cache::{Cache, ClusterKey};
+use crate::clock::Clock;
+use crate::pilot::{Memory, Pilot};
+use crate::queue::Queue;
+use crate::telemetry::{PassLabels, Telemetry};
+use crate::vitess::Vitess;
+use crate::watch;
+
+/// A change is acted on after this long, so that a burst leads to one pass.
+const SETTLE_MS: Millis = 50;
+/// A pass whose view could not be made is tried again after this long.
+const RETRY_MS: Millis = 5_000;
+
+/// What a controller runs on.
+pub struct Parts {
+    /// The way to the API server.
+    pub client: Client,
+    /// The way to Vitess.
+    pub vitess: Vitess,
+    /// The policies that serve.
+    pub policies: Arc<PolicySet>,
+    /// The guard's rules; only a test passes another list than the guard's own.
+    pub rules: Vec<Rule>,
+    /// The host's clock.
+    pub clock: Clock,
+    /// The host's numbers.
+    pub telemetry: Telemetry,
+    /// Only clusters of this namespace; `None`: all.
+    pub namespace: Option<String>,
+    /// How zones are judged.
+    pub zones: ZoneSettings,
+}
+
+type Finished = (ClusterKey, Memory, Result<Passed, crate::pilot::Error>);
+
+/// The control loop.
+pub struct Controller {
+    effects: Effects,
+    policies: Arc<PolicySet>,
+    rules: Arc<[Rule]>,
+    namespace: Option<String>,
+    zones: ZoneSettings,
+    queue: Queue,
+    memories: BTreeMap<ClusterKey, Memory>,
+    busy: BTreeSet<ClusterKey>,
+}
+
+impl Controller {
+    /// A controller that has seen nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { client, vitess, policies, rules, clock, telemetry, namespace, zones } = parts;
+        let cache = Arc::new(Mutex::new(Cache::default()));
+        Self {
+            effects: Effects { client, vitess, cache, clock, telemetry },
+            policies,
+            rules: rules.into(),
+            namespace,
+            zones,
+            queue: Queue::default(),
+            memories: BTreeMap::new(),
+            busy: BTreeSet::new(),
+        }
+    }
+
+    /// Runs until `stop`; passes under way then finish the step that they are at.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut changes = watch::all(&self.effects.client, self.namespace.as_deref());
+        let mut vitess = self.effects.vitess.changes();
+        let mut flying = FuturesUnordered::new();
+        while !stop.is_cancelled() {
+            while let Some(Some(change)) = changes.next().now_or_never() {
+                self.absorb(change);
+            }
+            for key in self.due() {
+                flying.push(self.pass(key));
+            }
+            let wake = self.queue.next_idle(&self.busy).filter(|_| self.is_synced());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Some(change) = changes.next() => self.absorb(change),
+                Some(finished) = flying.next() => self.settle(finished),
+                () = vitess.changed() => self.touch_all(),
+                () = until(&self.effects.clock, wake) => {}
+            }
+        }
+        self.effects.telemetry.set_ready(false);
+        while let Some(finished) = flying.next().await {
+            self.settle(finished);
+        }
+    }
+
+    fn is_synced(&self) -> bool {
+        self.effects.cache.lock().expect("no panic under the lock").is_synced()
+    }
+
+    fn absorb(&mut self, (kind, change): watch::Change) {
+        match change {
+            Ok(event) => {
+                let (touched, synced) = {
+                    let mut cache = self.effects.cache.lock().expect("no panic under the lock");
+                    (cache.absorb(kind, event), cache.is_synced())
+                };
+                self.effects.telemetry.set_ready(synced);
+                let at = self.effects.clock.now() + SETTLE_MS;
+                for key in touched {
+                    self.queue.push(key, at);
+                }
+            }
+            Err(error) => {
+                self.effects.telemetry.metrics.watch_errors.inc();
+                tracing::warn!(kind = kind.as_str(), %error, "watch failed; it is tried again");
+            }
+        }
+    }
+
+    fn touch_all(&mut self) {
+        let now = self.effects.clock.now();
+        let keys: Vec<ClusterKey> =
+            self.effects.cache.lock().expect("no panic under the lock").keys().cloned().collect();
+        for key in keys {
+            self.queue.push(key, now);
+        }
+    }
+
+    fn due(&mut self) -> Vec<ClusterKey> {
+        if !self.is_synced() {
+            return Vec::new();
+        }
+        let due = self.queue.take_due(self.effects.clock.now(), &self.busy);
+        self.busy.extend(due.iter().cloned());
+        due
+    }
+
+    fn pass(&mut self, key: ClusterKey) -> impl Future<Output = Finished> + use<> {
+        let mut memory = self.memories.remove(&key).unwrap_or_default();
+        let rules = Arc::clone(&self.rules);
+        let pilot = Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.zones.clone());
+        let as_of = self.effects.clock.now();
+        async move {
+            let mut settled: Settled = memory.settled;
+            let mut pilot = pilot.remembering(memory);
+            let mut passed = pass::run(&mut pilot, &mut settled, &rules, as_of).await;
+            if let Ok(Passed::Ran(report)) = &mut passed {
+                pilot.report(report).await;
+            }
+            if let Err(error) = &passed {
+                pilot.report_failure(error).await;
+            }
+            memory = pilot.into_memory();
+            memory.settled = settled;
+            (key, memory, passed)
+        }
+    }
+
+    fn settle(&mut self, (key, memory, passed): Finished) {
+        self.busy.remove(&key);
+        let now = self.effects.clock.now();
+        let result = match passed {
+            Ok(Passed::Unchanged { requeue_after_ms }) => {
+                self.queue.push(key.clone(), now + requeue_after_ms.max(1));
+                "unchanged"
+            }
+            Ok(Passed::Ran(report)) => {
+                self.queue.push(key.clone(), now + report.requeue_after_ms.max(1));
+                "ran"
+            }
+            Err(crate::pilot::Error::Observe(crate::observe::Error::Gone(_))) => {
+                self.queue.remove(&key);
+                "gone"
+            }
+            Err(error) => {
+                tracing::warn!(cluster = %key, %error, "no pass; it is tried again");
+                self.queue.push(key.clone(), now + RETRY_MS);
+                "failed"
+            }
+        };
+        self.effects.telemetry.metrics.passes.get_or_create(&PassLabels { result: result.to_owned() }).inc();
+        if result != "gone" {
+            self.memories.insert(key, memory);
+        }
+        let clusters = i64::try_from(self.memories.len()).unwrap_or(i64::MAX);
+        self.effects.telemetry.metrics.clusters.set(clusters);
+    }
+}
+
+async fn until(clock: &Clock, at: Option<Millis>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(clock.instant_of(at)).await,
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,287 @@
+//! The difference between what is rendered and what is there, as the host's own steps.
+//!
+//! Owns what was rendered last and which live version it was compared with: at
+//! rest nothing is rendered or compared again. Removes only what stands under a
+//! parent that was rendered in this very pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_api::labels;
+use pilothouse_core::action::{Action, Change, ObjectRef};
+use pilothouse_core::plan::{Author, Reason, Step};
+use pilothouse_core::topology::{Cell, Zone};
+use pilothouse_core::view::{BackupView, ClusterView};
+
+use crate::actuate::MANAGER;
+use crate::cache::{Cached, Members, Typed};
+use crate::kinds::Kind;
+use crate::render::{self, Rendered};
+use crate::vitess::Observation;
+use crate::{equality, observe};
+
+/// How long the host's own steps stay valid.
+const OWN_STEP_TTL_MS: u64 = 30_000;
+
+/// What is rendered, and how it compares.
+#[derive(Debug, Default)]
+pub struct Rendering {
+    /// Every rendered object.
+    pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
+    /// Tablet Pods that only a re-creation brings to what is rendered.
+    pub outdated: BTreeSet<String>,
+    parents: BTreeMap<(Kind, String), Parent>,
+    order: Vec<ObjectRef>,
+    compared: BTreeMap<ObjectRef, Compared>,
+}
+
+#[derive(Debug, Default)]
+struct Parent {
+    uid: String,
+    inputs: Inputs,
+    children: Vec<Arc<Rendered>>,
+}
+
+/// What a parent's children are rendered from.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Inputs {
+    version: String,
+    zones: BTreeMap<Cell, Zone>,
+    claims: BTreeMap<String, u64>,
+    backups: Vec<BackupView>,
+}
+
+#[derive(Debug)]
+struct Compared {
+    rendered: Arc<Rendered>,
+    live_version: String,
+    found: Found,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Same,
+    Differs,
+    NeedsRecreation,
+}
+
+impl Rendering {
+    /// Renders what has new inputs and compares what has a new version.
+    pub fn refresh(&mut self, members: &Members, vitess: Option<&Observation>) {
+        self.render(members, vitess);
+        self.compare(members);
+    }
+
+    fn render(&mut self, members: &Members, vitess: Option<&Observation>) {
+        let zones = zones_of_cells(members);
+        let mut parents = BTreeMap::new();
+        self.order.clear();
+        self.objects.clear();
+        for (kind, object) in members.all().filter(|(_, o)| !o.is_terminating()) {
+            let inputs = inputs(kind, object, members, &zones, vitess);
+            let at = (kind, object.name().to_owned());
+            let parent = match self.parents.remove(&at) {
+                Some(known) if known.uid == object.uid() && known.inputs == inputs => known,
+                known => {
+                    let Some(children) = children(object, &inputs) else { continue };
+                    let old = known.map(|k| k.children).unwrap_or_default();
+                    Parent { uid: object.uid().to_owned(), inputs, children: keep_equal(children, &old) }
+                }
+            };
+            for child in &parent.children {
+                self.order.push(child.object.clone());
+                self.objects.insert(child.object.clone(), Arc::clone(child));
+            }
+            parents.insert(at, parent);
+        }
+        self.parents = parents;
+    }
+
+    fn compare(&mut self, members: &Members) {
+        self.outdated.clear();
+        let mut compared = BTreeMap::new();
+        for object in &self.order {
+            let Some(live) = live(members, object) else { continue };
+            let rendered = Arc::clone(&self.objects[object]);
+            let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
+            let entry = match self.compared.remove(object) {
+                Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => known,
+                _ => Compared { found: judge(&rendered, live), rendered, live_version: version },
+            };
+            if entry.found == Found::NeedsRecreation {
+                self.outdated.insert(object.name.clone());
+            }
+            compared.insert(object.clone(), entry);
+        }
+        self.compared = compared;
+    }
+
+    /// Creates and updates, parents' children in the order that they are rendered.
+    #[must_use]
+    pub fn steps(&self, view: &ClusterView, members: &Members) -> Vec<Step> {
+        let apply = |object: &ObjectRef, change, code: &str, message: String| {
+            let action = Action::Apply { object: object.clone(), change };
+            own_step(view, action, code, message)
+        };
+        self.order
+            .iter()
+            .filter_map(|object| match (live(members, object), self.compared.get(object)) {
+                (None, _) if waits_for_claim(object, members) => None,
+                (None, _) => Some(apply(object, Change::Create, "missing", format!("{object} is not there"))),
+                (Some(live), Some(compared)) if compared.found == Found::Differs && !live.is_terminating() => {
+                    let first = difference(&compared.rendered, live);
+                    Some(apply(object, Change::Update, "differs", format!("{object}: {first}")))
+                }
+                (Some(_), _) => None,
+            })
+            .collect()
+    }
+
+    fn has_parent_of(&self, object: &Cached) -> bool {
+        let owners = object.raw.metadata.owner_references.iter().flatten();
+        owners.filter(|o| o.controller == Some(true)).any(|owner| self.parents.values().any(|p| p.uid == owner.uid))
+    }
+}
+
+/// Deletes of what is ours, stands under a rendered parent and is not rendered:
+/// built-in objects, records of backups that are gone, and what ended backup
+/// runs left. Tablets leave by drain and turndown; our own kinds are kept.
+#[must_use]
+pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -> Vec<Step> {
+    let namespace = &view.cluster.namespace;
+    let mut steps = Vec::new();
+    for (kind, object) in members.all() {
+        let (code, message) = match kind {
+            _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
+            Kind::Deployment | Kind::Service | Kind::PodDisruptionBudget | Kind::VitessBackup => {
+                ("orphan", "nothing asks for it any more")
+            }
+            Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
+                "vttablet" => continue,
+                "vtbackup" if backup_run_is_over(kind, object, members) => {
+                    ("backup-run-over", "its backup run has ended")
+                }
+                "vtbackup" => continue,
+                _ => ("orphan", "nothing asks for it any more"),
+            },
+            Kind::VitessCluster
+            | Kind::VitessCell
+            | Kind::VitessKeyspace
+            | Kind::VitessShard
+            | Kind::EtcdLockserver
+            | Kind::VitessBackupStorage
+            | Kind::Node
+            | Kind::StorageClass => continue,
+        };
+        let target = ObjectRef {
+            kind: kind.as_str().to_owned(),
+            namespace: namespace.clone(),
+            name: object.name().to_owned(),
+        };
+        if !rendering.objects.contains_key(&target) {
+            let action = Action::Delete { object: target, uid: object.uid().to_owned(), of: None };
+            steps.push(own_step(view, action, code, message.to_owned()));
+        }
+    }
+    steps
+}
+
+/// A run's Pod may go when it succeeded, or when a newer run stands beside it;
+/// its claim when no Pod of its name is left.
+fn backup_run_is_over(kind: Kind, object: &Cached, members: &Members) -> bool {
+    match members.get(Kind::Pod, object.name()) {
+        None => true,
+        Some(pod) => kind == Kind::Pod && observe::backup_run_ended(pod, members),
+    }
+}
+
+fn own_step(view: &ClusterView, action: Action, code: &str, message: String) -> Step {
+    Step {
+        action,
+        author: Author::Host,
+        reason: Reason { code: code.to_owned(), message },
+        expect: Vec::new(),
+        expires: view.as_of + OWN_STEP_TTL_MS,
+    }
+}
+
+fn live<'a>(members: &'a Members, object: &ObjectRef) -> Option<&'a Arc<Cached>> {
+    members.get(Kind::of(&object.kind)?, &object.name)
+}
+
+/// A Pod whose claim of the same name is on its way out would bind to what is lost.
+fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
+    object.kind == Kind::Pod.as_str()
+        && members.get(Kind::PersistentVolumeClaim, &object.name).is_some_and(|c| c.is_terminating())
+}
+
+fn judge(rendered: &Rendered, live: &Cached) -> Found {
+    let Ok(value) = serde_json::to_value(&live.raw) else { return Found::Differs };
+    if rendered.object.kind == Kind::Pod.as_str() && equality::pod_needs_recreation(&rendered.value, &value, MANAGER) {
+        return Found::NeedsRecreation;
+    }
+    if equality::satisfied(&rendered.value, &value, MANAGER) { Found::Same } else { Found::Differs }
+}
+
+fn difference(rendered: &Rendered, live: &Cached) -> String {
+    let value = serde_json::to_value(&live.raw).unwrap_or_default();
+    equality::differences(&rendered.value, &value, MANAGER).into_iter().next().unwrap_or_default()
+}
+
+fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {
+    observe::cell_objects(members).filter_map(|c| Some((Cell(c.spec.template.name.clone()), observe::cell_zone(c)?))).collect()
+}
+
+fn inputs(
+    kind: Kind,
+    object: &Cached,
+    members: &Members,
+    zones: &BTreeMap<Cell, Zone>,
+    vitess: Option<&Observation>,
+) -> Inputs {
+    let mut inputs = Inputs {
+        version: object.raw.metadata.resource_version.clone().unwrap_or_default(),
+        ..Inputs::default()
+    };
+    match kind {
+        Kind::VitessShard => {
+            inputs.zones = zones.clone();
+            let sizes = members.of(Kind::PersistentVolumeClaim);
+            inputs.claims =
+                sizes.filter_map(|c| Some((c.name().to_owned(), observe::requested_bytes(c)?))).collect();
+        }
+        Kind::EtcdLockserver => inputs.zones = zones.clone(),
+        Kind::VitessBackupStorage => {
+            inputs.backups = vitess.map(|v| v.backups.clone()).unwrap_or_default();
+        }
+        _ => {}
+    }
+    inputs
+}
+
+/// The children of one of our own kinds; `None` for other kinds and unusable specs.
+fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
+    match &object.typed {
+        Typed::Cluster(cluster) => {
+            pilothouse_api::validate::validate(cluster).is_ok().then(|| render::cluster(cluster))
+        }
+        Typed::Cell(cell) => Some(render::cell(cell)),
+        Typed::Keyspace(keyspace) => Some(render::keyspace(keyspace)),
+        Typed::Shard(shard) => pilothouse_api::validate::validate_shard(shard)
+            .is_ok()
+            .then(|| render::shard(shard, &inputs.zones, &inputs.claims)),
+        Typed::Lockserver(etcd) => Some(render::lockserver(etcd, &inputs.zones)),
+        Typed::Storage(storage) => Some(render::backup_records(storage, &inputs.backups)),
+        Typed::Raw | Typed::Unreadable(_) => None,
+    }
+}
+
+/// Equal values keep their old allocation, so that comparisons stay valid.
+fn keep_equal(new: Vec<Rendered>, old: &[Arc<Rendered>]) -> Vec<Arc<Rendered>> {
+    new.into_iter()
+        .map(|rendered| {
+            let same = old.iter().find(|o| o.object == rendered.object && o.value == rendered.value);
+            same.map_or_else(|| Arc::new(rendered), Arc::clone)
+        })
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! Kubernetes events: what was done, what failed, what was refused, once each.
+//!
+//! Owns the words. A thing that repeats pass after pass is told when it begins
+//! and not again until it has stopped. Losing an event loses nothing else.
+
+use std::collections::BTreeSet;
+
+use kube::api::{Api, PostParams};
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use pilothouse_core::action::Action;
+use pilothouse_core::pass::Report;
+use pilothouse_core::plan::Outcome;
+use sha2::{Digest, Sha256};
+
+use crate::pilot::{Pilot, author};
+
+/// The most events that one pass sends.
+const MOST_A_PASS: usize = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    warning: bool,
+    reason: String,
+    message: String,
+}
+
+/// Sends what is new; answers what is being said now, for the next pass to compare.
+pub(crate) async fn emit(pilot: &Pilot, report: &Report, before: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut now = BTreeSet::new();
+    let mut sent = 0;
+    for said in collect(report) {
+        let key = format!("{}: {}", said.reason, said.message);
+        let is_new = !before.contains(&key) && now.insert(key.clone());
+        now.insert(key);
+        if is_new && sent < MOST_A_PASS {
+            sent += 1;
+            send(pilot, report, &said).await;
+        }
+    }
+    now
+}
+
+fn collect(report: &Report) -> Vec<Said> {
+    let mut all = Vec::new();
+    for (step, outcome) in &report.outcomes {
+        let told = |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
+        match outcome {
+            Outcome::Done => {
+                let by = author(&step.author);
+                let message = format!("{} (by {by}: {})", step.action, step.reason.message);
+                all.push(told(false, done(&step.action), message));
+            }
+            Outcome::Overtaken { .. } => {}
+            Outcome::Failed { code, message } => {
+                all.push(told(true, code, format!("{}: {message}", step.action)));
+            }
+            Outcome::InDoubt { message } => {
+                all.push(told(true, "InDoubt", format!("{}: {message}", step.action)));
+            }
+        }
+    }
+    for refusal in &report.refusals {
+        all.push(Said {
+            warning: true,
+            reason: "Refused".to_owned(),
+            message: format!("{}: {} ({})", refusal.step.action, refusal.why, refusal.rule),
+        });
+    }
+    for said in &report.diagnostics {
+        all.push(Said {
+            warning: said.severity > pilothouse_core::plan::Severity::Info,
+            reason: said.code.clone(),
+            message: format!("{} {}", said.subject, said.message).trim().to_owned(),
+        });
+    }
+    all
+}
+
+/// The event's reason, in the words that users of the kinds know where there are any.
+const fn done(action: &Action) -> &'static str {
+    use pilothouse_core::action::Change;
+    match action {
+        Action::AssignZone { .. } => "ZoneAssigned",
+        Action::SurgeTablet { .. } => "TabletSurged",
+        Action::ReturnTablet { .. } => "TabletReturned",
+        Action::SurgeGateway { .. } => "GatewaySurged",
+        Action::ReturnGateway { .. } => "GatewayReturned",
+        Action::InitPrimary { .. } => "InitShardPrimary",
+        Action::PlannedReparent { .. } => "PlannedReparent",
+        Action::EmergencyReparent { .. } => "EmergencyReparent",
+        Action::ExpandVolume { .. } => "VolumeExpanded",
+        Action::StartBackup { .. } => "BackupStarted",
+        Action::ExpireBackup { .. } => "BackupExpired",
+        Action::Apply { change: Change::Create, .. } => "Created",
+        Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
+        Action::Delete { .. } => "Deleted",
+        Action::RecreateTablet { .. } => "TabletRecreated",
+        Action::DrainTablet { .. } => "Draining",
+        Action::EvacuateCell { .. }
+        | Action::RelocateTablet { .. }
+        | Action::QuarantineTablet { .. }
+        | Action::ChangeVolumeClass { .. }
+        | Action::VerifyBackup { .. }
+        | Action::CancelBackup { .. }
+        | Action::RestoreTablet { .. }
+        | Action::RestoreShard { .. } => "Unsupported",
+    }
+}
+
+async fn send(pilot: &Pilot, report: &Report, said: &Said) {
+    let cluster = &report.view.cluster;
+    let at = report.view.as_of;
+    let time = jiff::Timestamp::from_millisecond(i64::try_from(at).unwrap_or(0)).ok().map(Time);
+    let digest = Sha256::digest(format!("{at} {} {}", said.reason, said.message));
+    let suffix: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let event = Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{suffix}", cluster.name)),
+            namespace: Some(cluster.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some("planetscale.com/v2".to_owned()),
+            kind: Some("VitessCluster".to_owned()),
+            name: Some(cluster.name.clone()),
+            namespace: Some(cluster.namespace.clone()),
+            uid: Some(cluster.uid.clone()),
+            ..ObjectReference::default()
+        },
+        type_: Some(if said.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(said.reason.clone()),
+        message: Some(said.message.chars().take(1_000).collect()),
+        first_timestamp: time.clone(),
+        last_timestamp: time,
+        count: Some(1),
+        source: Some(EventSource { component: Some("pilothouse".to_owned()), host: None }),
+        reporting_component: Some("pilothouse".to_owned()),
+        ..Event::default()
+    };
+    let api: Api<Event> = Api::namespaced(pilot.effects.client.clone(), &cluster.namespace);
+    pilot.effects.telemetry.metrics.api_writes.inc();
+    if let Err(error) = api.create(&PostParams::default(), &event).await {
+        tracing::debug!(%error, reason = said.reason, "event not sent");
+    }
+}

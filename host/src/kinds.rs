@@ -1,0 +1,137 @@
+//! The Kubernetes kinds that the host watches and writes, and how to reach them.
+//!
+//! Owns the one table of kinds. Everything generic over kinds asks here.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::{Client, Resource};
+use pilothouse_api::{
+    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard,
+};
+
+/// A kind that the host watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "Kubernetes' own names")]
+pub enum Kind {
+    VitessCluster,
+    VitessCell,
+    VitessKeyspace,
+    VitessShard,
+    EtcdLockserver,
+    VitessBackupStorage,
+    VitessBackup,
+    Deployment,
+    PersistentVolumeClaim,
+    Pod,
+    PodDisruptionBudget,
+    Service,
+    Node,
+    StorageClass,
+}
+
+impl Kind {
+    /// Every kind, in the order that they are first listed: parents before children.
+    pub const ALL: [Self; 14] = [
+        Self::VitessCluster,
+        Self::VitessCell,
+        Self::VitessKeyspace,
+        Self::VitessShard,
+        Self::EtcdLockserver,
+        Self::VitessBackupStorage,
+        Self::VitessBackup,
+        Self::Deployment,
+        Self::PersistentVolumeClaim,
+        Self::Pod,
+        Self::PodDisruptionBudget,
+        Self::Service,
+        Self::Node,
+        Self::StorageClass,
+    ];
+
+    /// The kind as manifests write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VitessCluster => "VitessCluster",
+            Self::VitessCell => "VitessCell",
+            Self::VitessKeyspace => "VitessKeyspace",
+            Self::VitessShard => "VitessShard",
+            Self::EtcdLockserver => "EtcdLockserver",
+            Self::VitessBackupStorage => "VitessBackupStorage",
+            Self::VitessBackup => "VitessBackup",
+            Self::Deployment => "Deployment",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::Pod => "Pod",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::Service => "Service",
+            Self::Node => "Node",
+            Self::StorageClass => "StorageClass",
+        }
+    }
+
+    /// The kind of that name, if we watch it.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+
+    /// Whether objects of the kind stand in a namespace.
+    #[must_use]
+    pub const fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Node | Self::StorageClass)
+    }
+
+    /// Group, version and plural.
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        fn erased<K: Resource<DynamicType = ()>>() -> ApiResource {
+            ApiResource::erase::<K>(&())
+        }
+        match self {
+            Self::VitessCluster => erased::<VitessCluster>(),
+            Self::VitessCell => erased::<VitessCell>(),
+            Self::VitessKeyspace => erased::<VitessKeyspace>(),
+            Self::VitessShard => erased::<VitessShard>(),
+            Self::EtcdLockserver => erased::<EtcdLockserver>(),
+            Self::VitessBackupStorage => erased::<VitessBackupStorage>(),
+            Self::VitessBackup => erased::<VitessBackup>(),
+            Self::Deployment => erased::<Deployment>(),
+            Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
+            Self::Pod => erased::<Pod>(),
+            Self::PodDisruptionBudget => erased::<PodDisruptionBudget>(),
+            Self::Service => erased::<Service>(),
+            Self::Node => erased::<Node>(),
+            Self::StorageClass => erased::<StorageClass>(),
+        }
+    }
+
+    /// Objects that carry this label are ours to see; `None`: all of the kind.
+    #[must_use]
+    pub const fn selector(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment
+            | Self::PersistentVolumeClaim
+            | Self::Pod
+            | Self::PodDisruptionBudget
+            | Self::Service => Some(pilothouse_api::labels::CLUSTER),
+            Self::VitessCluster
+            | Self::VitessCell
+            | Self::VitessKeyspace
+            | Self::VitessShard
+            | Self::EtcdLockserver
+            | Self::VitessBackupStorage
+            | Self::VitessBackup
+            | Self::Node
+            | Self::StorageClass => None,
+        }
+    }
+
+    /// An untyped API for the kind in a namespace.
+    #[must_use]
+    pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(client.clone(), namespace, &self.resource())
+    }
+}

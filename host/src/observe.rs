@@ -1,0 +1,250 @@
+//! Observe: turns what the watches and Vitess said into one immutable view.
+//!
+//! Owns the reading of Pods, claims, nodes and statuses. Each level is read
+//! from its own object: shards from VitessShards, cells from VitessCells. Pure:
+//! everything it needs is passed in.
+
+mod tablets;
+mod volumes;
+mod zones;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_api::desired::DesiredShard;
+use pilothouse_api::labels::Component;
+use pilothouse_api::vitess_cell::CellTemplate;
+use pilothouse_api::validate::{self, FieldError};
+use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
+use pilothouse_core::Millis;
+use pilothouse_core::topology::{Cell, ShardId, Zone};
+use pilothouse_core::view::{
+    CellView, ClusterId, ClusterView, Durability, GatewaySurge, ShardView, TabletView, VitessSource,
+};
+use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
+use serde_json::Value;
+
+use crate::cache::{Cached, ClusterKey, Members, Typed};
+use crate::kinds::Kind;
+use crate::vitess::Observation;
+use volumes::Run;
+
+pub(crate) use tablets::pod as tablet_pod;
+pub(crate) use volumes::{backup_pods, backup_run_ended, requested_bytes, running_backup, volume_changes};
+
+/// Why there is no view.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no VitessCluster of that name (any more).
+    #[error("VitessCluster {0} is not there")]
+    Gone(ClusterKey),
+    /// The VitessCluster does not fit its type.
+    #[error("VitessCluster {key}: {reason}")]
+    Unreadable {
+        /// Which.
+        key: ClusterKey,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a view is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The cluster's objects.
+    pub members: &'a Members,
+    /// Nodes and storage classes.
+    pub shared: &'a BTreeMap<(Kind, String), Arc<Cached>>,
+    /// What Vitess said; `None`: nothing is known.
+    pub vitess: Option<&'a Observation>,
+    /// How it was asked.
+    pub source: VitessSource,
+    /// Pods that differ from what is rendered now.
+    pub outdated: &'a BTreeSet<String>,
+    /// The zone verdicts of the last pass, or of the status.
+    pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
+    /// The time.
+    pub as_of: Millis,
+}
+
+/// A view, with what had to be left out of it.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The view.
+    pub view: ClusterView,
+    /// Objects whose spec could not be used: name and errors.
+    pub invalid: Vec<(String, Vec<FieldError>)>,
+    /// When a verdict on a zone may change by time alone.
+    pub recheck_at: Option<Millis>,
+}
+
+/// The cluster object itself.
+///
+/// # Errors
+/// When it is not there or does not fit its type.
+pub fn cluster<'a>(key: &ClusterKey, members: &'a Members) -> Result<&'a VitessCluster, Error> {
+    let cached = members.get(Kind::VitessCluster, &key.name).ok_or_else(|| Error::Gone(key.clone()))?;
+    match &cached.typed {
+        Typed::Cluster(cluster) => Ok(cluster),
+        Typed::Unreadable(reason) => Err(Error::Unreadable { key: key.clone(), reason: reason.clone() }),
+        _ => Err(Error::Gone(key.clone())),
+    }
+}
+
+/// Makes the view.
+#[must_use]
+pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Observed {
+    let mut invalid = Vec::new();
+    let cells = cells(seen);
+    let zones_of_cells = zones::by_cell(&cells);
+    let mut shards = Vec::new();
+    let mut tablets: Vec<TabletView> = Vec::new();
+    for object in shard_objects(seen.members) {
+        match validate::validate_shard(object) {
+            Ok(desired) => {
+                let pools = tablets::pools(&desired);
+                tablets.extend(tablets::of_shard(seen, object, &desired.id, &pools, &zones_of_cells));
+                shards.push(shard_view(seen, &desired, pools));
+            }
+            Err(errors) => invalid.push((object.metadata.name.clone().unwrap_or_default(), errors)),
+        }
+    }
+    shards.sort_by(|a, b| a.id.cmp(&b.id));
+    tablets.sort_by(|a, b| a.alias.cmp(&b.alias));
+    let volumes = volumes::of_tablets(seen, &tablets);
+    let mut backups = seen.vitess.map(|v| v.backups.clone()).unwrap_or_default();
+    backups.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut view = ClusterView {
+        as_of: seen.as_of,
+        cluster,
+        vitess: if seen.vitess.is_some() { seen.source } else { VitessSource::Unknown },
+        zones: zones::list(seen, &cells),
+        cells,
+        shards,
+        tablets,
+        volumes,
+        backups,
+        facts: BTreeMap::new(),
+    };
+    let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);
+    Observed { view, invalid, recheck_at }
+}
+
+/// The zone verdicts that a cluster's status remembers.
+#[must_use]
+pub fn remembered_zones(cluster: &VitessCluster) -> BTreeMap<Zone, ZoneHealth> {
+    zones::remembered(cluster)
+}
+
+/// The cells that stand, and those that the manifest names and that do not stand yet.
+fn cells(seen: &Seen<'_>) -> Vec<CellView> {
+    let mut cells: BTreeMap<Cell, CellView> =
+        cell_objects(seen.members).map(|cell| (Cell(cell.spec.template.name.clone()), cell_view(seen, cell))).collect();
+    for template in cluster_objects(seen.members).flat_map(|c| &c.spec.cells) {
+        let name = Cell(template.name.clone());
+        cells.entry(name.clone()).or_insert_with(|| CellView {
+            name,
+            zone: pinned(template).map(Zone),
+            zone_pinned: pinned(template).is_some(),
+            gateways: template.gateway.replicas.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            gateways_ready: 0,
+            gateway_surge: Vec::new(),
+        });
+    }
+    cells.into_values().collect()
+}
+
+fn pinned(template: &CellTemplate) -> Option<String> {
+    Some(template.zone.clone()).filter(|zone| !zone.is_empty())
+}
+
+/// A cell's zone: the manifest's, else the one assigned.
+#[must_use]
+pub fn cell_zone(cell: &VitessCell) -> Option<Zone> {
+    let assigned = || cell.status.as_ref().and_then(|s| s.assigned_zone.clone());
+    pinned(&cell.spec.template).or_else(assigned).map(Zone)
+}
+
+fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
+    let name = Cell(cell.spec.template.name.clone());
+    let deployment = seen.members.of(Kind::Deployment).find(|d| {
+        d.label(labels::COMPONENT) == Component::Vtgate.as_str() && d.label(labels::CELL) == name.0
+    });
+    let count = |pointer| {
+        let value = deployment.and_then(|d| d.field(pointer)).and_then(Value::as_u64);
+        value.and_then(|n| u32::try_from(n).ok())
+    };
+    let surge: Vec<GatewaySurge> = cell
+        .status
+        .iter()
+        .flat_map(|s| &s.gateway.surge)
+        .map(|s| GatewaySurge {
+            stands_in_for: Cell(s.stands_in_for.clone()),
+            replicas: u32::try_from(s.replicas).unwrap_or(0),
+        })
+        .collect();
+    let surged: u32 = surge.iter().map(|s| s.replicas).sum();
+    let asked = validate::validate_cell(cell).ok().filter(|c| !c.autoscaled).map(|c| c.gateways);
+    CellView {
+        name,
+        zone: cell_zone(cell),
+        zone_pinned: pinned(&cell.spec.template).is_some(),
+        gateways: asked.unwrap_or_else(|| count("/spec/replicas").unwrap_or(0).saturating_sub(surged)),
+        gateways_ready: count("/status/readyReplicas").unwrap_or(0),
+        gateway_surge: surge,
+    }
+}
+
+fn shard_view(seen: &Seen<'_>, desired: &DesiredShard, pools: Vec<pilothouse_core::view::PoolView>) -> ShardView {
+    let id = &desired.id;
+    let record = seen.vitess.and_then(|v| v.shards.get(id));
+    let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
+    ShardView {
+        id: id.clone(),
+        durability: durability(seen.members, id),
+        primary: record.and_then(|r| r.primary.clone()),
+        primary_since: record.map_or(0, |r| r.primary_since),
+        initialized: record.is_some_and(|r| r.initialized),
+        may_initialize: desired.may_initialize,
+        backup_location: desired.backup_location.clone(),
+        backup_running_since: runs.iter().filter_map(|r| if let Run::Running(t) = r { Some(*t) } else { None }).min(),
+        backup_failed_at: runs.iter().filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None }).max(),
+        pools,
+    }
+}
+
+fn durability(members: &Members, id: &ShardId) -> Durability {
+    let keyspace = keyspace_objects(members).find(|k| k.spec.template.name == id.keyspace);
+    keyspace.and_then(|k| validate::validate_keyspace(k).ok()).map_or(Durability::None, |k| k.durability)
+}
+
+/// Each cell's zone.
+#[must_use]
+pub fn zones_by_cell(view: &ClusterView) -> BTreeMap<Cell, Zone> {
+    zones::by_cell(&view.cells)
+}
+
+fn cluster_objects(members: &Members) -> impl Iterator<Item = &VitessCluster> {
+    members.of(Kind::VitessCluster).filter_map(|o| if let Typed::Cluster(c) = &o.typed { Some(&**c) } else { None })
+}
+
+/// The VitessCells of a cluster, by name.
+pub fn cell_objects(members: &Members) -> impl Iterator<Item = &VitessCell> {
+    members.of(Kind::VitessCell).filter_map(|o| if let Typed::Cell(c) = &o.typed { Some(&**c) } else { None })
+}
+
+/// The VitessKeyspaces of a cluster, by name.
+pub fn keyspace_objects(members: &Members) -> impl Iterator<Item = &VitessKeyspace> {
+    members.of(Kind::VitessKeyspace).filter_map(|o| if let Typed::Keyspace(k) = &o.typed { Some(&**k) } else { None })
+}
+
+/// The VitessShards of a cluster, by name.
+pub fn shard_objects(members: &Members) -> impl Iterator<Item = &VitessShard> {
+    members.of(Kind::VitessShard).filter_map(|o| if let Typed::Shard(s) = &o.typed { Some(&**s) } else { None })
+}
+
+/// The VitessShard of that id.
+#[must_use]
+pub fn shard_object<'a>(members: &'a Members, id: &ShardId) -> Option<&'a VitessShard> {
+    shard_objects(members).find(|s| validate::validate_shard(s).is_ok_and(|d| d.id == *id))
+}

@@ -1,0 +1,138 @@
+//! Volumes and backup runs as the view has them.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use pilothouse_api::labels::{Component, annotations};
+use pilothouse_api::{labels, quantity};
+use pilothouse_core::Millis;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{TabletView, VolumeView};
+use serde_json::Value;
+
+use super::Seen;
+use crate::cache::{Cached, Members};
+use crate::clock::parse_rfc3339;
+use crate::kinds::Kind;
+
+/// The data volumes of tablets that have a claim.
+pub(super) fn of_tablets(seen: &Seen<'_>, tablets: &[TabletView]) -> Vec<VolumeView> {
+    let mut volumes: Vec<VolumeView> = tablets
+        .iter()
+        .filter_map(|tablet| {
+            let claim = seen.members.get(Kind::PersistentVolumeClaim, tablet.volume.as_ref()?)?;
+            Some(of_claim(seen, claim, &tablet.alias))
+        })
+        .collect();
+    volumes.sort_by(|a, b| a.claim.cmp(&b.claim));
+    volumes
+}
+
+fn of_claim(seen: &Seen<'_>, claim: &Cached, tablet: &TabletAlias) -> VolumeView {
+    let record = seen.vitess.and_then(|v| v.tablets.get(tablet));
+    let requested = requested_bytes(claim).unwrap_or(0);
+    VolumeView {
+        claim: claim.name().to_owned(),
+        uid: claim.uid().to_owned(),
+        tablet: tablet.clone(),
+        requested,
+        capacity: bytes_at(claim, "/status/capacity/storage").unwrap_or(0),
+        used: record.and_then(|r| r.disk_used),
+        fill_per_hour: record.map_or(0, |r| r.fill_per_hour),
+        expandable: is_expandable(seen, claim),
+        changes: volume_changes(claim),
+        maximum: claim.annotation(annotations::VOLUME_MAXIMUM).and_then(bytes_of),
+    }
+}
+
+fn is_expandable(seen: &Seen<'_>, claim: &Cached) -> bool {
+    let classes = || seen.shared.iter().filter(|((kind, _), _)| *kind == Kind::StorageClass).map(|(_, c)| c);
+    let named = claim.field("/spec/storageClassName").and_then(Value::as_str);
+    let is_default = |class: &Cached| {
+        class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true")
+    };
+    let class = match named {
+        Some(name) => classes().find(|c| c.name() == name),
+        None => classes().find(|c| is_default(c)),
+    };
+    class.is_some_and(|c| c.field("/allowVolumeExpansion") == Some(&Value::Bool(true)))
+}
+
+fn bytes_at(claim: &Cached, pointer: &str) -> Option<u64> {
+    bytes_of(claim.field(pointer)?.as_str()?)
+}
+
+fn bytes_of(text: &str) -> Option<u64> {
+    quantity::bytes(&Quantity(text.to_owned())).ok()
+}
+
+/// Bytes that a claim asks for.
+pub(crate) fn requested_bytes(claim: &Cached) -> Option<u64> {
+    bytes_at(claim, "/spec/resources/requests/storage")
+}
+
+/// When a claim's size was asked to change, oldest first.
+pub(crate) fn volume_changes(claim: &Cached) -> Vec<Millis> {
+    let text = claim.annotation(annotations::VOLUME_CHANGES).unwrap_or_default();
+    text.split(',').filter_map(parse_rfc3339).collect()
+}
+
+/// A backup run's end, as far as its Pod tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// Since then.
+    Running(Millis),
+    /// It failed then.
+    Failed(Millis),
+    /// It succeeded.
+    Succeeded,
+}
+
+/// Backup Pods of a shard.
+pub(crate) fn backup_pods<'a>(members: &'a Members, shard: &'a ShardId) -> impl Iterator<Item = &'a Cached> {
+    members.of(Kind::Pod).map(AsRef::as_ref).filter(move |pod| {
+        pod.label(labels::COMPONENT) == Component::Vtbackup.as_str()
+            && pod.label(labels::KEYSPACE) == shard.keyspace
+            && pod.label(labels::SHARD) == shard.range.safe_name()
+    })
+}
+
+/// The shard's backup Pod that has not ended.
+pub(crate) fn running_backup<'a>(members: &'a Members, shard: &'a ShardId) -> Option<&'a Cached> {
+    backup_pods(members, shard).find(|pod| matches!(run(pod), Run::Running(_)))
+}
+
+pub(super) fn run(pod: &Cached) -> Run {
+    let created = pod.raw.metadata.creation_timestamp.as_ref();
+    let started = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);
+    let finished = || {
+        let terminated = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");
+        terminated.and_then(Value::as_str).and_then(parse_rfc3339).unwrap_or(started)
+    };
+    match pod.field("/status/phase").and_then(Value::as_str) {
+        Some("Succeeded") => Run::Succeeded,
+        Some("Failed") => Run::Failed(finished()),
+        Some(_) | None => Run::Running(started),
+    }
+}
+
+/// Whether a backup Pod's run is over and nothing is told by it any more: it
+/// succeeded, or it failed and a newer run stands beside it.
+pub(crate) fn backup_run_ended(pod: &Cached, members: &Members) -> bool {
+    let of_same_shard = |other: &&Cached| {
+        let same = |key| other.label(key) == pod.label(key);
+        other.label(labels::COMPONENT) == Component::Vtbackup.as_str()
+            && same(labels::KEYSPACE)
+            && same(labels::SHARD)
+    };
+    match run(pod) {
+        Run::Running(_) => false,
+        Run::Succeeded => true,
+        Run::Failed(at) => {
+            let others = members.of(Kind::Pod).map(AsRef::as_ref).filter(of_same_shard);
+            others.filter(|other| other.name() != pod.name()).any(|other| match run(other) {
+                Run::Running(since) => since >= at,
+                Run::Failed(since) => since > at,
+                Run::Succeeded => true,
+            })
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One cluster's pass, with the host behind every stage.
+//!
+//! Owns the wiring of the pure pass to caches, plugins, effects and reports,
+//! and what is kept of a cluster between passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_core::Millis;
+use pilothouse_core::action::ObjectRef;
+use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Settled};
+use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
+use pilothouse_core::topology::Zone;
+use pilothouse_core::view::{ClusterId, ClusterView};
+use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
+use pilothouse_core::{drain, turndown};
+use pilothouse_policy::set::PolicySet;
+
+use crate::actuate::Effects;
+use crate::cache::{ClusterKey, Members};
+use crate::converge::{self, Rendering};
+use crate::observe::{self, Observed, Seen};
+use crate::render::Rendered;
+use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
+
+/// Why a pass ended early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no view.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+}
+
+/// What is kept of a cluster between its passes; all of it can be rebuilt.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The last view that led to nothing.
+    pub settled: Settled,
+    rendering: Rendering,
+    zones: Option<BTreeMap<Zone, ZoneHealth>>,
+    said: BTreeSet<String>,
+}
+
+/// One cluster's pass.
+pub struct Pilot {
+    pub(crate) key: ClusterKey,
+    pub(crate) effects: Effects,
+    pub(crate) policies: Arc<PolicySet>,
+    pub(crate) members: Members,
+    pub(crate) rendering: Rendering,
+    pub(crate) invalid: Vec<(String, Vec<pilothouse_api::validate::FieldError>)>,
+    zone_settings: ZoneSettings,
+    zones: Option<BTreeMap<Zone, ZoneHealth>>,
+    recheck_at: Option<Millis>,
+    pub(crate) said: BTreeSet<String>,
+}
+
+impl Pilot {
+    /// A pass over one cluster.
+    #[must_use]
+    pub fn new(key: ClusterKey, effects: Effects, policies: Arc<PolicySet>, zones: ZoneSettings) -> Self {
+        Self {
+            key,
+            effects,
+            policies,
+            members: Members::default(),
+            rendering: Rendering::default(),
+            invalid: Vec::new(),
+            zone_settings: zones,
+            zones: None,
+            recheck_at: None,
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// Takes up what the last pass kept.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.rendering = memory.rendering;
+        self.zones = memory.zones;
+        self.said = memory.said;
+        self
+    }
+
+    /// What the next pass should know.
+    #[must_use]
+    pub fn into_memory(self) -> Memory {
+        Memory { settled: Settled::default(), rendering: self.rendering, zones: self.zones, said: self.said }
+    }
+
+    fn look(&mut self, as_of: Millis) -> Result<Observed, observe::Error> {
+        let vitess = self.effects.vitess.observe(&self.key);
+        let source = self.effects.vitess.source();
+        let cache = self.effects.cache.lock().expect("no panic under the lock");
+        self.members = cache.members(&self.key).cloned().unwrap_or_default();
+        let cluster = observe::cluster(&self.key, &self.members)?;
+        let id = ClusterId {
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            uid: cluster.metadata.uid.clone().unwrap_or_default(),
+        };
+        self.rendering.refresh(&self.members, vitess.as_ref());
+        let zones = self.zones.take().unwrap_or_else(|| observe::remembered_zones(cluster));
+        let seen = Seen {
+            members: &self.members,
+            shared: cache.shared(),
+            vitess: vitess.as_ref(),
+            source,
+            outdated: &self.rendering.outdated,
+            remembered_zones: &zones,
+            as_of,
+        };
+        Ok(observe::view(id, &seen, &self.zone_settings))
+    }
+}
+
+impl Observe for Pilot {
+    type Error = Error;
+
+    async fn observe(&mut self, as_of: Millis) -> Result<ClusterView, Error> {
+        let observed = self.look(as_of)?;
+        self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
+        self.recheck_at = observed.recheck_at;
+        self.invalid = observed.invalid;
+        Ok(observed.view)
+    }
+}
+
+impl Propose for Pilot {
+    fn propose(&mut self, view: &ClusterView) -> Vec<Proposal> {
+        let metrics = &self.effects.telemetry.metrics;
+        let shared = Arc::new(view.clone());
+        let mut proposals = Vec::new();
+        for (proposal, stats) in self.policies.propose(&shared) {
+            if let Author::Policy { slot, plugin, .. } = &proposal.author {
+                let labels = PluginLabels {
+                    slot: slot.as_str().to_owned(),
+                    plugin: plugin.clone(),
+                    result: failure(&proposal).unwrap_or("ok").to_owned(),
+                };
+                self.effects.telemetry.called(*slot, plugin, stats.wall, stats.fuel);
+                metrics.plugin_calls.get_or_create(&labels).inc();
+                metrics.plugin_fuel.get_or_create(&labels).inc_by(stats.fuel);
+            }
+            proposals.push(proposal);
+        }
+        let recheck = self.recheck_at.map(|at| at.saturating_sub(view.as_of).max(1));
+        proposals.push(Proposal {
+            author: Author::Host,
+            steps: Vec::new(),
+            diagnostics: Vec::new(),
+            requeue_after_ms: recheck,
+        });
+        proposals
+    }
+
+    fn own(&mut self, view: &ClusterView, _proposals: &[Proposal]) -> Vec<Step> {
+        let mut steps = self.rendering.steps(view, &self.members);
+        steps.extend(drain::steps(view));
+        steps.extend(turndown::steps(view));
+        steps.extend(converge::leftovers(view, &self.rendering, &self.members));
+        steps
+    }
+
+    fn review(&mut self, view: &ClusterView, steps: &[Step]) -> Vec<Refusal> {
+        crate::review::ask(&self.policies, view, steps, &mut self.rendering.objects)
+    }
+}
+
+impl Actuate for Pilot {
+    async fn actuate(&mut self, view: &ClusterView, step: &Step) -> Outcome {
+        let objects: &BTreeMap<ObjectRef, Arc<Rendered>> = &self.rendering.objects;
+        let outcome = self.effects.actuate(&self.key, view, step, objects).await;
+        let (word, detail) = match &outcome {
+            Outcome::Done => ("done", String::new()),
+            Outcome::Overtaken { found } => ("overtaken", found.clone()),
+            Outcome::Failed { code, message } => ("failed", format!("{code}: {message}")),
+            Outcome::InDoubt { message } => ("in-doubt", message.clone()),
+        };
+        let labels = ActionLabels { verb: step.action.verb().to_owned(), outcome: word.to_owned() };
+        self.effects.telemetry.executed(&labels);
+        tracing::info!(
+            cluster = %self.key, action = %step.action, author = %author(&step.author),
+            reason = step.reason.code, outcome = word, detail, "step"
+        );
+        outcome
+    }
+}
+
+impl Pilot {
+    /// Counts and logs what the guard refused.
+    pub(crate) fn count_refusals(&self, report: &Report) {
+        for refusal in &report.refusals {
+            let labels =
+                RefusalLabels { verb: refusal.step.action.verb().to_owned(), rule: refusal.rule.clone() };
+            self.effects.telemetry.refused(&labels);
+            tracing::info!(
+                cluster = %self.key, action = %refusal.step.action, author = %author(&refusal.step.author),
+                rule = refusal.rule, why = %refusal.why, "refused"
+            );
+        }
+    }
+}
+
+/// The code of a call that failed: the host's own diagnostics of it begin with `Plugin`.
+fn failure(proposal: &Proposal) -> Option<&str> {
+    let codes = proposal.diagnostics.iter().map(|d| d.code.as_str());
+    codes.into_iter().find(|code| proposal.steps.is_empty() && code.starts_with("Plugin"))
+}
+
+/// An author as logs and tables name it.
+#[must_use]
+pub fn author(author: &Author) -> String {
+    match author {
+        Author::Host => "host".to_owned(),
+        Author::Policy { slot, plugin, .. } => format!("{slot}/{plugin}"),
+    }
+}

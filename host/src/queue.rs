@@ -1,0 +1,81 @@
+//! Which cluster is due when: an ordered queue, so that the same world gives the same order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pilothouse_core::Millis;
+
+use crate::cache::ClusterKey;
+
+/// Clusters by the time that they are due; each at most once.
+#[derive(Debug, Default)]
+pub struct Queue {
+    by_time: BTreeSet<(Millis, ClusterKey)>,
+    by_key: BTreeMap<ClusterKey, Millis>,
+}
+
+impl Queue {
+    /// Makes a cluster due at `at`, or sooner if it already is.
+    pub fn push(&mut self, key: ClusterKey, at: Millis) {
+        match self.by_key.get(&key) {
+            Some(&earlier) if earlier <= at => return,
+            Some(&later) => drop(self.by_time.remove(&(later, key.clone()))),
+            None => {}
+        }
+        self.by_key.insert(key.clone(), at);
+        self.by_time.insert((at, key));
+    }
+
+    /// When the next cluster is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes every cluster that is due and not `busy`, soonest first.
+    pub fn take_due(&mut self, now: Millis, busy: &BTreeSet<ClusterKey>) -> Vec<ClusterKey> {
+        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        let keys: Vec<ClusterKey> = due.filter(|(_, key)| !busy.contains(key)).map(|(_, key)| key.clone()).collect();
+        for key in &keys {
+            self.remove(key);
+        }
+        keys
+    }
+
+    /// When the next cluster that is not `busy` is due.
+    #[must_use]
+    pub fn next_idle(&self, busy: &BTreeSet<ClusterKey>) -> Option<Millis> {
+        self.by_time.iter().find(|(_, key)| !busy.contains(key)).map(|(at, _)| *at)
+    }
+
+    /// Forgets a cluster.
+    pub fn remove(&mut self, key: &ClusterKey) {
+        if let Some(at) = self.by_key.remove(key) {
+            self.by_time.remove(&(at, key.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> ClusterKey {
+        ClusterKey { namespace: "n".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn the_soonest_wins_and_busy_ones_wait() {
+        let mut queue = Queue::default();
+        queue.push(key("a"), 30);
+        queue.push(key("a"), 10);
+        queue.push(key("a"), 20);
+        queue.push(key("b"), 5);
+        queue.push(key("c"), 40);
+        let busy = BTreeSet::from([key("b")]);
+        assert_eq!(queue.next_due(), Some(5));
+        assert_eq!(queue.next_idle(&busy), Some(10));
+        assert_eq!(queue.take_due(10, &busy), [key("a")]);
+        assert_eq!(queue.take_due(10, &BTreeSet::new()), [key("b")]);
+        assert_eq!(queue.next_due(), Some(40));
+    }
+}

@@ -1,0 +1,117 @@
+//! Report: what a pass found and did, as the status of every level.
+//!
+//! Owns the words of statuses and conditions. A status is built anew each pass
+//! and written only when it says something else than what stands there. What is
+//! remembered between passes (`assignedZone`, surges) belongs to another field
+//! manager and is left alone here.
+
+mod cells;
+mod cluster;
+mod shards;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Patch, PatchParams};
+use pilothouse_api::condition::{self, ConditionStatus, Verdict};
+use pilothouse_core::Millis;
+use pilothouse_core::pass::Report;
+use pilothouse_core::view::VitessSource;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::actuate::MANAGER;
+use crate::kinds::Kind;
+use crate::pilot::{Error, Pilot};
+
+/// A status that differs from the one that stands.
+pub(crate) struct Wanted {
+    kind: Kind,
+    name: String,
+    status: Value,
+}
+
+impl Wanted {
+    /// `None` when `new` says what `live` says.
+    fn unless_equal<S: Serialize + PartialEq>(kind: Kind, name: &str, live: Option<&S>, new: &S) -> Option<Self> {
+        if live == Some(new) {
+            return None;
+        }
+        let status = serde_json::to_value(new).ok()?;
+        Some(Self { kind, name: name.to_owned(), status })
+    }
+
+    /// Takes a remembered field out: it is not ours to apply.
+    fn without(mut self, pointer: &[&str]) -> Self {
+        if let Some((last, path)) = pointer.split_last() {
+            let parent = path.iter().try_fold(&mut self.status, |v, key| v.get_mut(*key));
+            if let Some(parent) = parent.and_then(Value::as_object_mut) {
+                parent.remove(*last);
+            }
+        }
+        self
+    }
+}
+
+impl Pilot {
+    /// Writes what has changed of every level's status; counts and logs refusals.
+    pub async fn report(&mut self, report: &Report) {
+        self.count_refusals(report);
+        let mut wanted: Vec<Wanted> = Vec::new();
+        wanted.extend(shards::statuses(self, report));
+        wanted.extend(shards::keyspaces(self, report));
+        wanted.extend(cells::statuses(self, report));
+        wanted.extend(cluster::status(self, report));
+        for status in wanted {
+            self.write_status(status).await;
+        }
+        self.said = crate::events::emit(self, report, &self.said).await;
+    }
+
+    /// Says on the cluster why there was no pass.
+    pub async fn report_failure(&self, error: &Error) {
+        tracing::warn!(cluster = %self.key, %error, "nothing could be decided");
+    }
+
+    async fn write_status(&self, wanted: Wanted) {
+        let Wanted { kind, name, status } = wanted;
+        let resource = kind.resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": { "name": name },
+            "status": status,
+        });
+        let api = kind.api(&self.effects.client, &self.key.namespace);
+        let params = PatchParams::apply(MANAGER).force();
+        match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
+            Ok(object) => self.effects.written(kind, object),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                tracing::warn!(cluster = %self.key, kind = kind.as_str(), name, %error, "status not written");
+            }
+        }
+    }
+}
+
+/// Milliseconds as Kubernetes' time type, whole seconds.
+fn time(at: Millis) -> Time {
+    let seconds = i64::try_from(at / 1_000).unwrap_or(0);
+    Time(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+}
+
+/// A fact that only Vitess can tell: unknown while it is not asked.
+fn told(report: &Report, fact: bool) -> ConditionStatus {
+    match report.view.vitess {
+        VitessSource::Unknown => ConditionStatus::Unknown,
+        VitessSource::Observed | VitessSource::Played => ConditionStatus::from(fact),
+    }
+}
+
+fn set(
+    conditions: &mut Vec<Condition>,
+    report: &Report,
+    generation: Option<i64>,
+    (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
+) {
+    let verdict = Verdict { kind, status, reason, message };
+    condition::set(conditions, &verdict, &time(report.view.as_of), generation);
+}

@@ -1,0 +1,47 @@
+//! The VitessCells' status.
+
+use pilothouse_api::condition::ConditionStatus;
+use pilothouse_api::labels::{self, Component};
+use pilothouse_api::vitess_cell::{GatewayStatus, VitessCellStatus};
+use pilothouse_api::{VitessCell, names};
+use pilothouse_core::pass::Report;
+use pilothouse_core::topology::Cell;
+
+use super::Wanted;
+use crate::kinds::Kind;
+use crate::observe;
+use crate::pilot::Pilot;
+
+pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
+    observe::cell_objects(&pilot.members).filter_map(|cell| of_cell(pilot, report, cell)).collect()
+}
+
+fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> {
+    let live = cell.status.as_ref();
+    let name = &cell.spec.template.name;
+    let view = report.view.cell(&Cell(name.clone()))?;
+    let surge: u32 = view.gateway_surge.iter().map(|s| s.replicas).sum();
+    let cluster = &pilot.key.name;
+    let selector = format!(
+        "{}={},{}={name},{}={cluster}",
+        labels::COMPONENT,
+        Component::Vtgate.as_str(),
+        labels::CELL,
+        labels::CLUSTER
+    );
+    let status = VitessCellStatus {
+        observed_generation: cell.metadata.generation,
+        gateway: GatewayStatus {
+            available: ConditionStatus::from(view.gateways_ready > 0),
+            service_name: names::gateway_service(cluster, name),
+            label_selector: selector,
+            replicas: i32::try_from(view.gateways + surge).unwrap_or(i32::MAX),
+            surge: live.map(|s| s.gateway.surge.clone()).unwrap_or_default(),
+        },
+        idle: ConditionStatus::from(report.view.shards.is_empty()),
+        ..live.cloned().unwrap_or_default()
+    };
+    let object = cell.metadata.name.clone()?;
+    Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
+        .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))
+}

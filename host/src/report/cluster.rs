@@ -1,0 +1,260 @@
+//! The VitessCluster's status.
+
+use std::collections::BTreeMap;
+
+use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::names;
+use pilothouse_api::vitess_cluster::{
+    ClusterCellStatus, ClusterKeyspaceStatus, ClusterSummary, PolicyStatus, VitessClusterStatus, VitessLink,
+    VitessLinkSource, ZoneStatus,
+};
+use pilothouse_core::pass::Report;
+use pilothouse_core::plan::{Outcome, Severity};
+use pilothouse_core::view::{TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::zones::ZoneState;
+
+use super::{Wanted, set};
+use crate::kinds::Kind;
+use crate::observe;
+use crate::pilot::Pilot;
+
+pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
+    let cluster = observe::cluster(&pilot.key, &pilot.members).ok()?;
+    let live = cluster.status.as_ref();
+    let generation = cluster.metadata.generation;
+    let name = &pilot.key.name;
+    let mut status = VitessClusterStatus {
+        observed_generation: generation,
+        gateway_service_name: names::cluster_gateway_service(name),
+        cells: cells(report),
+        keyspaces: keyspaces(pilot, report),
+        orphaned_cells: orphaned_cells(pilot, cluster),
+        zones: zones(report),
+        vitess: Some(link(report)),
+        policies: policies(pilot),
+        summary: summary(report),
+        conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
+        ..live.cloned().unwrap_or_default()
+    };
+    status.vitess_dashboard.service_name = names::vtctld_service(name);
+    for verdict in [valid(pilot, cluster), zones_verdict(report), policies_verdict(report), steps_verdict(report)] {
+        let (kind, answer, reason, message) = &verdict;
+        set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
+    }
+    let (answer, reason, message) = ready(report, &status);
+    set(&mut status.conditions, report, generation, ("Ready", answer, reason, &message));
+    Wanted::unless_equal(Kind::VitessCluster, name, live, &status)
+}
+
+type Said = (&'static str, ConditionStatus, String, String);
+
+fn valid(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> Said {
+    let mut errors: Vec<String> = Vec::new();
+    if let Err(found) = pilothouse_api::validate::validate(cluster) {
+        errors.extend(found.iter().map(ToString::to_string));
+    }
+    for (object, found) in &pilot.invalid {
+        errors.extend(found.iter().map(|e| format!("{object}: {e}")));
+    }
+    if errors.is_empty() {
+        return ("Valid", ConditionStatus::True, "Valid".to_owned(), "every field can be used".to_owned());
+    }
+    let message = format!("{}; what was valid before stays in force", errors.join("; "));
+    ("Valid", ConditionStatus::False, "InvalidSpec".to_owned(), message)
+}
+
+fn zones_verdict(report: &Report) -> Said {
+    let of = |state| report.view.zones.iter().filter(move |z| z.health.state == state).map(|z| z.name.0.as_str());
+    let bad: Vec<String> = [ZoneState::Lost, ZoneState::Suspect, ZoneState::Recovering, ZoneState::Unknown]
+        .into_iter()
+        .flat_map(|state| of(state).map(move |zone| format!("{zone} is {}", word(state))))
+        .collect();
+    let lost = of(ZoneState::Lost).next().is_some();
+    let unsure = report.view.zones.iter().all(|z| z.health.state == ZoneState::Unknown);
+    let answer = match (bad.is_empty(), unsure) {
+        (true, _) => ConditionStatus::True,
+        (false, true) => ConditionStatus::Unknown,
+        (false, false) => ConditionStatus::False,
+    };
+    let reason = match answer {
+        ConditionStatus::True => "AllHealthy",
+        ConditionStatus::Unknown => "NotYetJudged",
+        ConditionStatus::False if lost => "ZoneLost",
+        ConditionStatus::False => "ZoneDisturbed",
+    };
+    let message = if bad.is_empty() { "every zone is healthy".to_owned() } else { bad.join(", ") };
+    ("ZonesHealthy", answer, reason.to_owned(), message)
+}
+
+const fn word(state: ZoneState) -> &'static str {
+    match state {
+        ZoneState::Unknown => "not yet judged",
+        ZoneState::Healthy => "healthy",
+        ZoneState::Suspect => "suspect",
+        ZoneState::Lost => "lost",
+        ZoneState::Recovering => "recovering",
+    }
+}
+
+/// The worst that policies said; information is for the log.
+fn policies_verdict(report: &Report) -> Said {
+    let mut said: Vec<_> = report.diagnostics.iter().filter(|d| d.severity > Severity::Info).collect();
+    said.sort_by(|a, b| {
+        b.severity.cmp(&a.severity).then_with(|| (&a.code, &a.subject).cmp(&(&b.code, &b.subject)))
+    });
+    let Some(worst) = said.first() else {
+        let message = "no policy has anything to say against the cluster".to_owned();
+        return ("PoliciesSatisfied", ConditionStatus::True, "Satisfied".to_owned(), message);
+    };
+    let lines: Vec<String> = said
+        .iter()
+        .take(8)
+        .map(|d| if d.subject.is_empty() { d.message.clone() } else { format!("{}: {}", d.subject, d.message) })
+        .collect();
+    ("PoliciesSatisfied", ConditionStatus::False, worst.code.clone(), lines.join("; "))
+}
+
+fn steps_verdict(report: &Report) -> Said {
+    let failed = report.outcomes.iter().find_map(|(step, outcome)| match outcome {
+        Outcome::Failed { code, message } => Some((code.clone(), format!("{}: {message}", step.action))),
+        Outcome::InDoubt { message } => Some(("InDoubt".to_owned(), format!("{}: {message}", step.action))),
+        Outcome::Done | Outcome::Overtaken { .. } => None,
+    });
+    if let Some((code, message)) = failed {
+        return ("StepsTaken", ConditionStatus::False, code, message);
+    }
+    match report.refusals.first() {
+        Some(refusal) => {
+            let message = format!("{}: {} ({})", refusal.step.action, refusal.why, refusal.rule);
+            ("StepsTaken", ConditionStatus::False, refusal.why.code().to_owned(), message)
+        }
+        None => {
+            let message = "every proposed step was admitted and done".to_owned();
+            ("StepsTaken", ConditionStatus::True, "AllAdmitted".to_owned(), message)
+        }
+    }
+}
+
+fn ready(report: &Report, status: &VitessClusterStatus) -> (ConditionStatus, &'static str, String) {
+    let view = &report.view;
+    let blocked = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "False");
+    if blocked("Valid") && view.shards.is_empty() {
+        return (ConditionStatus::False, "InvalidSpec", "the manifest cannot be used: see Valid".to_owned());
+    }
+    if view.shards.is_empty() {
+        let reason = if blocked("PoliciesSatisfied") { "HeldByPolicy" } else { "NoShards" };
+        return (ConditionStatus::False, reason, "no shard stands yet".to_owned());
+    }
+    if view.vitess == VitessSource::Unknown {
+        return (ConditionStatus::Unknown, "VitessUnknown", "Vitess cannot be asked".to_owned());
+    }
+    let without: Vec<String> =
+        view.shards.iter().filter(|s| !serves_writes(report, s)).map(|s| s.id.to_string()).collect();
+    if without.is_empty() {
+        (ConditionStatus::True, "Serving", "every shard takes writes".to_owned())
+    } else {
+        (ConditionStatus::False, "NoPrimary", format!("no writes on {}", without.join(", ")))
+    }
+}
+
+/// Whether a shard has a primary that answers.
+pub(super) fn serves_writes(report: &Report, shard: &pilothouse_core::view::ShardView) -> bool {
+    let primary = shard.primary.as_ref().and_then(|alias| report.view.tablet(alias));
+    primary.is_some_and(pilothouse_core::standing::serves)
+}
+
+fn zones(report: &Report) -> Vec<ZoneStatus> {
+    report.view.zones.iter().filter_map(|z| ZoneStatus::remember(&z.name.0, &z.health).ok()).collect()
+}
+
+fn link(report: &Report) -> VitessLink {
+    let (source, message) = match report.view.vitess {
+        VitessSource::Unknown => {
+            (VitessLinkSource::Unknown, "this host has no Vitess client: it creates and reports, and destroys nothing")
+        }
+        VitessSource::Observed => (VitessLinkSource::Observed, "tablets and topology are asked"),
+        VitessSource::Played => (VitessLinkSource::Played, "Vitess is played by the simulator: nothing here is a real database"),
+    };
+    VitessLink { source, message: message.to_owned() }
+}
+
+fn policies(pilot: &Pilot) -> Vec<PolicyStatus> {
+    let mut all: Vec<PolicyStatus> = pilot
+        .policies
+        .policies()
+        .map(|p| PolicyStatus {
+            slot: p.slot().to_string(),
+            plugin: p.manifest().name.clone(),
+            digest: p.digest().to_string(),
+            state: "Serving".to_owned(),
+            message: String::new(),
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn cells(report: &Report) -> BTreeMap<String, ClusterCellStatus> {
+    let status = |ready: u32| ClusterCellStatus {
+        gateway_available: ConditionStatus::from(ready > 0),
+        ..ClusterCellStatus::default()
+    };
+    report.view.cells.iter().map(|c| (c.name.0.clone(), status(c.gateways_ready))).collect()
+}
+
+fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspaceStatus> {
+    let mut all: BTreeMap<String, ClusterKeyspaceStatus> = observe::keyspace_objects(&pilot.members)
+        .map(|k| (k.spec.template.name.clone(), ClusterKeyspaceStatus::default()))
+        .collect();
+    for shard in &report.view.shards {
+        let status = all.entry(shard.id.keyspace.clone()).or_default();
+        let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
+        let wanted = tablets.iter().filter(|t| t.wanted == Why::BySpec);
+        let ready = tablets.iter().filter(|t| t.ready).count();
+        let desired = wanted.count();
+        status.desired_shards += 1;
+        status.shards += 1;
+        status.ready_shards += i32::from(serves_writes(report, shard) && ready >= desired);
+        status.updated_shards += i32::from(tablets.iter().all(|t| !t.outdated));
+        status.desired_tablets += count(desired);
+        status.tablets += count(tablets.len());
+        status.ready_tablets += count(ready);
+        status.updated_tablets += count(tablets.iter().filter(|t| !t.outdated).count());
+        for cell in shard.pools.iter().map(|p| p.key.cell.0.clone()) {
+            if !status.cells.contains(&cell) {
+                status.cells.push(cell);
+            }
+        }
+        status.cells.sort();
+    }
+    all
+}
+
+fn orphaned_cells(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> BTreeMap<String, OrphanStatus> {
+    let named = |name: &str| cluster.spec.cells.iter().any(|c| c.name == name);
+    observe::cell_objects(&pilot.members)
+        .map(|c| c.spec.template.name.clone())
+        .filter(|name| !named(name))
+        .map(|name| {
+            let message = "cells are not turned down by this host yet: remove its VitessCell by hand".to_owned();
+            (name, OrphanStatus { reason: "NotSupported".to_owned(), message })
+        })
+        .collect()
+}
+
+fn summary(report: &Report) -> ClusterSummary {
+    let view = &report.view;
+    let serving = view.shards.iter().filter(|s| serves_writes(report, s)).count();
+    let ready = view.tablets.iter().filter(|t| t.ready).count();
+    let wanted = view.tablets.iter().filter(|t| t.wanted != Why::No).count();
+    let healthy = view.zones.iter().filter(|z| z.health.state == ZoneState::Healthy).count();
+    ClusterSummary {
+        primaries: format!("{serving}/{}", view.shards.len()),
+        tablets: format!("{ready}/{wanted}"),
+        zones: format!("{healthy}/{}", view.zones.len()),
+    }
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

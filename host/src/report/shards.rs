@@ -1,0 +1,197 @@
+//! The statuses of VitessShards and VitessKeyspaces.
+
+use std::collections::BTreeMap;
+
+use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::vitess_keyspace::{KeyspaceShardStatus, KeyspaceSummary, PartitioningStatus, VitessKeyspaceStatus};
+use pilothouse_api::vitess_shard::{
+    BackupLocationStatus, REFUSALS_KEPT, RefusalStatus, ShardSummary, TabletStatus, VitessShardStatus,
+};
+use pilothouse_core::pass::Report;
+use pilothouse_core::standing;
+use pilothouse_core::view::{PodState, Role, ShardView, TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::{topology::ShardId, turndown};
+
+use super::cluster::serves_writes;
+use super::{Wanted, set, time, told};
+use crate::kinds::Kind;
+use crate::observe;
+use crate::pilot::Pilot;
+
+pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
+    report.view.shards.iter().filter_map(|shard| of_shard(pilot, report, shard)).collect()
+}
+
+fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted> {
+    let object = observe::shard_object(&pilot.members, &shard.id)?;
+    let live = object.status.as_ref();
+    let generation = object.metadata.generation;
+    let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
+    let complete = report.view.backups_of(&shard.id).filter(|b| b.finished.is_some()).count();
+    let wanted = tablets.iter().filter(|t| t.wanted != Why::No);
+    let mut status = VitessShardStatus {
+        observed_generation: generation,
+        tablets: wanted.clone().map(|t| (t.alias.to_string(), tablet(report, t))).collect(),
+        orphaned_tablets: orphans(report, shard),
+        cells: cells(shard),
+        has_master: told(report, shard.primary.is_some()),
+        master_alias: shard.primary.as_ref().map(ToString::to_string).unwrap_or_default(),
+        has_initial_backup: told(report, complete > 0),
+        serving_writes: told(report, serves_writes(report, shard)),
+        idle: ConditionStatus::False,
+        backup_locations: backup_locations(report, shard),
+        lowest_pod_generation: object.metadata.generation,
+        refusals: refusals(report, shard, live),
+        summary: ShardSummary {
+            tablets: format!("{}/{}", tablets.iter().filter(|t| t.ready).count(), wanted.count()),
+            surge: count(tablets.iter().filter(|t| matches!(t.wanted, Why::Surge { .. })).count()),
+            backups: count(complete),
+        },
+        conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
+        ..live.cloned().unwrap_or_default()
+    };
+    let (answer, reason, message) = match (report.view.vitess, serves_writes(report, shard)) {
+        (VitessSource::Unknown, _) => (ConditionStatus::Unknown, "VitessUnknown", "Vitess cannot be asked"),
+        (_, true) => (ConditionStatus::True, "Serving", "its primary answers"),
+        (_, false) => (ConditionStatus::False, "NoPrimary", "it has no primary that answers"),
+    };
+    set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));
+    let name = object.metadata.name.clone()?;
+    Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
+}
+
+fn tablet(report: &Report, tablet: &TabletView) -> TabletStatus {
+    let ready = ConditionStatus::from(tablet.ready);
+    TabletStatus {
+        pool_type: tablet.pool.pool_type.to_string(),
+        index: i32::try_from(tablet.index).unwrap_or(0),
+        running: ConditionStatus::from(tablet.pod == PodState::Running),
+        ready,
+        available: told(report, standing::serves(tablet)),
+        data_volume_bound: ConditionStatus::from(
+            report.view.volumes.iter().any(|v| v.tablet == tablet.alias && v.capacity > 0),
+        ),
+        tablet_type: match tablet.role {
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+            Role::Rdonly => "rdonly",
+            Role::Spare => "spare",
+            Role::Restore => "restore",
+            Role::Unknown => "",
+        }
+        .to_owned(),
+        pending_changes: String::new(),
+    }
+}
+
+fn orphans(report: &Report, shard: &ShardView) -> BTreeMap<String, OrphanStatus> {
+    turndown::orphans(&report.view)
+        .into_iter()
+        .filter(|o| report.view.tablet(&o.tablet).is_some_and(|t| t.shard == shard.id))
+        .map(|o| {
+            let orphan = OrphanStatus { reason: o.blocked.as_str().to_owned(), message: o.blocked.message().to_owned() };
+            (o.tablet.to_string(), orphan)
+        })
+        .collect()
+}
+
+fn cells(shard: &ShardView) -> Vec<String> {
+    let mut cells: Vec<String> = shard.pools.iter().map(|p| p.key.cell.0.clone()).collect();
+    cells.sort();
+    cells.dedup();
+    cells
+}
+
+fn backup_locations(report: &Report, shard: &ShardView) -> Vec<BackupLocationStatus> {
+    let Some(location) = &shard.backup_location else { return Vec::new() };
+    let here = || report.view.backups_of(&shard.id).filter(|b| b.location == *location);
+    vec![BackupLocationStatus {
+        name: location.clone(),
+        complete_backups: count(here().filter(|b| b.finished.is_some()).count()),
+        incomplete_backups: count(here().filter(|b| b.finished.is_none()).count()),
+        latest_complete_backup_time: here().filter_map(|b| b.finished).max().map(time),
+    }]
+}
+
+/// The last few refusals about the shard; one that repeats keeps its time.
+fn refusals(report: &Report, shard: &ShardView, live: Option<&VitessShardStatus>) -> Vec<RefusalStatus> {
+    let known = live.map(|s| s.refusals.as_slice()).unwrap_or_default();
+    let about = |id: &ShardId, action: &str| action.contains(&id.to_string());
+    let mut all: Vec<RefusalStatus> = report
+        .refusals
+        .iter()
+        .map(|r| (r.step.action.to_string(), r))
+        .filter(|(action, _)| about(&shard.id, action))
+        .map(|(action, refusal)| {
+            let message = refusal.why.to_string();
+            let same = known.iter().find(|k| k.action == action && k.rule == refusal.rule && k.message == message);
+            let since = same.map_or_else(|| time(report.view.as_of), |k| k.since.clone());
+            RefusalStatus { action, rule: refusal.rule.clone(), message, since }
+        })
+        .collect();
+    all.truncate(REFUSALS_KEPT);
+    all
+}
+
+pub(super) fn keyspaces(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
+    observe::keyspace_objects(&pilot.members).filter_map(|keyspace| of_keyspace(report, keyspace)).collect()
+}
+
+fn of_keyspace(report: &Report, keyspace: &pilothouse_api::VitessKeyspace) -> Option<Wanted> {
+    let live = keyspace.status.as_ref();
+    let shards: Vec<&ShardView> =
+        report.view.shards.iter().filter(|s| s.id.keyspace == keyspace.spec.template.name).collect();
+    let statuses: BTreeMap<String, KeyspaceShardStatus> =
+        shards.iter().map(|s| (s.id.range.to_string(), shard_line(report, s))).collect();
+    let sum = |of: fn(&KeyspaceShardStatus) -> i32| statuses.values().map(of).sum::<i32>();
+    let serving = shards.iter().filter(|s| serves_writes(report, s)).count();
+    let partitioning = PartitioningStatus {
+        shard_names: statuses.keys().cloned().collect(),
+        serving_writes: told(report, !shards.is_empty() && serving == shards.len()),
+        desired_tablets: sum(|s| s.desired_tablets),
+        tablets: sum(|s| s.tablets),
+        ready_tablets: sum(|s| s.ready_tablets),
+        updated_tablets: sum(|s| s.updated_tablets),
+        desired_shards: count(shards.len()),
+        ready_shards: count(serving),
+    };
+    let mut status = VitessKeyspaceStatus {
+        observed_generation: keyspace.metadata.generation,
+        summary: KeyspaceSummary {
+            shards: format!("{serving}/{}", shards.len()),
+            tablets: format!("{}/{}", partitioning.ready_tablets, partitioning.desired_tablets),
+        },
+        partitionings: vec![partitioning],
+        shards: statuses,
+        idle: ConditionStatus::from(shards.is_empty()),
+        conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
+        ..live.cloned().unwrap_or_default()
+    };
+    let ready = told(report, !shards.is_empty() && serving == shards.len());
+    let (reason, message) = match ready {
+        ConditionStatus::True => ("Serving", "every shard takes writes"),
+        ConditionStatus::False => ("NoServingPartitioning", "not every shard takes writes"),
+        ConditionStatus::Unknown => ("VitessUnknown", "Vitess cannot be asked"),
+    };
+    set(&mut status.conditions, report, keyspace.metadata.generation, ("Ready", ready, reason, message));
+    let name = keyspace.metadata.name.clone()?;
+    Wanted::unless_equal(Kind::VitessKeyspace, &name, live, &status)
+}
+
+fn shard_line(report: &Report, shard: &ShardView) -> KeyspaceShardStatus {
+    let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
+    KeyspaceShardStatus {
+        has_master: told(report, shard.primary.is_some()),
+        serving_writes: told(report, serves_writes(report, shard)),
+        desired_tablets: count(tablets.iter().filter(|t| t.wanted == Why::BySpec).count()),
+        tablets: count(tablets.len()),
+        ready_tablets: count(tablets.iter().filter(|t| t.ready).count()),
+        updated_tablets: count(tablets.iter().filter(|t| !t.outdated).count()),
+        pending_changes: String::new(),
+        cells: cells(shard),
+    }
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

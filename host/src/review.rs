@@ -1,0 +1,159 @@
+//! What rule plugins say of a plan, as refusals and adjusted objects.
+//!
+//! Owns the allow-list of paths that a rule may adjust. A rule that fails lets
+//! nothing through that it has not seen: its failure refuses every step of a policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pilothouse_core::action::{Action, ObjectRef};
+use pilothouse_core::guard::Why;
+use pilothouse_core::plan::{Author, Refusal, Slot, Step};
+use pilothouse_core::view::ClusterView;
+use pilothouse_policy::convert::{Adjustment, RenderedObject, Verdict};
+use pilothouse_policy::set::PolicySet;
+
+use crate::render::Rendered;
+
+/// Where a rule may write in a rendered object (RFC 6901 prefixes; `*` is one list index).
+const ADJUSTABLE: &[&str] = &[
+    "/metadata/annotations/",
+    "/metadata/labels/",
+    "/spec/tolerations/",
+    "/spec/topologySpreadConstraints/",
+    "/spec/priorityClassName",
+    "/spec/containers/*/resources/",
+    "/spec/template/metadata/annotations/",
+    "/spec/template/spec/tolerations/",
+    "/spec/template/spec/topologySpreadConstraints/",
+    "/spec/template/spec/priorityClassName",
+    "/spec/template/spec/containers/*/resources/",
+];
+
+/// Asks every rule about the plan and the objects that it would write.
+#[must_use]
+pub fn ask(
+    policies: &PolicySet,
+    view: &ClusterView,
+    steps: &[Step],
+    objects: &mut BTreeMap<ObjectRef, Arc<Rendered>>,
+) -> Vec<Refusal> {
+    if policies.policies().all(|p| p.slot() != Slot::Rule) {
+        return Vec::new();
+    }
+    let written: Vec<ObjectRef> = steps
+        .iter()
+        .filter_map(|s| if let Action::Apply { object, .. } = &s.action { Some(object.clone()) } else { None })
+        .filter(|object| objects.contains_key(object))
+        .collect();
+    let texts: Vec<RenderedObject> = written.iter().map(|object| text(object, &objects[object])).collect();
+    let mut refusals = Vec::new();
+    for review in policies.review(&Arc::new(view.clone()), steps, &texts) {
+        let rule = format!("rule/{}", review.plugin);
+        match review.verdict {
+            Ok(verdict) => refusals.extend(take(&rule, verdict, steps, &written, objects)),
+            Err(said) => {
+                let of_policies = steps.iter().filter(|s| s.author != Author::Host);
+                refusals.extend(of_policies.map(|s| veto(&rule, s, &said.code, &said.message)));
+            }
+        }
+    }
+    refusals
+}
+
+fn text(object: &ObjectRef, rendered: &Rendered) -> RenderedObject {
+    let ObjectRef { kind, namespace, name } = object.clone();
+    RenderedObject { kind, namespace, name, json: rendered.value.to_string() }
+}
+
+fn take(
+    rule: &str,
+    verdict: Verdict,
+    steps: &[Step],
+    written: &[ObjectRef],
+    objects: &mut BTreeMap<ObjectRef, Arc<Rendered>>,
+) -> Vec<Refusal> {
+    let mut refusals: Vec<Refusal> = verdict
+        .refusals
+        .iter()
+        .filter_map(|r| Some(veto(rule, steps.get(r.step)?, &r.code, &r.message)))
+        .collect();
+    for Adjustment { object, patch } in verdict.adjustments {
+        let Some(target) = written.get(object) else { continue };
+        if let Err(reason) = adjust(objects, target, &patch) {
+            let step = steps.iter().find(|s| matches!(&s.action, Action::Apply { object, .. } if object == target));
+            refusals.extend(step.map(|s| veto(rule, s, "BadAdjustment", &reason)));
+        }
+    }
+    refusals
+}
+
+fn adjust(
+    objects: &mut BTreeMap<ObjectRef, Arc<Rendered>>,
+    target: &ObjectRef,
+    patch: &serde_json::Value,
+) -> Result<(), String> {
+    let patch: json_patch::Patch =
+        serde_json::from_value(patch.clone()).map_err(|e| format!("{target}: no JSON Patch: {e}"))?;
+    for operation in &patch.0 {
+        let path = operation.path().to_string();
+        if !is_adjustable(&path) {
+            return Err(format!("{target}: {path} is not a path that rules may adjust"));
+        }
+        if matches!(operation, json_patch::PatchOperation::Move(_) | json_patch::PatchOperation::Copy(_)) {
+            return Err(format!("{target}: {path}: rules may add, replace, remove and test, not move or copy"));
+        }
+    }
+    let Some(rendered) = objects.get(target) else { return Ok(()) };
+    let mut value = rendered.value.clone();
+    json_patch::patch(&mut value, &patch.0).map_err(|e| format!("{target}: {e}"))?;
+    let adjusted = Rendered { object: target.clone(), value };
+    objects.insert(target.clone(), Arc::new(adjusted));
+    Ok(())
+}
+
+fn is_adjustable(path: &str) -> bool {
+    ADJUSTABLE.iter().any(|allowed| {
+        let exact = !allowed.ends_with('/');
+        let mut given = path.split('/');
+        let matches = allowed.trim_end_matches('/').split('/').all(|segment| {
+            given.next().is_some_and(|g| segment == g || (segment == "*" && g.bytes().all(|b| b.is_ascii_digit())))
+        });
+        let rest = given.next();
+        matches && (if exact { rest.is_none() } else { rest.is_some() })
+    })
+}
+
+fn veto(rule: &str, step: &Step, code: &str, message: &str) -> Refusal {
+    let why = Why::Vetoed { code: code.to_owned(), message: message.to_owned() };
+    Refusal { step: step.clone(), rule: rule.to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_adjustable;
+
+    #[test]
+    fn rules_reach_only_the_listed_paths() {
+        for path in [
+            "/metadata/annotations/team",
+            "/spec/tolerations/0",
+            "/spec/priorityClassName",
+            "/spec/containers/0/resources/limits/memory",
+        ] {
+            assert!(is_adjustable(path), "{path}");
+        }
+        for path in [
+            "",
+            "/metadata/annotations",
+            "/metadata/name",
+            "/metadata/ownerReferences/0",
+            "/spec/priorityClassName/x",
+            "/spec/containers/0/image",
+            "/spec/containers/first/resources/limits",
+            "/spec/volumes/0",
+        ] {
+            assert!(!is_adjustable(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The seam to Vitess: what its topology and tablets say, and the calls that change them.
+//!
+//! Owns the observation's shape. `Unknown` is a full member: without a client
+//! nothing is known, and every destructive step waits. `Played` is the
+//! simulator's Vitess; status says so.
+
+use std::collections::BTreeMap;
+
+use pilothouse_core::Millis;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, Reach, Replication, Role, VitessSource};
+use pilothouse_sim::vitess::PlayedVitess;
+use tokio::sync::watch;
+
+use crate::cache::ClusterKey;
+
+/// How Vitess is reached.
+#[derive(Clone)]
+pub enum Vitess {
+    /// It is not: the client comes later.
+    Unknown,
+    /// The simulator plays it.
+    Played(PlayedVitess),
+}
+
+/// A call that Vitess refused or did not finish.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no client.
+    #[error("Vitess cannot be reached: this host has no client for it")]
+    NoClient,
+    /// It said no.
+    #[error("{code}: {message}")]
+    Refused {
+        /// CamelCase.
+        code: String,
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// What Vitess says of one cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// Topology records of shards.
+    pub shards: BTreeMap<ShardId, ShardRecord>,
+    /// Tablets that the topology has, or that were asked.
+    pub tablets: BTreeMap<TabletAlias, TabletRecord>,
+    /// Backups in the cluster's locations.
+    pub backups: Vec<BackupView>,
+}
+
+/// A shard's topology record.
+#[derive(Debug, Clone, Default)]
+pub struct ShardRecord {
+    /// The primary.
+    pub primary: Option<TabletAlias>,
+    /// Since when.
+    pub primary_since: Millis,
+    /// Whether a database was ever initialised.
+    pub initialized: bool,
+}
+
+/// What a tablet said, or that it said nothing.
+#[derive(Debug, Clone, Default)]
+pub struct TabletRecord {
+    /// Its role by its own word, else by the topology's.
+    pub role: Role,
+    /// Whether it answers.
+    pub reach: Reach,
+    /// Since when that is so.
+    pub reach_since: Millis,
+    /// Its replication, if it answered.
+    pub replication: Option<Replication>,
+    /// Bytes in use on its volume.
+    pub disk_used: Option<u64>,
+    /// Bytes an hour; 0: not yet known.
+    pub fill_per_hour: u64,
+}
+
+impl Vitess {
+    /// Where observations come from.
+    #[must_use]
+    pub const fn source(&self) -> VitessSource {
+        match self {
+            Self::Unknown => VitessSource::Unknown,
+            Self::Played(_) => VitessSource::Played,
+        }
+    }
+
+    /// What is known of a cluster; `None`: nothing.
+    #[must_use]
+    pub fn observe(&self, cluster: &ClusterKey) -> Option<Observation> {
+        match self {
+            Self::Unknown => None,
+            Self::Played(played) => Some(read(played.observe(&played_key(cluster)))),
+        }
+    }
+
+    /// Tells when an observation may differ.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        match self {
+            Self::Unknown => Changes(None),
+            Self::Played(played) => Changes(Some(played.changed())),
+        }
+    }
+
+    /// Gives a shard its first primary.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn init_primary(&self, cluster: &ClusterKey, shard: &ShardId, to: &TabletAlias) -> Result<(), Error> {
+        Ok(self.played()?.init_primary(&played_key(cluster), shard, to).await?)
+    }
+
+    /// Swaps a live primary.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn planned_reparent(
+        &self,
+        cluster: &ClusterKey,
+        shard: &ShardId,
+        from: &TabletAlias,
+        to: &TabletAlias,
+    ) -> Result<(), Error> {
+        Ok(self.played()?.planned_reparent(&played_key(cluster), shard, from, to).await?)
+    }
+
+    /// Replaces a lost primary.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn emergency_reparent(
+        &self,
+        cluster: &ClusterKey,
+        shard: &ShardId,
+        lost: &TabletAlias,
+        to: &TabletAlias,
+    ) -> Result<(), Error> {
+        Ok(self.played()?.emergency_reparent(&played_key(cluster), shard, lost, to).await?)
+    }
+
+    /// Removes a backup from its location.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub fn remove_backup(&self, cluster: &ClusterKey, backup: &str) -> Result<(), Error> {
+        Ok(self.played()?.remove_backup(&played_key(cluster), backup)?)
+    }
+
+    /// Removes the topology's record of a tablet that is gone; none is fine.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub fn forget_tablet(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
+        match self.played()?.delete_tablet_record(&played_key(cluster), tablet) {
+            Err(no) if no.code != "not-found" => Err(no.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    const fn played(&self) -> Result<&PlayedVitess, Error> {
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Played(played) => Ok(played),
+        }
+    }
+}
+
+/// Waits for changes.
+#[derive(Debug)]
+pub struct Changes(Option<watch::Receiver<u64>>);
+
+impl Changes {
+    /// Returns when something may differ; never without a client.
+    pub async fn changed(&mut self) {
+        if let Some(receiver) = &mut self.0
+            && receiver.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+impl From<pilothouse_sim::vitess::VitessError> for Error {
+    fn from(error: pilothouse_sim::vitess::VitessError) -> Self {
+        Self::Refused { code: camel(error.code), message: error.message }
+    }
+}
+
+/// Kebab-case as CamelCase.
+fn camel(code: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    };
+    code.split('-').map(capital).collect()
+}
+
+fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::ClusterKey {
+    pilothouse_sim::vitess::ClusterKey::new(&cluster.namespace, &cluster.name)
+}
+
+fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
+    let shard = |s: pilothouse_sim::vitess::ShardObserved| ShardRecord {
+        primary: s.primary,
+        primary_since: s.primary_since,
+        initialized: s.initialized,
+    };
+    let tablet = |t: pilothouse_sim::vitess::TabletObserved| TabletRecord {
+        role: t.role,
+        reach: t.reach,
+        reach_since: t.reach_since,
+        replication: t.replication,
+        disk_used: t.disk_used,
+        fill_per_hour: t.fill_per_hour,
+    };
+    Observation {
+        shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
+        tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
+        backups: played.backups,
+    }
+}
