@@ -1,19 +1,18 @@
 //! Cells that have no zone: each goes to the healthy zone with the fewest cells.
 
-use std::collections::BTreeMap;
-
 use pilothouse_sdk::placement::{Action, ZoneAssignment};
 use pilothouse_sdk::types::ZoneExpectation;
 use pilothouse_sdk::{Cell, Decision, Expectation, Step, View, Zone, ZoneState};
 
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::zones::names;
 
 /// Assigns a zone to every cell that has none. An assignment is for good, so it
 /// waits until every zone that could be used has been judged.
 pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
     let mut open: Vec<&Cell> = view.cells.iter().filter(|c| c.zone.is_none() && !c.zone_pinned).collect();
-    open.sort_by(|a, b| a.name.cmp(&b.name));
+    open.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     open.dedup_by(|a, b| a.name == b.name);
     if open.is_empty() {
         return;
@@ -28,15 +27,15 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
         decision.info("ZonesUnknown", "", message);
         return;
     }
-    let mut cells: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut cells = Counts::default();
     for zone in view.cells.iter().filter_map(|c| c.zone.as_deref()) {
-        *cells.entry(zone).or_default() += 1;
+        cells.add(zone);
     }
     let healthy: Vec<&Zone> =
         usable.into_iter().filter(|z| z.state == ZoneState::Healthy && z.nodes_ready > 0).collect();
-    let fresh = healthy.iter().filter(|z| !cells.contains_key(z.name.as_str())).count();
+    let fresh = healthy.iter().filter(|z| cells.of(&z.name) == 0).count();
     let wanted = usize::try_from(config.min_zones).unwrap_or(usize::MAX);
-    if cells.len() + fresh.min(open.len()) < wanted {
+    if cells.names() + fresh.min(open.len()) < wanted {
         let message = format!(
             "healthy zones that cells may use: {}; too few for minZones, {wanted}: cells without a zone wait",
             names(healthy.iter().map(|z| z.name.as_str()))
@@ -47,9 +46,9 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
     for cell in open {
         let room = |z: &&&Zone| {
             let most = config.spread.max_cells_per_zone.unwrap_or(u32::MAX);
-            cells.get(z.name.as_str()).copied().unwrap_or(0) < most
+            cells.of(&z.name) < most
         };
-        let emptiest = |z: &&&Zone| (cells.get(z.name.as_str()).copied().unwrap_or(0), z.name.clone());
+        let emptiest = |z: &&&Zone| (cells.of(&z.name), z.name.clone());
         let Some(zone) = healthy.iter().filter(room).min_by_key(emptiest) else {
             let message = format!(
                 "every healthy zone has its most cells (spread.maxCellsPerZone); {} waits",
@@ -58,7 +57,7 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
             decision.warn("NoRoomInZones", &cell.name, message);
             continue;
         };
-        *cells.entry(&zone.name).or_default() += 1;
+        cells.add(&zone.name);
         decision.propose(step(cell, zone, config));
     }
 }

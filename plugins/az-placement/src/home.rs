@@ -1,5 +1,7 @@
 //! The way back: a surge tablet goes when those it stood in for are home and caught up.
 
+use std::cmp::Reverse;
+
 use pilothouse_sdk::placement::{Action, TabletReturn};
 use pilothouse_sdk::types::ZoneExpectation;
 use pilothouse_sdk::{
@@ -62,7 +64,8 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
             .filter(|t| t.stands_in_for().is_some() && is_beyond_spec(view, t))
             .collect();
         // A primary last: it has to be moved first. Then the highest index, as a pool shrinks.
-        surged.sort_by_key(|t| (is_primary(shard, t), std::cmp::Reverse(t.index), t.alias.clone()));
+        let order = |t: &Tablet| (is_primary(shard, t), Reverse(t.index));
+        surged.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.alias.cmp(&b.alias)));
         for tablet in surged {
             let Some(cell) = tablet.stands_in_for() else { continue };
             match home_of(view, config, cell) {

@@ -3,6 +3,7 @@
 
 mod assign;
 mod config;
+mod counts;
 mod gateways;
 mod home;
 mod policy;

@@ -1,7 +1,5 @@
 //! A lost zone's tablets: one surge tablet in a surviving cell for each that is down.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use pilothouse_sdk::placement::{Action, TabletSurge};
 use pilothouse_sdk::types::ZoneExpectation;
 use pilothouse_sdk::{
@@ -10,6 +8,7 @@ use pilothouse_sdk::{
 };
 
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::zones::{cells_in, names, survivors};
 
 /// What is counted while one decision is made.
@@ -19,7 +18,7 @@ struct Surge<'a> {
     lost: &'a Zone,
     survivors: Vec<&'a Cell>,
     /// Surge tablets in each cell, of all shards, with those proposed now.
-    in_cell: BTreeMap<&'a str, u32>,
+    in_cell: Counts<'a>,
 }
 
 /// A cell, its pool, and the free index there.
@@ -36,9 +35,9 @@ enum NoPlace {
 
 /// Proposes the surge tablets that a lost zone's shards lack.
 pub(crate) fn decide(view: &View<'_>, config: &Config, lost: &Zone, decision: &mut Decision<Action>) {
-    let mut in_cell: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut in_cell = Counts::default();
     for tablet in view.tablets.iter().filter(|t| t.stands_in_for().is_some()) {
-        *in_cell.entry(&tablet.pool.cell).or_default() += 1;
+        in_cell.add(&tablet.pool.cell);
     }
     let mut surge = Surge { view, config, lost, survivors: survivors(view), in_cell };
     for shard in &view.shards {
@@ -70,22 +69,24 @@ impl<'a> Surge<'a> {
 
     fn pool(&mut self, shard: &'a Shard, home: &PoolKey, decision: &mut Decision<Action>) {
         let tablets: Vec<&Tablet> = self.view.tablets_of(&shard.id).collect();
-        let down: BTreeSet<_> =
+        let mut down: Vec<_> =
             tablets.iter().filter(|t| t.pool == *home && is_down(t)).map(|t| &t.alias).collect();
+        down.sort_unstable();
+        down.dedup();
         let same_kind = |t: &Tablet| t.pool.pool_type == home.pool_type && t.pool.name == home.name;
         let standing =
             tablets.iter().filter(|t| t.stands_in_for() == Some(&home.cell) && same_kind(t)).count();
-        let mut here: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut here = Counts::default();
         for tablet in tablets.iter().filter(|t| same_kind(t) && t.wanted != Wanted::No) {
-            *here.entry(&tablet.pool.cell).or_default() += 1;
+            here.add(&tablet.pool.cell);
         }
-        let mut taken: BTreeSet<(&str, u32)> = BTreeSet::new();
+        let mut taken: Vec<(&str, u32)> = Vec::new();
         for _ in standing..down.len() {
             match self.place(shard, home, &here, &taken) {
                 Ok((cell, pool, index)) => {
-                    taken.insert((&cell.name, index));
-                    *here.entry(&cell.name).or_default() += 1;
-                    *self.in_cell.entry(&cell.name).or_default() += 1;
+                    taken.push((&cell.name, index));
+                    here.add(&cell.name);
+                    self.in_cell.add(&cell.name);
                     decision.propose(self.step(shard, home, cell, pool, index));
                 }
                 Err(why) => {
@@ -101,8 +102,8 @@ impl<'a> Surge<'a> {
         &self,
         shard: &Shard,
         home: &PoolKey,
-        here: &BTreeMap<&str, u32>,
-        taken: &BTreeSet<(&str, u32)>,
+        here: &Counts<'_>,
+        taken: &[(&str, u32)],
     ) -> Result<Place<'a>, NoPlace> {
         let mut why = NoPlace::NoPool;
         let mut best: Option<(Rank<'_>, Place<'a>)> = None;
@@ -110,7 +111,7 @@ impl<'a> Surge<'a> {
             let key = PoolKey { cell: cell.name.clone(), pool_type: home.pool_type, name: home.name.clone() };
             let view: &'a View<'a> = self.view;
             let Some(pool) = view.pool(&shard.id, &key) else { continue };
-            let crowd = self.in_cell.get(cell.name.as_str()).copied().unwrap_or(0);
+            let crowd = self.in_cell.of(&cell.name);
             let Some(index) = self.free_index(shard, pool, taken) else {
                 why = NoPlace::NoAlias;
                 continue;
@@ -119,7 +120,7 @@ impl<'a> Surge<'a> {
                 why = NoPlace::CapReached;
                 continue;
             }
-            let rank = (here.get(cell.name.as_str()).copied().unwrap_or(0), crowd, cell.name.as_str());
+            let rank = (here.of(&cell.name), crowd, cell.name.as_str());
             if best.as_ref().is_none_or(|(least, _)| rank < *least) {
                 best = Some((rank, (cell, pool, index)));
             }
@@ -128,7 +129,7 @@ impl<'a> Surge<'a> {
     }
 
     /// The first index beyond `replicas` whose alias is known and nobody's.
-    fn free_index(&self, shard: &Shard, pool: &Pool, taken: &BTreeSet<(&str, u32)>) -> Option<u32> {
+    fn free_index(&self, shard: &Shard, pool: &Pool, taken: &[(&str, u32)]) -> Option<u32> {
         let used = |index: u32| {
             let alias = usize::try_from(index).ok().and_then(|i| pool.aliases.get(i.checked_sub(1)?));
             let in_pool = |t: &Tablet| {

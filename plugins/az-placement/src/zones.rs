@@ -1,7 +1,5 @@
 //! What zones there are, whether they are enough, and which of them are dark.
 
-use std::collections::BTreeSet;
-
 use pilothouse_sdk::{Cell, Decision, View, Zone, ZoneState, placement::Action};
 
 use crate::config::Config;
@@ -12,17 +10,25 @@ pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
+/// Each name once, in order.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<&str> = names.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// Zones that nodes stand in or cells name.
-fn known<'a>(view: &'a View<'_>) -> BTreeSet<&'a str> {
+fn known<'a>(view: &'a View<'_>) -> Vec<&'a str> {
     let with_nodes = view.zones.iter().filter(|z| z.nodes > 0).map(|z| z.name.as_str());
-    with_nodes.chain(view.cells.iter().filter_map(|c| c.zone.as_deref())).collect()
+    distinct(with_nodes.chain(view.cells.iter().filter_map(|c| c.zone.as_deref())))
 }
 
 /// Whether nodes and cells have enough zones; tells it when they have not.
 pub(crate) fn enough(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) -> bool {
     let known = known(view);
     let wanted = usize::try_from(config.min_zones).unwrap_or(usize::MAX);
-    let taken: BTreeSet<&str> = view.cells.iter().filter_map(|c| c.zone.as_deref()).collect();
+    let taken = distinct(view.cells.iter().filter_map(|c| c.zone.as_deref()));
     let open = view.cells.iter().filter(|c| c.zone.is_none()).count();
     let reachable = taken.len() + open.min(known.len() - taken.len());
     let seen = names(known.iter().copied());
@@ -43,7 +49,7 @@ pub(crate) fn enough(view: &View<'_>, config: &Config, decision: &mut Decision<A
 pub(crate) fn dark<'a>(view: &'a View<'_>) -> Vec<&'a str> {
     let known = known(view);
     let doubtful = |z: &&Zone| match z.state {
-        ZoneState::Unknown | ZoneState::Suspect | ZoneState::Lost => known.contains(z.name.as_str()),
+        ZoneState::Unknown | ZoneState::Suspect | ZoneState::Lost => known.contains(&z.name.as_str()),
         ZoneState::Healthy | ZoneState::Recovering => false,
     };
     view.zones.iter().filter(doubtful).map(|z| z.name.as_str()).collect()

@@ -1,6 +1,6 @@
 //! What all shards have in common in one view: dark zones, and where primaries are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pilothouse_sdk::{Reach, Shard, ShardId, Tablet, TabletAlias, View};
 
@@ -11,7 +11,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) view: &'a View<'a>,
     pub(crate) config: &'a Config,
     tablets: BTreeMap<&'a ShardId, Vec<&'a Tablet>>,
-    dark: BTreeSet<&'a str>,
+    dark: Vec<&'a str>,
     primaries: BTreeMap<&'a str, u32>,
 }
 
@@ -80,13 +80,17 @@ impl<'a> ShardScene<'_, 'a> {
     }
 }
 
-fn dark_zones<'a>(view: &'a View<'_>) -> BTreeSet<&'a str> {
-    let mut silent: BTreeMap<&str, bool> = BTreeMap::new();
+fn dark_zones<'a>(view: &'a View<'_>) -> Vec<&'a str> {
+    let mut silent: BTreeMap<&str, u32> = BTreeMap::new();
     for tablet in &view.tablets {
         if let Some(zone) = tablet.zone.as_deref() {
-            *silent.entry(zone).or_insert(true) &= tablet.reach == Reach::No;
+            *silent.entry(zone).or_default() += u32::from(tablet.reach != Reach::No);
         }
     }
     let judged = view.zones.iter().filter(|z| z.is_dark()).map(|z| z.name.as_str());
-    silent.into_iter().filter(|&(_, silent)| silent).map(|(zone, _)| zone).chain(judged).collect()
+    let silent = silent.iter().filter(|&(_, &heard)| heard == 0).map(|(&zone, _)| zone);
+    let mut dark: Vec<&str> = silent.chain(judged).collect();
+    dark.sort_unstable();
+    dark.dedup();
+    dark
 }
