@@ -58,17 +58,20 @@ impl GtidSet {
         for (server, intervals) in &self.0 {
             let holes = other.0.get(server).map_or(&[][..], Vec::as_slice);
             for &(from, to) in intervals {
-                let mut next = from;
+                // None once a hole reaches to the last number there is.
+                let mut next = Some(from);
                 for &(hole_from, hole_to) in holes {
-                    if hole_to < next || hole_from > to {
+                    let Some(start) = next.filter(|&start| hole_to >= start && hole_from <= to) else {
                         continue;
+                    };
+                    if hole_from > start {
+                        rest.add(server, start, hole_from - 1);
                     }
-                    if hole_from > next {
-                        rest.add(server, next, hole_from - 1);
-                    }
-                    next = hole_to.saturating_add(1);
+                    next = hole_to.checked_add(1);
                 }
-                rest.add(server, next, to);
+                if let Some(start) = next {
+                    rest.add(server, start, to);
+                }
             }
         }
         rest

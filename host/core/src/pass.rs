@@ -107,9 +107,11 @@ pub async fn run<H: Observe + Propose + Actuate>(
 
     let asked = proposals.iter().filter_map(|p| p.requeue_after_ms).min().unwrap_or(LONGEST_REST_MS);
     let rest = asked.min(LONGEST_REST_MS);
-    let quiet = outcomes.is_empty();
+    // A refusal may rest on time alone, which no fingerprint shows.
+    let quiet = outcomes.is_empty() && refusals.is_empty();
     let requeue_after_ms = if quiet { rest } else { rest.min(AFTER_WORK_MS) };
-    *settled = Settled(quiet.then_some((fingerprint, as_of.saturating_add(rest))));
+    let until = as_of.saturating_add(requeue_after_ms);
+    *settled = Settled(outcomes.is_empty().then_some((fingerprint, until)));
     let diagnostics = proposals.into_iter().flat_map(|p| p.diagnostics).collect();
     Ok(Passed::Ran(Box::new(Report { view, outcomes, refusals, diagnostics, requeue_after_ms })))
 }

@@ -515,7 +515,7 @@ impl ClusterView {
 /// The bucket that a lag enters the fingerprint in: 0, 1, 2 … for below 1 s, 2 s, 4 s … (powers of two).
 #[must_use]
 pub const fn lag_bucket(lag_ms: Millis) -> u32 {
-    (lag_ms / 1_000 + 1).ilog2() + (lag_ms >= 1_000) as u32
+    if lag_ms < 1_000 { 0 } else { (lag_ms / 1_000).ilog2() + 1 }
 }
 
 impl TabletView {

@@ -38,9 +38,9 @@ pub struct ZoneHealth {
     pub state: ZoneState,
     /// Since when it holds.
     pub since: Millis,
-    /// Since when the evidence leans towards the next verdict; 0 while it does not.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub leaning_since: Millis,
+    /// Since when the evidence leans towards the next verdict; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaning_since: Option<Millis>,
     /// How long good evidence must last before the zone counts as healthy again; grows with every relapse.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub recovery_ms: Millis,
@@ -145,13 +145,13 @@ pub fn step(
     let next = match (now.state, evidence.look()) {
         // What was lost stays so: nothing that would bring it back can be seen.
         (ZoneState::Lost, Look::Blind | Look::Poor | Look::Dead) => now,
-        (ZoneState::Unknown, Look::Blind) => now.leaning(0),
+        (ZoneState::Unknown, Look::Blind) => now.leaning(None),
         (ZoneState::Healthy | ZoneState::Suspect | ZoneState::Recovering, Look::Blind) => {
             now.turn(ZoneState::Unknown, as_of)
         }
         (ZoneState::Unknown, Look::Good) => {
             let now = now.leans(as_of);
-            let settled = as_of >= now.leaning_since.saturating_add(now.recovery_ms.max(settings.settle_ms));
+            let settled = now.leant(now.recovery_ms.max(settings.settle_ms), as_of);
             if settled { now.turn(ZoneState::Healthy, as_of) } else { now }
         }
         (ZoneState::Unknown, Look::Poor | Look::Dead) => now.doubted(evidence, as_of, settings.settle_ms),
@@ -162,10 +162,10 @@ pub fn step(
             now.doubted(evidence, as_of, wait)
         }
         (ZoneState::Suspect, Look::Good) => now.turn(ZoneState::Recovering, as_of),
-        (ZoneState::Suspect, Look::Poor) => now.leaning(0),
+        (ZoneState::Suspect, Look::Poor) => now.leaning(None),
         (ZoneState::Suspect, Look::Dead) => {
             let now = now.leans(as_of);
-            let long = as_of >= now.leaning_since.saturating_add(settings.lost_after_ms);
+            let long = now.leant(settings.lost_after_ms, as_of);
             let wait = now.recovery_ms.max(settings.recovered_after_ms);
             if long { ZoneHealth { recovery_ms: wait, ..now.turn(ZoneState::Lost, as_of) } } else { now }
         }
@@ -183,21 +183,26 @@ pub fn step(
 
 impl ZoneHealth {
     const fn turn(self, state: ZoneState, as_of: Millis) -> Self {
-        Self { state, since: as_of, leaning_since: 0, recovery_ms: self.recovery_ms }
+        Self { state, since: as_of, leaning_since: None, recovery_ms: self.recovery_ms }
     }
 
-    const fn leaning(self, since: Millis) -> Self {
+    const fn leaning(self, since: Option<Millis>) -> Self {
         Self { leaning_since: since, ..self }
     }
 
     /// Leans from now on, if it does not already.
-    const fn leans(self, as_of: Millis) -> Self {
-        if self.leaning_since == 0 { self.leaning(as_of) } else { self }
+    fn leans(self, as_of: Millis) -> Self {
+        self.leaning(self.leaning_since.or(Some(as_of)))
+    }
+
+    /// Whether the evidence has leant for that long.
+    fn leant(self, for_ms: Millis, as_of: Millis) -> bool {
+        self.leaning_since.is_some_and(|since| as_of >= since.saturating_add(for_ms))
     }
 
     fn doubted(self, evidence: &ZoneEvidence, as_of: Millis, recovery_ms: Millis) -> Self {
         let suspect = Self { recovery_ms, ..self.turn(ZoneState::Suspect, as_of) };
-        if evidence.look() == Look::Dead { suspect.leaning(as_of) } else { suspect }
+        if evidence.look() == Look::Dead { suspect.leaning(Some(as_of)) } else { suspect }
     }
 
     /// The wait after one more relapse.
@@ -208,7 +213,7 @@ impl ZoneHealth {
 
     /// When this verdict, with the evidence unchanged, gives way to the next.
     fn deadline(&self, settings: &ZoneSettings) -> Option<Millis> {
-        let leaning = (self.leaning_since > 0).then_some(self.leaning_since);
+        let leaning = self.leaning_since;
         match self.state {
             ZoneState::Unknown => leaning.map(|t| t.saturating_add(self.recovery_ms.max(settings.settle_ms))),
             ZoneState::Suspect => leaning.map(|t| t.saturating_add(settings.lost_after_ms)),

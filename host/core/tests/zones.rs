@@ -114,7 +114,7 @@ fn deadlines_are_when_the_verdict_changes() {
             ZoneState::Lost,
             ZoneState::Recovering,
         ] {
-            let before = ZoneHealth { state, since: 5_000, leaning_since: 0, recovery_ms: 30_000 };
+            let before = ZoneHealth { state, since: 5_000, leaning_since: None, recovery_ms: 30_000 };
             let (health, deadline) = zones::step(Some(&before), &seen, 10_000, &settings);
             let Some(deadline) = deadline else { continue };
             let (early, _) = zones::step(Some(&health), &seen, deadline - 1, &settings);
