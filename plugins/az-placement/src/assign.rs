@@ -12,7 +12,6 @@ use crate::zones::names;
 /// waits until every zone that could be used has been judged.
 pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
     let mut open: Vec<&Cell> = view.cells.iter().filter(|c| c.zone.is_none() && !c.zone_pinned).collect();
-    open.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     open.dedup_by(|a, b| a.name == b.name);
     if open.is_empty() {
         return;

@@ -12,8 +12,7 @@ use crate::zones::{cells_in, survivors};
 pub(crate) fn surge(view: &View<'_>, config: &Config, lost: &Zone, decision: &mut Decision<Action>) {
     let survivors = survivors(view);
     let serving: Vec<&Cell> = survivors.iter().copied().filter(|c| c.gateways > 0).collect();
-    let mut takers = if serving.is_empty() { survivors } else { serving };
-    takers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let takers = if serving.is_empty() { survivors } else { serving };
     for home in cells_in(view, lost).into_iter().filter(|c| c.gateways > 0) {
         let Ok(count) = u32::try_from(takers.len()) else { continue };
         if count == 0 {

@@ -69,10 +69,12 @@ impl<'a> Surge<'a> {
 
     fn pool(&mut self, shard: &'a Shard, home: &PoolKey, decision: &mut Decision<Action>) {
         let tablets: Vec<&Tablet> = self.view.tablets_of(&shard.id).collect();
-        let mut down: Vec<_> =
-            tablets.iter().filter(|t| t.pool == *home && is_down(t)).map(|t| &t.alias).collect();
-        down.sort_unstable();
-        down.dedup();
+        let mut down: Vec<_> = Vec::new();
+        for tablet in tablets.iter().filter(|t| t.pool == *home && is_down(t)) {
+            if !down.contains(&&tablet.alias) {
+                down.push(&tablet.alias);
+            }
+        }
         let same_kind = |t: &Tablet| t.pool.pool_type == home.pool_type && t.pool.name == home.name;
         let standing =
             tablets.iter().filter(|t| t.stands_in_for() == Some(&home.cell) && same_kind(t)).count();
