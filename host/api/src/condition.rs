@@ -172,9 +172,13 @@ mod tests {
     #[test]
     fn reads_lists_and_older_maps() {
         let time = "2026-01-01T00:00:00Z";
-        let list = json!([{ "type": "Ready", "status": "True", "lastTransitionTime": time }, { "type": "X" }]);
+        let list =
+            json!([{ "type": "Ready", "status": "True", "lastTransitionTime": time }, { "type": "X" }]);
         let map = json!({ "Ready": { "status": "True", "lastTransitionTime": time } });
         assert_eq!(read(list).unwrap(), read(map).unwrap());
-        assert_eq!(serde_json::from_value::<ConditionStatus>(json!("Maybe")).unwrap(), ConditionStatus::Unknown);
+        assert_eq!(
+            serde_json::from_value::<ConditionStatus>(json!("Maybe")).unwrap(),
+            ConditionStatus::Unknown
+        );
     }
 }

@@ -5,11 +5,16 @@
 //! each level's specs from the level above. Nothing here talks to an API server.
 
 pub mod backup_location;
+pub mod children;
 pub mod condition;
+pub mod crds;
+pub mod defaults;
+pub mod desired;
 pub mod etcd_lockserver;
 pub mod fragment;
 pub mod gateway;
 pub mod images;
+pub mod key_ranges;
 pub mod labels;
 pub mod lockserver;
 pub mod names;
@@ -21,6 +26,7 @@ pub mod quantity;
 mod schema;
 pub mod tablet_pool;
 pub mod update_strategy;
+pub mod validate;
 pub mod vitess_backup;
 pub mod vitess_backup_schedule;
 pub mod vitess_backup_storage;

@@ -328,10 +328,7 @@ mod tests {
             (vtctld_service("example"), "example-vtctld-625ee430"),
             (vtadmin("example", "zone1"), "example-zone1-vtadmin-c03d7eae"),
             (backup_storage("example", ""), "example-90089e05"),
-            (
-                initial_backup("example", "commerce", &whole),
-                "example-commerce-x-x-vtbackup-init-c6db73c9",
-            ),
+            (initial_backup("example", "commerce", &whole), "example-commerce-x-x-vtbackup-init-c6db73c9"),
             (vtorc("example", "commerce", &whole, "zone1"), "example-commerce-x-x-zone1-vtorc-c13ef6ff"),
             (tablet_service("example"), "example-vttablet-08646a59"),
             (etcd_disruption_budget(&etcd), "etcd-lockserver-example-etcd-faf13de3"),

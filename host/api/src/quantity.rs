@@ -50,6 +50,14 @@ pub fn bytes(quantity: &Quantity) -> Result<u64, Error> {
     }
 }
 
+/// The value in units of 10^-9, rounded up.
+///
+/// # Errors
+/// When it is malformed or beyond 2^63-1.
+pub fn nanos(quantity: &Quantity) -> Result<i128, Error> {
+    parse(&quantity.0).map(|(nanos, _)| nanos)
+}
+
 /// The spelling that the API machinery writes: the largest suffix without a fraction.
 ///
 /// # Errors
@@ -167,7 +175,11 @@ mod tests {
     fn check(text: &str, expected_bytes: Option<u64>, expected_spelling: Option<&str>) {
         let quantity = Quantity(text.to_owned());
         assert_eq!(bytes(&quantity).ok(), expected_bytes, "bytes of {text}");
-        assert_eq!(canonical(&quantity).ok().map(|q| q.0).as_deref(), expected_spelling, "spelling of {text}");
+        assert_eq!(
+            canonical(&quantity).ok().map(|q| q.0).as_deref(),
+            expected_spelling,
+            "spelling of {text}"
+        );
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub(crate) fn zone_status(_: &mut SchemaGenerator) -> Schema {
             "name": { "type": "string" },
             "state": { "type": "string" },
             "since": { "type": "integer", "format": "int64" },
+            "leaningSince": { "type": "integer", "format": "int64" },
+            "recoveryMs": { "type": "integer", "format": "int64" },
         },
     })
 }

@@ -278,10 +278,7 @@ impl ZoneStatus {
     /// # Errors
     /// When the health does not serialise to an object.
     pub fn remember(zone: &str, health: &ZoneHealth) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            name: zone.to_owned(),
-            health: serde_json::from_value(serde_json::to_value(health)?)?,
-        })
+        Ok(Self { name: zone.to_owned(), health: serde_json::from_value(serde_json::to_value(health)?)? })
     }
 
     /// What is remembered; `None` where it cannot be read, which counts as nothing remembered.
