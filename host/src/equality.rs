@@ -14,7 +14,7 @@ mod compare;
 mod lists;
 mod ownership;
 mod path;
-pub mod quantity;
+mod quantity;
 
 use std::ops::ControlFlow;
 

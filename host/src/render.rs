@@ -71,7 +71,8 @@ pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     rendered.extend(levels::cells(cluster));
     rendered.extend(levels::keyspaces(cluster));
     let completed = VitessCluster { spec: defaults::cluster(&cluster.spec), ..cluster.clone() };
-    rendered.extend([services::vtgate, services::vttablet, services::vtctld].map(|service| service(&completed)));
+    rendered
+        .extend([services::vtgate, services::vttablet, services::vtctld].map(|service| service(&completed)));
     rendered.extend(vtctld::render(&completed));
     rendered
 }

@@ -118,12 +118,7 @@ fn keyed(
 }
 
 /// Admission adds `node.kubernetes.io/…` tolerations to every Pod; those are nobody's difference.
-fn tolerations(
-    path: &Path<'_>,
-    wanted: &[Value],
-    has: &[Value],
-    report: &mut Report<'_>,
-) -> ControlFlow<()> {
+fn tolerations(path: &Path<'_>, wanted: &[Value], has: &[Value], report: &mut Report<'_>) -> ControlFlow<()> {
     for toleration in wanted.iter().filter(|toleration| !has.contains(toleration)) {
         report(path, Difference::TolerationAdded(toleration))?;
     }
@@ -174,11 +169,6 @@ fn equal(path: &Path<'_>, wanted: &Value, has: &Value) -> bool {
         || (is_absent(wanted) && is_absent(has))
         || match (wanted, has) {
             (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-            _ => {
-                quantity::is_at(path) && {
-                    let nanos = quantity::nanos(wanted);
-                    nanos.is_some() && nanos == quantity::nanos(has)
-                }
-            }
+            _ => quantity::same(path, wanted, has),
         }
 }

@@ -29,7 +29,11 @@ pub(super) fn shape(name: &str, item: &Value) -> Shape {
     match name {
         // init containers run, and variables refer to each other, in order
         "initContainers" | "env" => Shape::Keyed { keys: &["name"], ordered: true },
-        "containers" | "ephemeralContainers" | "volumes" | "imagePullSecrets" | "resourceClaims"
+        "containers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims"
         | "schedulingGates" => keyed(&["name"]),
         "volumeMounts" => keyed(&["mountPath"]),
         "volumeDevices" => keyed(&["devicePath"]),

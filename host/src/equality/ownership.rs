@@ -22,8 +22,11 @@ pub(super) fn dropped(
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
     for entry in entries.into_iter().flatten() {
         let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
-        let ours = text("manager") == manager && text("operation") == "Apply" && text("subresource").is_empty();
-        let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object).filter(|_| ours) else { continue };
+        let ours =
+            text("manager") == manager && text("operation") == "Apply" && text("subresource").is_empty();
+        let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object).filter(|_| ours) else {
+            continue;
+        };
         for (key, inner) in fields {
             let Some(name) = key.strip_prefix("f:") else { continue };
             field(&Path::Root(name), inner, rendered.get(name), live.get(name), report)?;

@@ -38,7 +38,13 @@ impl<'a> Owner<'a> {
     }
 
     /// Begins a child of kind `kind`.
-    pub(super) fn child(&'a self, api_version: &'a str, kind: &'a str, name: String, labels: Strings) -> Child<'a> {
+    pub(super) fn child(
+        &'a self,
+        api_version: &'a str,
+        kind: &'a str,
+        name: String,
+        labels: Strings,
+    ) -> Child<'a> {
         Child { owner: self, api_version, kind, name, labels, annotations: Strings::new() }
     }
 }

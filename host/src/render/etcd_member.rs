@@ -67,7 +67,8 @@ fn zone(etcd: &EtcdLockserver, zones: &BTreeMap<Cell, Zone>) -> Option<Zone> {
 
 /// The labels of everything of an etcd cluster.
 fn labels_of(owner: &Owner<'_>, etcd: &EtcdLockserver) -> Strings {
-    let mut all = pairs([(labels::COMPONENT, Component::Etcd.as_str()), (labels::ETCD_LOCKSERVER, owner.name)]);
+    let mut all =
+        pairs([(labels::COMPONENT, Component::Etcd.as_str()), (labels::ETCD_LOCKSERVER, owner.name)]);
     for key in [labels::CLUSTER, labels::CELL] {
         if let Some(value) = etcd.metadata.labels.as_ref().and_then(|labels| labels.get(key)) {
             all.insert(key.to_owned(), value.clone());

@@ -37,12 +37,11 @@ impl Flags {
         self
     }
 
-    /// As arguments, in order: `--cell=zone1`.
+    /// As arguments, in the order of their names: `--cell=zone1`.
     pub(super) fn args(&self) -> Vec<String> {
-        let mut args: Vec<String> =
-            self.0.values().map(|(name, value)| format!("--{name}={value}")).collect();
-        args.sort();
-        args
+        let mut flags: Vec<_> = self.0.values().collect();
+        flags.sort();
+        flags.into_iter().map(|(name, value)| format!("--{name}={value}")).collect()
     }
 }
 

@@ -62,9 +62,7 @@ pub(super) fn image(images: &KeyspaceImages) -> &str {
 
 /// Mounts of Vitess' programs, of configuration, sockets and data.
 pub(super) fn mounts(programs: bool, overridden: bool) -> Vec<Value> {
-    let of_root = |path: &str, folder: &str| {
-        json!({ "name": ROOT_VOLUME, "mountPath": path, "subPath": folder, "readOnly": true })
-    };
+    let of_root = |path: &str, folder: &str| json!({ "name": ROOT_VOLUME, "mountPath": path, "subPath": folder, "readOnly": true });
     let mut mounts = Vec::new();
     if programs {
         mounts.push(of_root("/vt/bin", "bin"));
@@ -140,7 +138,14 @@ pub(super) fn init_vt_root(
          printf 'socket = {MYSQL_SOCKET}\\n' > config/mycnf/socket.cnf\n\
          printf '[client]\\nuser = vt_dba\\nsocket = {MYSQL_SOCKET}\\n' > config/mycnf/client.cnf\n"
     );
-    init("init-vt-root", image, pull_policy, resources, &script, &json!({ "name": ROOT_VOLUME, "mountPath": "/mnt/vt" }))
+    init(
+        "init-vt-root",
+        image,
+        pull_policy,
+        resources,
+        &script,
+        &json!({ "name": ROOT_VOLUME, "mountPath": "/mnt/vt" }),
+    )
 }
 
 /// A my.cnf from an earlier Pod may name another socket: put ours in.

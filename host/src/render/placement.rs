@@ -103,10 +103,14 @@ mod tests {
         let zone = Zone("z-a".to_owned());
         let merged = affinity(&given, &BTreeSet::from([&zone]), &[]);
         let in_zone = json!({ "key": ZONE, "operator": "In", "values": ["z-a"] });
-        let terms = &merged["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+        let terms =
+            &merged["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
         assert_eq!(terms[0]["matchExpressions"][1], in_zone);
         assert_eq!(terms[1]["matchExpressions"], json!([in_zone]));
-        assert_eq!(terms[1]["matchFields"], given["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][1]["matchFields"]);
+        assert_eq!(
+            terms[1]["matchFields"],
+            given["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][1]["matchFields"]
+        );
         assert_eq!(merged["podAffinity"], given["podAffinity"]);
     }
 

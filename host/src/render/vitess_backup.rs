@@ -46,8 +46,10 @@ fn record(owner: &Owner<'_>, cluster: &str, backup: &BackupView) -> Option<Rende
     };
     let verified = backup.verified.and_then(time);
     let verified = verified.map(|at| (annotations::BACKUP_VERIFIED.to_owned(), at.0.to_string()));
-    let mut rendered =
-        owner.child("planetscale.com/v2", "VitessBackup", name, labels).annotated(verified).with_spec(json!({}));
+    let mut rendered = owner
+        .child("planetscale.com/v2", "VitessBackup", name, labels)
+        .annotated(verified)
+        .with_spec(json!({}));
     // the kind has no status subresource: what is applied is all there is
     rendered.value["status"] = json!(status);
     Some(rendered)

@@ -67,7 +67,8 @@ impl Run<'_> {
     /// The pool that it takes its shape from: the first that writes to the location, else the
     /// first with a mysqld.
     fn pool(&self) -> Option<&TabletPool> {
-        let pools = || self.shard.object.spec.template.tablet_pools.iter().filter(|pool| pool.mysqld.is_some());
+        let pools =
+            || self.shard.object.spec.template.tablet_pools.iter().filter(|pool| pool.mysqld.is_some());
         pools().find(|pool| pool.backup_location_name == self.location).or_else(|| pools().next())
     }
 

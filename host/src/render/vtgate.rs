@@ -136,7 +136,11 @@ fn secrets(gateway: &Gateway) -> Vec<(&'static str, SecretFile<'_>)> {
         ("mysql_auth_server_static_file", "vtgate-static-auth", users),
         ("mysql_server_ssl_cert", "vtgate-tls-cert", tls.and_then(|tls| tls.cert_secret.as_ref())),
         ("mysql_server_ssl_key", "vtgate-tls-key", tls.and_then(|tls| tls.key_secret.as_ref())),
-        ("mysql_server_ssl_ca", "vtgate-tls-client-ca", tls.and_then(|tls| tls.client_ca_cert_secret.as_ref())),
+        (
+            "mysql_server_ssl_ca",
+            "vtgate-tls-client-ca",
+            tls.and_then(|tls| tls.client_ca_cert_secret.as_ref()),
+        ),
     ]
     .into_iter()
     .filter_map(|(flag, purpose, source)| Some((flag, SecretFile::new(purpose, source?))))

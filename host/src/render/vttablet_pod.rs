@@ -96,7 +96,8 @@ impl Parts<'_> {
     fn spec(&self, zones: &BTreeMap<Cell, Zone>) -> Value {
         let pool = self.tablet.pool;
         let spec = &self.shard.object.spec;
-        let (of_shard, of_pool) = (self.shard.labels(Component::Vttablet), self.tablet.pool_labels(self.shard));
+        let (of_shard, of_pool) =
+            (self.shard.labels(Component::Vttablet), self.tablet.pool_labels(self.shard));
         let mut containers = vec![self.vttablet()];
         containers.extend(self.mysqld());
         containers.extend(self.exporter());
@@ -232,7 +233,8 @@ impl Parts<'_> {
 
     fn exporter(&self) -> Option<Value> {
         let (spec, pool) = (&self.shard.object.spec, self.tablet.pool);
-        let image = Some(&spec.images.mysqld_exporter).filter(|image| !image.is_empty() && pool.mysqld.is_some())?;
+        let image =
+            Some(&spec.images.mysqld_exporter).filter(|image| !image.is_empty() && pool.mysqld.is_some())?;
         let given = pool.mysqld_exporter.clone().unwrap_or_default();
         let mut flags = Flags::default();
         flags

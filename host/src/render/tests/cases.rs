@@ -13,7 +13,12 @@ const SHARD: &str = "harbour-orders-x-80-";
 
 fn shard() -> VitessShard {
     let tree = tree(&manifest());
-    stored(tree.iter().find(|((kind, name), _)| kind == "VitessShard" && name.starts_with(SHARD)).expect("rendered").1)
+    stored(
+        tree.iter()
+            .find(|((kind, name), _)| kind == "VitessShard" && name.starts_with(SHARD))
+            .expect("rendered")
+            .1,
+    )
 }
 
 fn cell(name: &str) -> VitessCell {
@@ -43,13 +48,18 @@ fn a_surge_tablet_is_the_next_of_its_pool_and_says_for_whom() {
     };
     // the second is within `replicas` by now, the third has no pool to be a tablet of
     shard.status = Some(
-        serde_json::from_value(json!({ "surgeTablets": [surge("east", 2), surge("east", 1), surge("west", 1)] }))
-            .expect("a status"),
+        serde_json::from_value(
+            json!({ "surgeTablets": [surge("east", 2), surge("east", 1), surge("west", 1)] }),
+        )
+        .expect("a status"),
     );
     let before = render::shard(&self::shard(), &BTreeMap::new(), &BTreeMap::new());
     let after = render::shard(&shard, &BTreeMap::new(), &BTreeMap::new());
     let new: Vec<&Rendered> = after.iter().filter(|one| !before.contains(one)).collect();
-    assert_eq!(new.iter().map(|one| one.object.kind.as_str()).collect::<Vec<_>>(), ["PersistentVolumeClaim", "Pod"]);
+    assert_eq!(
+        new.iter().map(|one| one.object.kind.as_str()).collect::<Vec<_>>(),
+        ["PersistentVolumeClaim", "Pod"]
+    );
     assert_eq!(after.len(), before.len() + 2);
     let metadata = &new[1].value["metadata"];
     assert_eq!(metadata["annotations"]["pilothouse.dev/stands-in-for"], "north");
@@ -59,7 +69,9 @@ fn a_surge_tablet_is_the_next_of_its_pool_and_says_for_whom() {
     shard.status = None;
     shard.spec.template.tablet_pools[0].replicas = 2;
     let scaled = render::shard(&shard, &BTreeMap::new(), &BTreeMap::new());
-    assert!(scaled.iter().any(|one| one.object == new[1].object && one.value["spec"] == new[1].value["spec"]));
+    assert!(
+        scaled.iter().any(|one| one.object == new[1].object && one.value["spec"] == new[1].value["spec"])
+    );
 }
 
 #[test]
@@ -95,14 +107,16 @@ fn a_later_backup_has_its_own_name_and_says_what_it_restores() {
 #[test]
 fn a_backup_may_run_in_any_zone_of_the_shard() {
     let run = render::backup(&shard(), "", None, &zones(&manifest()), &BTreeMap::new(), 0);
-    let terms = &run[1].value["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let terms =
+        &run[1].value["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let zones = terms.pointer("/nodeSelectorTerms/0/matchExpressions/1/values");
     assert_eq!(zones, Some(&json!(["zone-e", "zone-n"])));
 }
 
 #[test]
 fn gateways_surge_on_top_and_an_autoscaler_is_left_alone() {
-    let replicas = |cell: &VitessCell| of_kind(&render::cell(cell), "Deployment")[0]["spec"]["replicas"].clone();
+    let replicas =
+        |cell: &VitessCell| of_kind(&render::cell(cell), "Deployment")[0]["spec"]["replicas"].clone();
     let mut east = cell("east");
     assert_eq!(replicas(&east), 2);
     let surge = json!({ "gateway": { "surge": [{ "standsInFor": "north", "replicas": 1 }] } });

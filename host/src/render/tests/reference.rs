@@ -33,19 +33,22 @@ fn names_labels_and_shapes_are_the_operators() {
     let listing: Vec<Value> = serde_json::from_str(&text).expect("a JSON array");
     let mut ours = tree(&stored(&listing[0]));
     ours.retain(|_, value| {
-        value.pointer("/metadata/labels/backup.planetscale.com~1type").and_then(Value::as_str) != Some("update")
+        value.pointer("/metadata/labels/backup.planetscale.com~1type").and_then(Value::as_str)
+            != Some("update")
     });
     let mut wrong = Vec::new();
     // what the manifest itself holds has no owner
     for theirs in listing.iter().filter(|object| object.pointer("/metadata/ownerReferences/0").is_some()) {
-        let text = |pointer: &str| theirs.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| theirs.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, name) = (text("/kind"), text("/metadata/name"));
         let Some(mut value) = ours.remove(&(kind.clone(), name.clone())) else {
             wrong.push(format!("{kind} {name} is not rendered"));
             continue;
         };
         // uids are each cluster's own
-        value["metadata"]["ownerReferences"][0]["uid"] = theirs["metadata"]["ownerReferences"][0]["uid"].clone();
+        value["metadata"]["ownerReferences"][0]["uid"] =
+            theirs["metadata"]["ownerReferences"][0]["uid"].clone();
         for line in equality::differences(&value, theirs, "") {
             let path = line.split(": ").next().unwrap_or_default();
             if !ON_PURPOSE.iter().any(|(known, _)| *known == format!("{kind} {path}")) {

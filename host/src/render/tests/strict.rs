@@ -3,7 +3,9 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use pilothouse_api::{EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessKeyspace, VitessShard};
+use pilothouse_api::{
+    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessKeyspace, VitessShard,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -75,6 +77,17 @@ fn every_rendered_field_is_known_to_its_type() {
 
 #[test]
 fn an_unknown_field_is_seen() {
-    let value = serde_json::json!({ "metadata": {}, "spec": { "containers": [{ "name": "a", "imgae": "x" }] } });
+    let value =
+        serde_json::json!({ "metadata": {}, "spec": { "containers": [{ "name": "a", "imgae": "x" }] } });
     assert_eq!(lost_of("Pod", &value), [r#"/spec/containers/0/imgae: "x" comes back as null"#]);
+}
+
+#[test]
+fn what_is_rendered_satisfies_itself() {
+    for ((kind, name), value) in &tree(&manifest()) {
+        assert_eq!(crate::equality::differences(value, value, "us"), Vec::<String>::new(), "{kind} {name}");
+        if kind == "Pod" {
+            assert!(!crate::equality::pod_needs_recreation(value, value, "us"), "{name}");
+        }
+    }
 }

@@ -34,7 +34,8 @@ pub(super) fn zones(cluster: &VitessCluster) -> BTreeMap<Cell, Zone> {
 /// A rendered object as the API server would give it back.
 pub(super) fn stored<T: DeserializeOwned>(value: &Value) -> T {
     let mut value = value.clone();
-    value["metadata"]["uid"] = json!(format!("uid-of-{}", value["metadata"]["name"].as_str().expect("named")));
+    value["metadata"]["uid"] =
+        json!(format!("uid-of-{}", value["metadata"]["name"].as_str().expect("named")));
     value["metadata"]["generation"] = json!(1);
     serde_json::from_value(value).expect("what we render reads back")
 }
