@@ -192,15 +192,9 @@ impl State {
                         break;
                     }
                     self.next_taint.insert(zone.clone(), self.now + timing::NODE_EVICTION_SPACING);
-                    self.tainted_at.insert(name(node).to_owned(), self.now);
                     self.note(format!("node {} tainted NoExecute", name(node)));
                     self.taint(node, Some("NoExecute"));
                 }
-            }
-        }
-        for node in &nodes {
-            if !evicting(node) {
-                self.tainted_at.remove(name(node));
             }
         }
     }
@@ -221,15 +215,12 @@ impl State {
     pub(crate) fn look_at_eviction(&mut self, at: &Name) {
         let Some(pod) = self.objects.get(&PODS, at) else { return };
         let node = text(&pod, "/spec/nodeName").to_owned();
-        let Some(object) = self.objects.get(&NODES, &(String::new(), node.clone())) else { return };
+        let Some(object) = self.objects.get(&NODES, &(String::new(), node)) else { return };
         if terminating(&pod) {
             return;
         }
         for taint in array(&object, "/spec/taints").iter().filter(|t| t["effect"] == "NoExecute") {
-            let added = self.tainted_at.get(&node).copied();
-            let added = added
-                .or_else(|| crate::clock::parse_timestamp(text(taint, "/timeAdded")))
-                .unwrap_or(self.now);
+            let added = crate::clock::parse_timestamp(text(taint, "/timeAdded")).unwrap_or(self.now);
             match tolerated_for(&pod, taint) {
                 Tolerated::Always => {}
                 Tolerated::Seconds(s) if self.now < added + s * 1_000 => {

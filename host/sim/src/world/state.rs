@@ -49,7 +49,6 @@ pub(crate) struct State {
     pub(crate) growth: BTreeMap<String, Growth>,
     /// When a claim's volume will be provisioned, by claim UID.
     pub(crate) provisioning: BTreeMap<String, i64>,
-    pub(crate) tainted_at: BTreeMap<String, i64>,
     pub(crate) next_taint: BTreeMap<String, i64>,
     pub(crate) next_ip: u32,
     pub(crate) vitess: Vitess,
@@ -87,7 +86,6 @@ impl State {
             attached: BTreeMap::new(),
             growth: BTreeMap::new(),
             provisioning: BTreeMap::new(),
-            tainted_at: BTreeMap::new(),
             next_taint: BTreeMap::new(),
             next_ip: 0,
             vitess: Vitess::default(),

@@ -16,8 +16,6 @@ pub const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 /// From power to a kubelet that posts: firmware, kernel, container runtime.
 pub const NODE_BOOT: i64 = 25_000;
 
-/// A scheduler's answer to a Pod, binding included.
-pub const SCHEDULING: i64 = 200;
 /// From the selected node to a bound volume.
 pub const PROVISIONING: (i64, i64) = (2_000, 6_000);
 /// Attach and mount of all volumes of a Pod.

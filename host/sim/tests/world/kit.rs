@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::Role;
 use pilothouse_sim::apiserver::kinds::{CLAIMS, DEFINITIONS, DEPLOYMENTS, NAMESPACES, PODS};
 use pilothouse_sim::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId};
 use pilothouse_sim::clock::Clock;
@@ -48,7 +49,10 @@ impl Kit {
         let world = World::new(api.clone(), clock.clone(), seed, settings);
         tokio::spawn(world.clone().run(std::future::pending()));
         let kit = Self { vitess: world.vitess(), api, world, clock };
-        kit.create(&NAMESPACES, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }));
+        kit.create(
+            &NAMESPACES,
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }),
+        );
         kit
     }
 
@@ -57,7 +61,8 @@ impl Kit {
     }
 
     pub fn get(&self, kind: &ResourceId, name: &str) -> Option<Arc<Value>> {
-        let namespace = if kind.resource == "nodes" || kind.resource == "persistentvolumes" { "" } else { NAMESPACE };
+        let namespace =
+            if kind.resource == "nodes" || kind.resource == "persistentvolumes" { "" } else { NAMESPACE };
         self.api.get(&ObjectKey::new(kind.clone(), namespace, name))
     }
 
@@ -77,12 +82,21 @@ impl Kit {
 
     /// Waits until it holds; answers after how many milliseconds, and panics after `seconds`.
     #[track_caller]
-    pub fn until<'a>(&'a self, seconds: i64, what: &'a str, holds: impl Fn(&Kit) -> bool + 'a) -> impl Future<Output = i64> + 'a {
+    pub fn until<'a>(
+        &'a self,
+        seconds: i64,
+        what: &'a str,
+        holds: impl Fn(&Kit) -> bool + 'a,
+    ) -> impl Future<Output = i64> + 'a {
         let began = self.clock.now_ms();
         async move {
             while !holds(self) {
                 let passed = self.clock.now_ms() - began;
-                assert!(passed < seconds * 1_000, "after {passed} ms still not: {what}\n{}", self.world.trace());
+                assert!(
+                    passed < seconds * 1_000,
+                    "after {passed} ms still not: {what}\n{}",
+                    self.world.trace()
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             self.clock.now_ms() - began
@@ -218,11 +232,15 @@ impl Kit {
             self.claim(&pod_name(alias), 10);
             self.tablet(alias, zone);
         }
-        self.until(90, "three ready tablets", |k| TABLETS.iter().all(|(a, _)| k.is_ready(&pod_name(a)))).await;
+        self.until(90, "three ready tablets", |k| TABLETS.iter().all(|(a, _)| k.is_ready(&pod_name(a))))
+            .await;
+        self.until(90, "nobody restores", |k| k.see().tablets.values().all(|t| t.role == Role::Replica))
+            .await;
         self.vitess.init_primary(&cluster(), &shard(), &alias(TABLETS[0].0)).await.expect("a first primary");
         self.until(30, "everybody hears the primary", |k| {
             k.see().tablets.iter().all(|(a, t)| {
-                *a == alias(TABLETS[0].0) || t.replication.as_ref().is_some_and(|r| r.source_connected && r.acks)
+                *a == alias(TABLETS[0].0)
+                    || t.replication.as_ref().is_some_and(|r| r.source_connected && r.acks)
             })
         })
         .await;

@@ -24,20 +24,31 @@ async fn a_lost_zone_is_noticed_as_in_kubernetes() {
     assert_eq!(kit.see().tablets[&primary].reach_since, lost_at.unsigned_abs());
     let deaf = |k: &Kit| {
         let others = TABLETS[1..].iter().map(|(a, _)| alias(a));
-        others.into_iter().all(|a| k.see().tablets[&a].replication.as_ref().is_some_and(|r| !r.source_connected))
+        others
+            .into_iter()
+            .all(|a| k.see().tablets[&a].replication.as_ref().is_some_and(|r| !r.source_connected))
     };
     kit.until(10, "replicas miss their source", deaf).await;
-    kit.until(60, "nodes unknown", |k| node_ready(k, "zone-a-1") == "Unknown" && node_ready(k, "zone-a-2") == "Unknown").await;
+    kit.until(60, "nodes unknown", |k| {
+        node_ready(k, "zone-a-1") == "Unknown" && node_ready(k, "zone-a-2") == "Unknown"
+    })
+    .await;
     let after = kit.clock.now_ms() - lost_at;
     assert!((40_000..51_000).contains(&after), "40–50 s, not {after}");
     assert!(!kit.is_ready(&pod_name(TABLETS[0].0)), "its Pods are no longer ready");
-    kit.until(360, "evicted", |k| !k.get(&PODS, &pod_name(TABLETS[0].0)).expect("there")["metadata"]["deletionTimestamp"].is_null()).await;
+    kit.until(360, "evicted", |k| {
+        !k.get(&PODS, &pod_name(TABLETS[0].0)).expect("there")["metadata"]["deletionTimestamp"].is_null()
+    })
+    .await;
     let after = kit.clock.now_ms() - lost_at;
     assert!((340_000..365_000).contains(&after), "300 s after the taint, not {after}");
     kit.world.restore_zone("zone-a");
-    kit.until(90, "the kubelet takes the Pod away", |k| k.get(&PODS, &pod_name(TABLETS[0].0)).is_none()).await;
+    kit.until(90, "the kubelet takes the Pod away", |k| k.get(&PODS, &pod_name(TABLETS[0].0)).is_none())
+        .await;
     assert_eq!(node_ready(&kit, "zone-a-1"), "True");
-    assert!(kit.get(&NODES, "zone-a-1").expect("there")["spec"]["taints"].as_array().is_none_or(Vec::is_empty));
+    assert!(
+        kit.get(&NODES, "zone-a-1").expect("there")["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+    );
     assert_eq!(kit.world.refused_writes(), Vec::<String>::new());
 }
 
@@ -62,11 +73,13 @@ async fn a_lost_primary_is_replaced_and_comes_back_as_replica() {
     let kit = Kit::new(13);
     kit.three_tablets().await;
     let (old, new) = (alias(TABLETS[0].0), alias(TABLETS[1].0));
-    let refused = kit.vitess.emergency_reparent(&cluster(), &shard(), &new, &old).await.expect_err("wrong expectation");
+    let refused =
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &new, &old).await.expect_err("wrong expectation");
     assert_eq!(refused.code, "expectation");
     kit.world.lose_zone("zone-a");
     kit.pass(20).await;
-    let refused = kit.vitess.planned_reparent(&cluster(), &shard(), &old, &new).await.expect_err("primary is gone");
+    let refused =
+        kit.vitess.planned_reparent(&cluster(), &shard(), &old, &new).await.expect_err("primary is gone");
     assert_eq!(refused.code, "unreachable");
     kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new).await.expect("promoted");
     let seen = kit.see();
@@ -77,7 +90,8 @@ async fn a_lost_primary_is_replaced_and_comes_back_as_replica() {
     kit.until(120, "the old primary replicates", |k| {
         let seen = k.see();
         let tablet = &seen.tablets[&old];
-        tablet.role == Role::Replica && tablet.replication.as_ref().is_some_and(|r| r.source_connected && r.errant.is_empty())
+        tablet.role == Role::Replica
+            && tablet.replication.as_ref().is_some_and(|r| r.source_connected && r.errant.is_empty())
     })
     .await;
     kit.vitess.planned_reparent(&cluster(), &shard(), &new, &old).await.expect("moved back");
