@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::jsonpath::JsonPath;
 use super::kinds::{Kind, PrinterColumn, ResourceId, ScalePaths, Served};
 use super::metadata;
 use super::schema::{Schema, Type, custom};
@@ -186,11 +187,18 @@ fn read_version(version: &Value, path: &str) -> Result<Served, Refusal> {
             priority: column["priority"].as_i64().unwrap_or(0),
             path: text(column, "/jsonPath").to_owned(),
         });
+    let columns: Vec<PrinterColumn> = columns.collect();
+    if let Some(column) = columns.iter().find(|column| JsonPath::parse(&column.path).is_none()) {
+        return Err(Refusal::Unsupported(format!(
+            "the JSON path {} of printer column {}",
+            column.path, column.name
+        )));
+    }
     let deprecated = version["deprecated"] == json!(true);
     Ok(Served {
         version: text(version, "/name").to_owned(),
         schema: Arc::new(schema),
-        columns: columns.collect(),
+        columns,
         status: !version["subresources"]["status"].is_null(),
         scale,
         warning: deprecated.then(|| text(version, "/deprecationWarning").to_owned()),

@@ -97,9 +97,9 @@ fn spend(
     }
     if number("observedGeneration") < budget.value["metadata"]["generation"].as_i64().unwrap_or(0) {
         let mut refusal = Status::disruption_budget(&key.name, desired, healthy);
-        refusal.causes[0].message =
+        refusal.details.causes[0].message =
             format!("The disruption budget {} is still being processed by the server.", key.name);
-        refusal.retry_after = Some(10);
+        refusal.details.retry_after = Some(10);
         return Err(refusal);
     }
     if number("disruptionsAllowed") < 0 {

@@ -55,7 +55,7 @@ impl Answer {
 /// A refusal as an answer.
 pub(crate) fn refusal(status: &Status) -> Response<Bytes> {
     let mut builder = Response::builder().status(status.code).header("content-type", "application/json");
-    if let Some(seconds) = status.retry_after {
+    if let Some(seconds) = status.details.retry_after {
         builder = builder.header("retry-after", seconds);
     }
     builder.body(Bytes::from(status.to_value().to_string())).unwrap_or_default()
@@ -97,6 +97,9 @@ impl Call<'_> {
     pub(crate) fn json_body(&self) -> Result<Option<Value>, Status> {
         if self.body.is_empty() {
             return Ok(None);
+        }
+        if self.media_type() == "application/vnd.kubernetes.protobuf" {
+            return Err(Status::unsupported("request bodies in protobuf"));
         }
         if !matches!(self.media_type(), "" | "application/json") {
             if self.media_type() == "application/yaml" {
@@ -208,7 +211,7 @@ impl ApiServer {
 
     fn object_call(&self, state: &mut State, call: &Call<'_>, path: ResourcePath) -> Result<Reply, Status> {
         let id = ResourceId::new(&path.group, &path.resource);
-        let kind = state.kinds.get(&id).cloned().ok_or_else(Status::no_such_path)?;
+        let kind = state.kinds.get(&id).cloned().ok_or_else(|| kinds::absent(&id))?;
         let served = kind.version(&path.version).cloned().ok_or_else(Status::no_such_path)?;
         if !kind.namespaced && path.namespace.is_some() {
             return Err(Status::no_such_path());

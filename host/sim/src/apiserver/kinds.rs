@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::schema::{Schema, builtin};
+use super::status::Status;
 
 /// The stored identity of a kind: API group and plural resource name, without a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -293,3 +294,46 @@ const BUILTIN: &[Row] = rows! {
     "rbac.authorization.k8s.io" "v1" "clusterrolebindings" "ClusterRoleBinding" cluster "" [] [] "rbac.ClusterRoleBinding";
     "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" cluster "S" ["crd", "crds"] ["api-extensions"] "CustomResourceDefinition";
 };
+
+/// Groups and core resources of the real server that are not played.
+const NOT_PLAYED: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "bindings",
+            "componentstatuses",
+            "endpoints",
+            "limitranges",
+            "podtemplates",
+            "replicationcontrollers",
+            "resourcequotas",
+        ],
+    ),
+    ("apps", &["controllerrevisions", "daemonsets", "statefulsets"]),
+    ("batch", &["cronjobs"]),
+    ("networking.k8s.io", &["ingressclasses", "ingresses", "ipaddresses", "servicecidrs"]),
+    ("storage.k8s.io", &["csidrivers", "csinodes", "csistoragecapacities", "volumeattributesclasses"]),
+    ("coordination.k8s.io", &["leasecandidates"]),
+    ("admissionregistration.k8s.io", &[]),
+    ("apiregistration.k8s.io", &[]),
+    ("authentication.k8s.io", &[]),
+    ("authorization.k8s.io", &[]),
+    ("certificates.k8s.io", &[]),
+    ("discovery.k8s.io", &[]),
+    ("flowcontrol.apiserver.k8s.io", &[]),
+    ("node.k8s.io", &[]),
+    ("resource.k8s.io", &[]),
+    ("scheduling.k8s.io", &[]),
+];
+
+/// The refusal for a resource that is not served: 501 if the real server has it, else 404.
+pub(crate) fn absent(id: &ResourceId) -> Status {
+    let real = NOT_PLAYED.iter().any(|(group, resources)| {
+        *group == id.group && (resources.is_empty() || resources.contains(&&*id.resource))
+    });
+    if real {
+        let group = if id.group.is_empty() { "core" } else { &id.group };
+        return Status::unsupported(&format!("the resource {} of group {group}", id.resource));
+    }
+    Status::no_such_path()
+}

@@ -51,7 +51,7 @@ pub use delete::{DeleteOptions, Propagation};
 pub use direct::{Compacted, WatchEvent};
 pub use kinds::{ObjectKey, ResourceId};
 pub use service::{ApiBody, ApiService};
-pub use status::{Cause, Status};
+pub use status::{Cause, Details, Status};
 pub use store::ChangeKind;
 pub use write::FieldValidation;
 

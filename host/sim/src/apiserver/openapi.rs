@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::discovery;
 use super::kinds::{Kind, Served};
-use super::schema::{ListKind, Schema, Type};
+use super::schema::{ListKind, Schema, Strategic, Type};
 use super::state::State;
 use super::status::Status;
 
@@ -161,6 +161,19 @@ fn schema_value(schema: &Schema) -> Value {
                     value["x-kubernetes-list-type"] = json!("map");
                     value["x-kubernetes-list-map-keys"] = json!(keys);
                 }
+            }
+            let merge = match &field.strategic {
+                Strategic::Replace => None,
+                Strategic::MergeValues => Some("merge"),
+                Strategic::MergeBy(key) => {
+                    value["x-kubernetes-patch-merge-key"] = json!(key);
+                    Some("merge")
+                }
+            };
+            let words: Vec<&str> =
+                merge.into_iter().chain(field.retain_keys.then_some("retainKeys")).collect();
+            if !words.is_empty() {
+                value["x-kubernetes-patch-strategy"] = json!(words.join(","));
             }
             (name.clone(), value)
         })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::convert;
 use super::kinds::{Kind, ObjectKey, Served};
 use super::request::Query;
 use super::selector::{FieldSelector, LabelSelector};
@@ -178,7 +177,7 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
         (None, Some(_)) => newest,
     };
     if at < state.store.compacted() {
-        return Err(expired(&goes_on, newest));
+        return Err(expired(&goes_on));
     }
     let Some(shelf) = state.store.shelf(&kind.stored) else { return Err(Status::no_such_path()) };
     let past;
@@ -208,14 +207,14 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
     Ok(Page { items, rv: at, next, remaining })
 }
 
-fn expired(goes_on: &Option<Continue>, _newest: u64) -> Status {
+fn expired(goes_on: &Option<Continue>) -> Status {
     match goes_on {
         None => Status::expired("The resourceVersion for the provided list is too old."),
         Some(token) => {
             let mut status = Status::expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
             );
-            status.continue_token = Some(encode_continue(0, &token.after));
+            status.details.continue_token = Some(encode_continue(0, &token.after));
             status
         }
     }
@@ -227,9 +226,4 @@ pub(crate) fn get(state: &State, kind: &Kind, key: &ObjectKey, query: &Query) ->
         return Err(Status::too_large_version(rv, state.store.rv()));
     }
     state.store.get(key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))
-}
-
-/// The served form of a stored object.
-pub(crate) fn served(kind: &Kind, version: &str, stored: &Stored) -> Value {
-    convert::to_served(kind, version, &stored.value).into_owned()
 }

@@ -41,6 +41,12 @@ pub(crate) fn form_of(accept: &str, include: &str) -> Result<Form, Status> {
             _ => {}
         }
     }
+    if accept.contains("application/vnd.kubernetes.protobuf")
+        || accept.contains("application/yaml")
+        || accept.contains("application/cbor")
+    {
+        return Err(Status::unsupported(&format!("answers in {accept}")));
+    }
     Err(Status::not_acceptable())
 }
 

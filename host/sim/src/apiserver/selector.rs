@@ -289,14 +289,6 @@ impl FieldSelector {
         self.terms.is_empty()
     }
 
-    /// The one name selected, if it is selected by equality.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.terms
-            .iter()
-            .find(|(path, _, equal)| path == "metadata.name" && *equal)
-            .map(|(_, name, _)| name.as_str())
-    }
-
     /// Adds `metadata.name=<name>`.
     pub(crate) fn with_name(mut self, name: &str) -> Self {
         self.terms.push(("metadata.name".to_owned(), name.to_owned(), true));

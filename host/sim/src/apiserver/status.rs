@@ -27,17 +27,24 @@ pub struct Status {
     pub reason: &'static str,
     /// The real server's wording.
     pub message: String,
-    /// `details.name`; empty if not about one object.
+    /// What it is about.
+    pub details: Box<Details>,
+}
+
+/// What a refusal is about; every part may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The object's name.
     pub name: String,
-    /// `details.group`.
+    /// The kind's group.
     pub group: String,
-    /// `details.kind` (the real server puts the resource there for most reasons).
+    /// The kind; for most reasons the real server puts the resource here.
     pub kind: String,
-    /// `details.uid`.
+    /// The object's UID.
     pub uid: String,
-    /// `details.causes`.
+    /// The single faults.
     pub causes: Vec<Cause>,
-    /// `details.retryAfterSeconds`, and the Retry-After header.
+    /// Seconds; also the Retry-After header.
     pub retry_after: Option<u32>,
     /// `metadata.continue`, for an expired list only.
     pub continue_token: Option<String>,
@@ -49,20 +56,14 @@ impl Status {
             code,
             reason,
             message: message.into(),
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            uid: String::new(),
-            causes: Vec::new(),
-            retry_after: None,
-            continue_token: None,
+            details: Box::default(),
         }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
-        self.group = kind.id.group.to_string();
-        self.kind = kind.id.resource.to_string();
-        self.name = name.to_owned();
+        self.details.group = kind.id.group.to_string();
+        self.details.kind = kind.id.resource.to_string();
+        self.details.name = name.to_owned();
         self
     }
 
@@ -100,7 +101,7 @@ impl Status {
     /// 409 of server-side apply: `conflicts` are (manager text, field path).
     pub(crate) fn apply_conflict(message: String, conflicts: Vec<(String, String)>) -> Self {
         let mut status = Self::plain(409, "Conflict", message);
-        status.causes = conflicts
+        status.details.causes = conflicts
             .into_iter()
             .map(|(manager, field)| Cause {
                 reason: "FieldManagerConflict",
@@ -119,8 +120,8 @@ impl Status {
             format!("{}.{}", kind.kind, kind.id.group)
         };
         let mut status = Self::invalid_named(&group_kind, name, causes);
-        status.group = kind.id.group.to_string();
-        status.kind = kind.kind.clone();
+        status.details.group = kind.id.group.to_string();
+        status.details.kind = kind.kind.clone();
         status
     }
 
@@ -135,8 +136,8 @@ impl Status {
         }
         let all = if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
         let mut status = Self::plain(422, "Invalid", format!("{group_kind} \"{name}\" is invalid: {all}"));
-        status.name = name.to_owned();
-        status.causes = causes;
+        status.details.name = name.to_owned();
+        status.details.causes = causes;
         status
     }
 
@@ -186,12 +187,12 @@ impl Status {
     pub(crate) fn too_large_version(asked: u64, newest: u64) -> Self {
         let mut status =
             Self::plain(504, "Timeout", format!("Too large resource version: {asked}, current: {newest}"));
-        status.causes = vec![Cause {
+        status.details.causes = vec![Cause {
             reason: "ResourceVersionTooLarge",
             message: "Too large resource version".to_owned(),
             field: String::new(),
         }];
-        status.retry_after = Some(1);
+        status.details.retry_after = Some(1);
         status
     }
 
@@ -202,7 +203,7 @@ impl Status {
             "TooManyRequests",
             "Cannot evict pod as it would violate the pod's disruption budget.",
         );
-        status.causes = vec![Cause {
+        status.details.causes = vec![Cause {
             reason: "DisruptionBudget",
             message: format!(
                 "The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"
@@ -233,20 +234,20 @@ impl Status {
     pub fn to_value(&self) -> Value {
         let mut details = Map::new();
         for (key, text) in
-            [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)]
+            [("name", &self.details.name), ("group", &self.details.group), ("kind", &self.details.kind), ("uid", &self.details.uid)]
         {
             if !text.is_empty() {
                 details.insert(key.to_owned(), json!(text));
             }
         }
-        if !self.causes.is_empty() {
-            details.insert("causes".to_owned(), self.causes.iter().map(Cause::to_value).collect());
+        if !self.details.causes.is_empty() {
+            details.insert("causes".to_owned(), self.details.causes.iter().map(Cause::to_value).collect());
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.details.retry_after {
             details.insert("retryAfterSeconds".to_owned(), json!(seconds));
         }
         let mut metadata = Map::new();
-        if let Some(token) = &self.continue_token {
+        if let Some(token) = &self.details.continue_token {
             metadata.insert("continue".to_owned(), json!(token));
         }
         let mut status = json!({

@@ -306,7 +306,7 @@ pub(crate) fn check_namespace(state: &State, kind: &Kind, namespace: &str, name:
     }
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
     let mut status = Status::forbidden(kind, name, &why);
-    status.causes = vec![Cause {
+    status.details.causes = vec![Cause {
         reason: "NamespaceTerminating",
         message: format!("namespace {namespace} is being terminated"),
         field: "metadata.namespace".to_owned(),
