@@ -56,12 +56,12 @@ fn build(root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
     for name in outer.into_iter().chain(["CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_LINKER"]) {
         cargo.env_remove(name);
     }
-    let output = cargo.output()?;
+    let output = cargo.env("CARGO_TERM_COLOR", "never").output()?;
     if output.status.success() {
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("can't find crate for `std`") || errors.contains("can't find crate for `core`") {
+    if errors.contains("target may not be installed") {
         return Err(format!(
             "the Rust target {TARGET} is not installed, and the embedded policies need it; run\n\n    \
              rustup target add {TARGET}\n\nand build again"

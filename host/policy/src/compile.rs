@@ -103,6 +103,7 @@ impl Compiler {
     }
 
     /// Feeds the child and hears it out; nothing when it took too long.
+    #[expect(clippy::disallowed_methods, reason = "a wall timeout on a child process; it decides nothing")]
     fn talk(&self, child: &mut Child, component: &[u8]) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
         let missing = || std::io::Error::other("a pipe is missing");
         let mut stdin = child.stdin.take().ok_or_else(missing)?;

@@ -142,7 +142,8 @@ impl Drop for Engine {
 }
 
 /// Everything that decides what compiled code looks like: the same in the host and in the compiling
-/// child. The child adds nothing to it; the pool does not change code.
+/// child. The child adds nothing to it; the pool does not change code. Threads, garbage collection,
+/// stack switching and component async are not even built into wasmtime (see the workspace's features).
 pub(crate) fn compile_config() -> Config {
     let mut config = Config::new();
     config

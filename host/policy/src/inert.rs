@@ -43,6 +43,10 @@ const POLLABLE: u32 = 1;
 const INPUT: u32 = 2;
 const OUTPUT: u32 = 3;
 
+/// Numbers behind the two output handles.
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+
 /// Bytes of random numbers that one call may ask for.
 const RANDOM_BYTES: u64 = 64 << 10;
 /// Bytes that an output stream says it takes at once.
@@ -96,7 +100,10 @@ fn link_function(instance: &mut LinkerInstance<'_, HostState>, interface: &str, 
     let (interface, function) = (interface.to_owned(), name.to_owned());
     instance.func_new(name, move |mut store, _, params, results| {
         store.data_mut().work(0)?;
-        let Some(answer) = answer(&mut store, (&interface, &function), params)? else {
+        // What was lent for the call must be given back before it ends; its number is all we need.
+        let lent = lent(params).map(|resource| number(&mut store, resource)).collect::<Result<Vec<u32>>>()?;
+        let answer = answer(&mut store, (&interface, &function), params, &lent)?;
+        let Some(answer) = answer else {
             bail!("{interface} {function} has no answer in this host");
         };
         match (answer, results) {
@@ -108,6 +115,26 @@ fn link_function(instance: &mut LinkerInstance<'_, HostState>, interface: &str, 
             (Answer::Nothing | Answer::Value(_), _) => bail!("{interface} {function} has another type here"),
         }
     })
+}
+
+/// The handles among the parameters, also those in a list.
+fn lent(params: &[Val]) -> impl Iterator<Item = ResourceAny> + '_ {
+    params.iter().flat_map(entries).filter_map(|val| match val {
+        Val::Resource(resource) => Some(*resource),
+        _ => None,
+    })
+}
+
+/// The number behind a handle; a lent one is given back by this, an owned one is gone.
+fn number(store: &mut StoreContextMut<'_, HostState>, resource: ResourceAny) -> Result<u32> {
+    Ok(ResourceDynamic::try_from_resource_any(resource, &mut *store)?.rep())
+}
+
+fn entries(param: &Val) -> &[Val] {
+    match param {
+        Val::List(entries) => entries,
+        other => std::slice::from_ref(other),
+    }
 }
 
 enum Answer {
@@ -133,14 +160,15 @@ fn answer(
     store: &mut StoreContextMut<'_, HostState>,
     (interface, function): (&str, &str),
     params: &[Val],
+    lent: &[u32],
 ) -> Result<Option<Answer>> {
     let value = match (interface, function) {
         ("wasi:cli/environment", "get-environment" | "get-arguments") => Val::List(Vec::new()),
         ("wasi:cli/environment", "initial-cwd") => Val::Option(None),
         ("wasi:cli/exit", _) => return Err(Exited.into()),
         ("wasi:cli/stdin", "get-stdin") => own(store, 0, INPUT)?,
-        ("wasi:cli/stdout", "get-stdout") => own(store, 1, OUTPUT)?,
-        ("wasi:cli/stderr", "get-stderr") => own(store, 2, OUTPUT)?,
+        ("wasi:cli/stdout", "get-stdout") => own(store, STDOUT, OUTPUT)?,
+        ("wasi:cli/stderr", "get-stderr") => own(store, STDERR, OUTPUT)?,
         ("wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr", _) => {
             Val::Option(None)
         }
@@ -162,7 +190,7 @@ fn answer(
             [Val::List(polled)] => Val::List((0_u32..).take(polled.len()).map(Val::U32).collect()),
             _ => return Ok(None),
         },
-        ("wasi:io/streams", _) => match streams(store, function, params)? {
+        ("wasi:io/streams", _) => match streams(store, function, params, lent)? {
             Some(value) => value,
             None => return Ok(None),
         },
@@ -205,32 +233,34 @@ fn streams(
     store: &mut StoreContextMut<'_, HostState>,
     function: &str,
     params: &[Val],
+    lent: &[u32],
 ) -> Result<Option<Val>> {
     let (resource, method) = function.trim_start_matches("[method]").split_once('.').unwrap_or_default();
     Ok(match (resource, method) {
         (_, "subscribe") => Some(own(store, 0, POLLABLE)?),
-        ("input-stream", _) => Some(closed()),
+        ("input-stream", "read" | "blocking-read" | "skip" | "blocking-skip") => Some(closed()),
         ("output-stream", "check-write") => Some(ok(Some(Val::U64(WRITE_BYTES)))),
-        ("output-stream", "write" | "blocking-write-and-flush") => match params {
-            [Val::Resource(stream), Val::List(bytes)] => {
-                write(store, *stream, bytes)?;
+        ("output-stream", "write" | "blocking-write-and-flush") => match (params, lent) {
+            ([_, Val::List(bytes)], [stream]) => {
+                write(store.data_mut(), *stream, bytes)?;
                 Some(ok(None))
             }
             _ => None,
         },
         ("output-stream", "flush" | "blocking-flush") => Some(ok(None)),
-        ("output-stream", _) => Some(closed()),
+        (
+            "output-stream",
+            "write-zeroes" | "blocking-write-zeroes-and-flush" | "splice" | "blocking-splice",
+        ) => Some(closed()),
         _ => None,
     })
 }
 
-fn write(store: &mut StoreContextMut<'_, HostState>, stream: ResourceAny, bytes: &[Val]) -> Result<()> {
-    let rep = ResourceDynamic::try_from_resource_any(stream, &mut *store)?.rep();
-    let bytes: Vec<u8> =
-        bytes.iter().filter_map(|b| if let Val::U8(b) = b { Some(*b) } else { None }).collect();
-    let data = store.data_mut();
+fn write(data: &mut HostState, stream: u32, bytes: &[Val]) -> Result<()> {
     data.work(bytes.len())?;
-    let severity = if rep == 2 { Severity::Warning } else { Severity::Info };
+    let byte = |val: &Val| if let Val::U8(byte) = val { Some(*byte) } else { None };
+    let bytes: Vec<u8> = bytes.iter().filter_map(byte).collect();
+    let severity = if stream == STDERR { Severity::Warning } else { Severity::Info };
     for line in String::from_utf8_lossy(&bytes).lines().filter(|l| !l.trim().is_empty()) {
         data.log(severity, line);
     }

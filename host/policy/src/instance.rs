@@ -53,6 +53,7 @@ impl Guest {
     }
 
     /// Runs `f` in a fresh instance. What it costs is told in either case.
+    #[expect(clippy::disallowed_methods, reason = "how long a call took, for metrics; it decides nothing")]
     pub(crate) fn call<R>(
         &self,
         as_of: Millis,

@@ -29,7 +29,7 @@ pub struct LoadError {
     /// The slot that it is bound to.
     pub slot: Slot,
     /// Why.
-    pub why: LoadFailure,
+    pub why: Box<LoadFailure>,
 }
 
 /// Why it cannot serve, by stage.
@@ -101,7 +101,7 @@ impl Runtime {
             let artifact = self.artifact(&binding.source)?;
             self.policy(slot, &artifact, &binding.config, &binding.limits)
         };
-        load().map_err(|why| LoadError { component: binding.source.to_string(), slot, why })
+        load().map_err(|why| LoadError { component: binding.source.to_string(), slot, why: Box::new(why) })
     }
 
     fn artifact(&self, source: &Source) -> Result<Artifact, LoadFailure> {

@@ -14,17 +14,63 @@ use serde_json::json;
 use crate::fixture::{compiler, engine, hostile, text};
 
 fn bounded(limits: CompileLimits) -> CompileError {
-    Compiler { limits, ..compiler() }.compile(hostile().bytes()).unwrap_err()
+    Compiler { limits, ..compiler() }.compile(hostile().bytes()).map(drop).unwrap_err()
 }
 
 #[test]
 fn the_child_is_bounded() {
-    let error = bounded(CompileLimits { memory_bytes: 64 << 20, ..CompileLimits::default() });
+    let error = bounded(CompileLimits { memory_bytes: 1 << 20, ..CompileLimits::default() });
     assert!(matches!(error, CompileError::Died { .. }), "{error}");
     let error = bounded(CompileLimits { wall_ms: 0, ..CompileLimits::default() });
     assert!(matches!(error, CompileError::Wall { limit_ms: 0 }), "{error}");
     let error = bounded(CompileLimits { code_bytes: 1_000, ..CompileLimits::default() });
     assert!(matches!(error, CompileError::CodeTooBig { limit: 1_000 }), "{error}");
+}
+
+fn leb(mut n: usize, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push((n & 0x7F) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn section(id: u8, content: &[u8], out: &mut Vec<u8>) {
+    out.push(id);
+    leb(content.len(), out);
+    out.extend(content);
+}
+
+/// A component of one module with many functions of many multiplications: minutes of compilation.
+fn endless_work() -> Vec<u8> {
+    let (functions, multiplications) = (4_000, 4_000);
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(1, &[1, 0x60, 1, 0x7E, 1, 0x7E], &mut module); // one type: i64 to i64
+    let (mut types, mut code, mut body) = (Vec::new(), Vec::new(), vec![0, 0x20, 0]);
+    for _ in 0..multiplications {
+        body.extend([0x20, 0, 0x7E]); // local.get 0, i64.mul
+    }
+    body.push(0x0B);
+    leb(functions, &mut types);
+    leb(functions, &mut code);
+    types.resize(types.len() + functions, 0);
+    for _ in 0..functions {
+        leb(body.len(), &mut code);
+        code.extend(&body);
+    }
+    section(3, &types, &mut module);
+    section(10, &code, &mut module);
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    section(1, &module, &mut component);
+    component
+}
+
+#[test]
+fn compilation_without_end_stops_after_its_cpu_seconds() {
+    let limits = CompileLimits { cpu_seconds: 1, ..CompileLimits::default() };
+    let error = Compiler { limits, ..compiler() }.compile(&endless_work()).map(drop).unwrap_err();
+    let CompileError::Died { status, .. } = &error else { panic!("{error}") };
+    assert!(std::os::unix::process::ExitStatusExt::signal(status).is_some(), "{error}");
 }
 
 #[test]
@@ -33,6 +79,9 @@ fn a_program_that_is_not_there_is_named() {
     let error = missing.compile(b"").unwrap_err().to_string();
     assert!(error.starts_with("the compiler /nowhere/compiler cannot run: "), "{error}");
 }
+
+/// Makes a cached file unfit; it is given what was there.
+type Spoil = fn(&PathBuf, &[u8]);
 
 #[test]
 fn code_is_kept_and_spoilt_code_is_made_again() {
@@ -53,7 +102,7 @@ fn code_is_kept_and_spoilt_code_is_made_again() {
     let good = fs::read(&file).unwrap();
 
     // Spoilt, cut, readable by others, a link to elsewhere: not used, and made again.
-    let spoil: [(&str, fn(&PathBuf, &[u8])); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("flipped", |file, good| {
             let mut bad = good.to_vec();
             bad[good.len() / 2] ^= 1;

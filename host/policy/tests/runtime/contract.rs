@@ -6,7 +6,7 @@ use pilothouse_policy::limits::Limits;
 use pilothouse_policy::runtime::LoadFailure;
 use serde_json::json;
 
-use crate::fixture::{hostile, runtime, text};
+use crate::fixture::{core, hostile, runtime, text};
 
 fn load(slot: Slot, artifact: &Artifact) -> Result<(), LoadFailure> {
     runtime().policy(slot, artifact, &json!({}), &Limits::default()).map(drop)
@@ -68,27 +68,38 @@ fn garbage_does_not_compile() {
     assert!(error.to_string().starts_with("is not a valid component: "), "{error}");
 }
 
-/// A component that runs `body` of a core module while it is instantiated.
-fn starting(body: &str) -> Artifact {
-    text(&format!(
-        r#"(component
-            (core module $m {body})
-            (core instance $c (instantiate $m))
-            (instance $i)
-            (export "pilothouse:policy/failover@0.1.0" (instance $i))
-            (export "pilothouse:policy/meta@0.1.0" (instance $i)))"#
-    ))
+#[test]
+fn a_module_that_wants_more_than_the_pool_has_is_refused() {
+    for (items, words) in [
+        ("(memory 2000)", "memory"),
+        ("(table 1000000 funcref)", "table"),
+        (&"(memory 1)".repeat(8), "memories"),
+        (&"(table 1 funcref)".repeat(30), "tables"),
+    ] {
+        let error = load(Slot::Failover, &core(items, "")).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
-fn a_module_that_wants_more_than_the_pool_has_is_refused() {
-    for (body, words) in [
-        ("(memory 2000)", "memory"),
-        ("(table 1000000 funcref)", "table"),
-        ("(memory 1) (memory 1) (memory 1) (memory 1) (memory 1) (memory 1)", "memor"),
+fn bombs_that_go_off_at_instantiation_are_bounded_too() {
+    for (items, start, words) in [
+        ("", "(loop (br 0))", "describe: out of fuel after 200000000 units"),
+        ("", "unreachable", "describe: trapped: wasm trap: wasm `unreachable` instruction executed (at "),
+        ("", "call $start", "describe: call stack exhausted"),
+        (
+            "",
+            "(loop (drop (memory.grow (i32.const 100))) (br 0))",
+            "describe: memory would grow to 72155136 bytes, allowed are 67108864",
+        ),
+        (
+            "(table $t 1 funcref)",
+            "(loop (drop (table.grow $t (ref.null func) (i32.const 1000))) (br 0))",
+            "describe: tables would grow to 20001 elements, allowed are 20000",
+        ),
     ] {
-        let error = load(Slot::Failover, &starting(body)).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
+        let error = load(Slot::Failover, &core(items, start)).unwrap_err().to_string();
+        assert!(error.starts_with(words), "{error}");
     }
 }
 

@@ -5,6 +5,8 @@ mod compiling;
 mod contract;
 mod embedded;
 mod fixture;
+mod foreign;
 mod honest;
 mod misdeeds;
+mod review;
 mod settings;

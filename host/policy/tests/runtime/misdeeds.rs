@@ -1,11 +1,14 @@
 //! Everything that the hostile guest can do in a call.
 
 use pilothouse_core::action::Action;
+use pilothouse_core::plan::Slot;
 use pilothouse_policy::failure::{CallError, Failure, PolicyError};
+use pilothouse_policy::limits::Limits;
 use pilothouse_policy::snapshot::Snapshot;
 use pilothouse_policy::state::LimitHit;
+use serde_json::json;
 
-use crate::fixture::{doing, try_doing, view};
+use crate::fixture::{doing, hostile, runtime, try_doing, view};
 
 fn error(misdeed: &str) -> CallError {
     let policy = doing(misdeed);
@@ -26,6 +29,17 @@ fn a_panic_is_a_trap_with_a_place() {
 #[test]
 fn a_loop_runs_out_of_fuel_and_always_at_the_same_price() {
     assert_eq!(error("loop").failure, Failure::OutOfFuel { fuel: 200_000_000 });
+}
+
+#[test]
+fn the_clock_stops_what_fuel_does_not() {
+    let limits = Limits { fuel: u64::MAX / 2, deadline_ms: 20, ..Limits::default() };
+    let policy = runtime().policy(Slot::Failover, hostile(), &json!({ "do": "loop" }), &limits).unwrap();
+    let error = policy.propose(&Snapshot::new(&view())).unwrap_err();
+    assert_eq!(error.failure, Failure::OutOfTime { deadline_ms: 20 });
+    let words =
+        "policy hostile (slot failover): stopped by the wall clock after 20 ms, before its fuel was spent";
+    assert_eq!(error.to_string(), words);
 }
 
 #[test]

@@ -40,10 +40,9 @@ impl Meta for Hostile {
 
     fn validate_config(config: String) -> Result<(), Vec<ConfigError>> {
         match misdeed(&config) {
-            "bad-config" => Err(vec![ConfigError {
-                field: "do".into(),
-                message: "even I do not do that".into(),
-            }]),
+            "bad-config" => {
+                Err(vec![ConfigError { field: "do".into(), message: "even I do not do that".into() }])
+            }
             "trap-in-validate" => panic!("in validate-config"),
             _ => Ok(()),
         }
@@ -70,7 +69,8 @@ fn honest(view: &Cluster) -> Vec<Step> {
     let mut steps = Vec::new();
     for shard in view.shards(0, 1_000) {
         let Some(primary) = shard.primary else { continue };
-        let other = tablets.iter().find(|t| t.shard.keyspace == shard.id.keyspace && t.alias.uid != primary.uid);
+        let other =
+            tablets.iter().find(|t| t.shard.keyspace == shard.id.keyspace && t.alias.uid != primary.uid);
         let Some(other) = other else { continue };
         context::log(Severity::Info, &format!("{} stands by", other.alias.uid));
         steps.push(step(shard.id, primary, other.alias.clone()));
@@ -80,7 +80,10 @@ fn honest(view: &Cluster) -> Vec<Step> {
 
 fn step(shard: ShardId, from: TabletAlias, to: TabletAlias) -> Step {
     Step {
-        expect: vec![Expectation::Primary(PrimaryExpectation { shard: shard.clone(), is: Some(from.clone()) })],
+        expect: vec![Expectation::Primary(PrimaryExpectation {
+            shard: shard.clone(),
+            is: Some(from.clone()),
+        })],
         action: Action::PlannedReparent(Planned { shard, from, to }),
         reason: Reason { code: "because-i-can".into(), message: "A test.".into() },
         ttl_ms: 60_000,
