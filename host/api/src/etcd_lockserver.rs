@@ -28,9 +28,9 @@ pub const MEMBERS: u32 = 3;
     namespaced,
     derive = "PartialEq",
     status = "EtcdLockserverStatus",
-    printcolumn(name = "Available", type_ = "string", json_path = ".status.available"),
-    printcolumn(name = "Zone", type_ = "string", json_path = ".spec.zone"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Available", "type": "string", "jsonPath": ".status.available"}"#,
+    printcolumn = r#"{"name": "Zone", "type": "string", "jsonPath": ".spec.zone"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdLockserverSpec {

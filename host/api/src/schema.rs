@@ -38,6 +38,14 @@ fn strip(schema: &mut Map<String, Value>) {
     }
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.values_mut().filter_map(Value::as_object_mut).for_each(strip);
+        // The API server takes references by name without one, for Kubernetes' own compatibility.
+        let reference = properties.keys().all(|k| ["name", "key", "optional"].contains(&k.as_str()));
+        if let Some(Value::Array(required)) = schema.get_mut("required").filter(|_| reference) {
+            required.retain(|name| name != "name");
+            if required.is_empty() {
+                schema.remove("required");
+            }
+        }
     }
 }
 

@@ -22,16 +22,12 @@ use crate::schema;
     namespaced,
     derive = "PartialEq",
     status = "VitessBackupStatus",
-    printcolumn(
-        name = "Keyspace",
-        type_ = "string",
-        json_path = r".metadata.labels.planetscale\.com/keyspace"
-    ),
-    printcolumn(name = "Shard", type_ = "string", json_path = r".metadata.labels.planetscale\.com/shard"),
-    printcolumn(name = "Complete", type_ = "boolean", json_path = ".status.complete"),
-    printcolumn(name = "Engine", type_ = "string", json_path = ".status.engine", priority = 1),
-    printcolumn(name = "Started", type_ = "date", json_path = ".status.startTime"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", priority = 1)
+    printcolumn = r#"{"name": "Keyspace", "type": "string", "jsonPath": ".metadata.labels.planetscale\\.com/keyspace"}"#,
+    printcolumn = r#"{"name": "Shard", "type": "string", "jsonPath": ".metadata.labels.planetscale\\.com/shard"}"#,
+    printcolumn = r#"{"name": "Complete", "type": "boolean", "jsonPath": ".status.complete"}"#,
+    printcolumn = r#"{"name": "Engine", "type": "string", "jsonPath": ".status.engine", "priority": 1}"#,
+    printcolumn = r#"{"name": "Started", "type": "date", "jsonPath": ".status.startTime"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "priority": 1}"#
 )]
 pub struct VitessBackupSpec {}
 

@@ -23,12 +23,12 @@ use crate::{quantity, schema};
     namespaced,
     derive = "PartialEq",
     status = "VitessBackupScheduleStatus",
-    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
-    printcolumn(name = "Frequency", type_ = "string", json_path = ".spec.frequency"),
-    printcolumn(name = "Method", type_ = "string", json_path = ".spec.backupMethod"),
-    printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
-    printcolumn(name = "Last", type_ = "date", json_path = ".status.lastScheduledTime"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Schedule", "type": "string", "jsonPath": ".spec.schedule"}"#,
+    printcolumn = r#"{"name": "Frequency", "type": "string", "jsonPath": ".spec.frequency"}"#,
+    printcolumn = r#"{"name": "Method", "type": "string", "jsonPath": ".spec.backupMethod"}"#,
+    printcolumn = r#"{"name": "Suspend", "type": "boolean", "jsonPath": ".spec.suspend"}"#,
+    printcolumn = r#"{"name": "Last", "type": "date", "jsonPath": ".status.lastScheduledTime"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessBackupScheduleSpec {

@@ -22,9 +22,9 @@ use crate::schema;
     namespaced,
     derive = "PartialEq",
     status = "VitessBackupStorageStatus",
-    printcolumn(name = "Location", type_ = "string", json_path = ".spec.location.name"),
-    printcolumn(name = "Backups", type_ = "integer", json_path = ".status.totalBackupCount"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Location", "type": "string", "jsonPath": ".spec.location.name"}"#,
+    printcolumn = r#"{"name": "Backups", "type": "integer", "jsonPath": ".status.totalBackupCount"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessBackupStorageSpec {

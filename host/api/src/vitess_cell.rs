@@ -36,12 +36,12 @@ pub const NAME_PATTERN: &str = r"^[A-Za-z0-9]([_.A-Za-z0-9]*[A-Za-z0-9])?$";
         status_replicas_path = ".status.gateway.replicas",
         label_selector_path = ".status.gateway.labelSelector"
     ),
-    printcolumn(name = "Cell", type_ = "string", json_path = ".spec.name"),
-    printcolumn(name = "Zone", type_ = "string", json_path = ".spec.zone"),
-    printcolumn(name = "Assigned", type_ = "string", json_path = ".status.assignedZone"),
-    printcolumn(name = "Gateways", type_ = "integer", json_path = ".status.gateway.replicas"),
-    printcolumn(name = "Available", type_ = "string", json_path = ".status.gateway.available"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Cell", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Zone", "type": "string", "jsonPath": ".spec.zone"}"#,
+    printcolumn = r#"{"name": "Assigned", "type": "string", "jsonPath": ".status.assignedZone"}"#,
+    printcolumn = r#"{"name": "Gateways", "type": "integer", "jsonPath": ".status.gateway.replicas"}"#,
+    printcolumn = r#"{"name": "Available", "type": "string", "jsonPath": ".status.gateway.available"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessCellSpec {

@@ -36,16 +36,12 @@ use crate::vitess_keyspace::KeyspaceTemplate;
     namespaced,
     derive = "PartialEq",
     status = "VitessClusterStatus",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(name = "Primaries", type_ = "string", json_path = ".status.summary.primaries"),
-    printcolumn(name = "Tablets", type_ = "string", json_path = ".status.summary.tablets"),
-    printcolumn(name = "Zones", type_ = "string", json_path = ".status.summary.zones"),
-    printcolumn(name = "Vitess", type_ = "string", json_path = ".status.vitess.source", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Primaries", "type": "string", "jsonPath": ".status.summary.primaries"}"#,
+    printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
+    printcolumn = r#"{"name": "Zones", "type": "string", "jsonPath": ".status.summary.zones"}"#,
+    printcolumn = r#"{"name": "Vitess", "type": "string", "jsonPath": ".status.vitess.source", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessClusterSpec {

@@ -33,16 +33,12 @@ pub const NAME_PATTERN: &str = r"^[A-Za-z0-9]([A-Za-z0-9-_.]*[A-Za-z0-9])?$";
     namespaced,
     derive = "PartialEq",
     status = "VitessKeyspaceStatus",
-    printcolumn(name = "Keyspace", type_ = "string", json_path = ".spec.name"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(name = "Shards", type_ = "string", json_path = ".status.summary.shards"),
-    printcolumn(name = "Tablets", type_ = "string", json_path = ".status.summary.tablets"),
-    printcolumn(name = "Durability", type_ = "string", json_path = ".spec.durabilityPolicy"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Keyspace", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Shards", "type": "string", "jsonPath": ".status.summary.shards"}"#,
+    printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
+    printcolumn = r#"{"name": "Durability", "type": "string", "jsonPath": ".spec.durabilityPolicy"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessKeyspaceSpec {

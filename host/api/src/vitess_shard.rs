@@ -30,12 +30,12 @@ use crate::update_strategy::{TopologyReconciliation, UpdateStrategy};
     namespaced,
     derive = "PartialEq",
     status = "VitessShardStatus",
-    printcolumn(name = "Shard", type_ = "string", json_path = ".spec.name"),
-    printcolumn(name = "Primary", type_ = "string", json_path = ".status.masterAlias"),
-    printcolumn(name = "Tablets", type_ = "string", json_path = ".status.summary.tablets"),
-    printcolumn(name = "Surge", type_ = "integer", json_path = ".status.summary.surge", priority = 1),
-    printcolumn(name = "Backups", type_ = "integer", json_path = ".status.summary.backups"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Shard", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Primary", "type": "string", "jsonPath": ".status.masterAlias"}"#,
+    printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
+    printcolumn = r#"{"name": "Surge", "type": "integer", "jsonPath": ".status.summary.surge", "priority": 1}"#,
+    printcolumn = r#"{"name": "Backups", "type": "integer", "jsonPath": ".status.summary.backups"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VitessShardSpec {
