@@ -190,7 +190,9 @@ fn child(mut args: impl Iterator<Item = String>) -> Result<Result<(), String>, C
     let (memory, cpu) = (Some(bound()?), Some(bound()?));
     setrlimit(Resource::As, Rlimit { current: memory, maximum: memory })?;
     setrlimit(Resource::Cpu, Rlimit { current: cpu, maximum: cpu })?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    for none in [Resource::Core, Resource::Fsize] {
+        setrlimit(none, Rlimit { current: Some(0), maximum: Some(0) })?;
+    }
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component)?;
     let engine =

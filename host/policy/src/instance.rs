@@ -94,3 +94,27 @@ impl Guest {
         self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PoolLimits;
+    use wasmtime::component::{Component, Linker};
+
+    #[test]
+    fn a_full_pool_is_busy_and_not_the_plugins_fault() {
+        let engine =
+            Arc::new(Engine::new(PoolLimits { concurrent_calls: 1, ..PoolLimits::default() }).unwrap());
+        let text = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+        let component = Component::new(engine.wasmtime(), wat::parse_str(text).unwrap()).unwrap();
+        let pre = Linker::new(engine.wasmtime()).instantiate_pre(&component).unwrap();
+        let guest = Guest::new(Arc::clone(&engine), pre, Limits::default());
+        let nested = guest.call(0, |_, _| Ok(guest.call(0, |_, _| Ok(())).0)).0;
+        assert_eq!(nested, Ok(Err(Failure::Busy)));
+        // Each call gives its place back, also after a failure.
+        for _ in 0..5 {
+            let (answer, stats) = guest.call(0, |_, _| Ok(7));
+            assert_eq!((answer, stats.peak_memory), (Ok(7), 64 << 10));
+        }
+    }
+}
