@@ -3,6 +3,8 @@
 //! Nothing here is the real thing; each part says what it plays and what it leaves out.
 
 pub mod apiserver;
+pub mod checkers;
 pub mod clock;
+pub mod faults;
 pub mod vitess;
 pub mod world;

@@ -28,7 +28,7 @@ pub(crate) mod tablet;
 pub use observation::{Observation, ShardObserved, TabletObserved};
 pub use played::PlayedVitess;
 
-use crate::world::objects::{Name, label, text};
+use crate::world::objects::{label, text};
 
 /// A VitessCluster by namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,7 +120,6 @@ pub(crate) enum Restore {
 pub(crate) struct Tablet {
     pub(crate) shard: ShardId,
     pub(crate) pool: String,
-    pub(crate) pod: Name,
     pub(crate) run: String,
     pub(crate) node: String,
     /// The key of its data directory.
@@ -223,6 +222,15 @@ impl Default for Vitess {
 }
 
 impl Vitess {
+    /// A cluster's topology is gone with its lock servers; its backups are kept elsewhere.
+    pub(crate) fn forget_topology(&mut self, cluster: &ClusterKey) {
+        if let Some(found) = self.clusters.get_mut(cluster) {
+            found.shards.clear();
+            found.tablets.clear();
+            self.touched.insert(cluster.clone());
+        }
+    }
+
     pub(crate) fn tablets_of<'a>(
         &'a self,
         key: &'a ShardKey,

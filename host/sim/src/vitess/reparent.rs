@@ -79,13 +79,13 @@ impl State {
         }
     }
 
-    /// Zones without a single node that the control plane hears.
+    /// Zones whose every node has been silent for so long that Kubernetes says Unknown.
     pub(crate) fn zones_that_look_dead(&self) -> usize {
-        let dead = |zone: &&str| {
-            let nodes = self.places.nodes_of(zone);
-            !nodes.iter().any(|n| self.places.is_connected(n, self.now))
+        let unheard = |node: &String| {
+            let silent = self.places.machines.get(node).and_then(|m| m.silent_since);
+            silent.is_some_and(|since| self.now >= since + timing::NODE_MONITOR_GRACE)
         };
-        self.places.zones().into_iter().filter(|z| dead(z)).count()
+        self.places.zones().into_iter().filter(|z| self.places.nodes_of(z).iter().all(unheard)).count()
     }
 
     fn check(&self, key: &ShardKey, command: &Command, to: &TabletAlias) -> Checked {
@@ -311,6 +311,9 @@ impl State {
         let Some(shard) = self.vitess.shard_mut(key) else { return };
         let missing = shard.acked.minus(&had);
         let durability = shard.durability;
+        if durability == Durability::None {
+            shard.acked = shard.acked.minus(&missing); // lost for good; the journal counts it
+        }
         shard.primary = Some(to.clone());
         shard.primary_since = self.now;
         shard.initialized = true;

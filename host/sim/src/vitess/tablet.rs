@@ -12,7 +12,7 @@ use super::{Cluster, ClusterKey, DataDir, Restore, Shard, ShardKey, Tablet, alia
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::VOLUMES;
 use crate::world::agenda::Look;
-use crate::world::objects::{array, bytes_at, label, name_of, text};
+use crate::world::objects::{array, bytes_at, label, text};
 use crate::world::places::{draw, hash};
 use crate::world::state::State;
 use crate::world::timing;
@@ -49,7 +49,6 @@ impl State {
         let tablet = Tablet {
             shard: key.shard.clone(),
             pool: label(pod, "planetscale.com/tablet-type").to_owned(),
-            pod: name_of(pod),
             run: run.to_owned(),
             node: text(pod, "/spec/nodeName").to_owned(),
             data,

@@ -97,6 +97,11 @@ impl World {
         self.poke();
     }
 
+    /// The next deletion of the object with that UID is a user's whim, not the host's deed.
+    pub fn deleted_by_user(&self, uid: &str) {
+        self.with(|state| state.own_deletes.insert(uid.to_owned()));
+    }
+
     /// A tablet's mysqld is killed; its kubelet restarts the container after the back-off. False if it does not run.
     pub fn kill_mysqld(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> bool {
         let killed = self.with(|state| {
@@ -142,6 +147,31 @@ impl World {
             if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
                 found.stalled_since = stalled.then_some(now);
             }
+        })
+    }
+
+    /// Calls `act` with the tablet at that place (modulo their number) of all tablets.
+    pub(crate) fn on_nth_tablet(&self, n: usize, act: impl Fn(&ClusterKey, &TabletAlias) -> bool) {
+        let all = self.all_tablets();
+        if let Some((cluster, tablet)) = all.get(n % all.len().max(1)) {
+            act(cluster, tablet);
+        }
+    }
+
+    /// Calls `act` with every tablet.
+    pub(crate) fn on_every_tablet(&self, act: impl Fn(&ClusterKey, &TabletAlias)) {
+        for (cluster, tablet) in self.all_tablets() {
+            act(&cluster, &tablet);
+        }
+    }
+
+    fn all_tablets(&self) -> Vec<(ClusterKey, TabletAlias)> {
+        self.with(|state| {
+            let of = |(c, found): (&ClusterKey, &crate::vitess::Cluster)| {
+                let named: Vec<_> = found.tablets.keys().map(|a| (c.clone(), a.clone())).collect();
+                named
+            };
+            state.vitess.clusters.iter().flat_map(of).collect()
         })
     }
 

@@ -9,11 +9,13 @@ use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::{BackupView, Durability};
 use serde_json::Value;
 
-use super::objects::{Name, label, name_of, text, uid};
-use super::state::State;
+use super::objects::{Name, array, controller_uid, label, name_of, number, text, uid};
+use super::state::{State, owner_named};
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::PODS;
 use crate::vitess::{ClusterKey, ShardKey, acks_required, alias_of, cluster_of, may_ack, shard_of};
+
+const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 
 /// What was asked of the world or done in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +37,9 @@ pub enum Deed {
     PodForced { at: i64, pod: Name, node: String },
     /// As before, and its processes still ran.
     PodVanishedRunning { at: i64, pod: Name, uid: String },
-    /// A claim was asked to go by somebody else; `lost` acknowledged transactions are nowhere else.
-    ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet },
+    /// A tablet's claim was asked to go by somebody else; `lost` acknowledged transactions are
+    /// nowhere else; `wanted` if the living shard that owns it still asks for that tablet.
+    ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet, wanted: bool },
     /// A claim asks for another size.
     SizeAsked { at: i64, claim: Name, from: u64, to: u64, provider_last_changed: Option<i64> },
     /// A reparent was asked for; refused with a code, or begun.
@@ -143,12 +146,25 @@ impl State {
         for stored in self.backups_of(&shard).filter(|b| b.view.verified.is_some()) {
             elsewhere.union_with(&stored.view.position);
         }
-        Some(Deed::ClaimDeleted {
-            at: self.now,
-            claim: name_of(claim),
-            shard: Some(shard),
-            lost: here.minus(&elsewhere),
-        })
+        let lost = here.minus(&elsewhere);
+        let wanted = self.is_wanted(claim);
+        Some(Deed::ClaimDeleted { at: self.now, claim: name_of(claim), shard: Some(shard), lost, wanted })
+    }
+
+    /// Whether the VitessShard that owns a claim lives and asks for the claim's tablet.
+    fn is_wanted(&self, claim: &Value) -> bool {
+        let owner = owner_named(claim, "VitessShard");
+        let at = owner.map(|owner| (text(claim, "/metadata/namespace").to_owned(), owner));
+        let Some(shard) = at.and_then(|at| self.objects.get(&SHARDS, &at)) else { return false };
+        let index = label(claim, "planetscale.com/tablet-index").parse::<i64>();
+        let asks = |pool: &Value| {
+            text(pool, "/cell") == label(claim, "planetscale.com/cell")
+                && text(pool, "/type") == label(claim, "planetscale.com/tablet-type")
+                && index.as_ref().is_ok_and(|i| *i <= number(pool, "/replicas").unwrap_or(0))
+        };
+        uid(&shard) == controller_uid(claim)
+            && !super::objects::terminating(&shard)
+            && array(&shard, "/spec/tabletPools").iter().any(asks)
     }
 
     /// Whether a volume's claim is on its way out.

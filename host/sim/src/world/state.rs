@@ -22,7 +22,7 @@ use crate::apiserver::kinds::{
 };
 use crate::apiserver::{ApiServer, ChangeKind, ResourceId, Status, WatchEvent, garbage};
 use crate::clock::Clock;
-use crate::vitess::Vitess;
+use crate::vitess::{ClusterKey, Vitess};
 
 /// More looks than this in one step mean that two played controllers fight.
 const LOOKS_PER_STEP: usize = 200_000;
@@ -56,7 +56,10 @@ pub(crate) struct State {
     pub(crate) trace: String,
     /// Changes whenever truth that checkers read may have changed.
     pub(crate) revision: u64,
-    own_deletes: BTreeSet<String>,
+    /// UIDs whose deletion the played controllers, or a user whom somebody plays, asked for.
+    pub(crate) own_deletes: BTreeSet<String>,
+    /// The garbage collector's last commits: after the first, up to the second resourceVersion.
+    collected: (u64, u64),
 }
 
 impl State {
@@ -93,6 +96,7 @@ impl State {
             trace: String::new(),
             revision: 0,
             own_deletes: BTreeSet::new(),
+            collected: (0, 0),
         }
     }
 
@@ -127,7 +131,9 @@ impl State {
             Look::Shard(shard) => self.look_at_shard(&shard),
             Look::Budget(at) => self.look_at_budget(&at),
             Look::Garbage => {
+                let before = self.objects.api().newest();
                 garbage::collect(self.objects.api());
+                self.collected = (before, self.objects.api().newest());
             }
         }
     }
@@ -172,6 +178,10 @@ impl State {
         }
         self.judge_deletion(event);
         self.mark(kind, object);
+        if event.what == ChangeKind::Deleted && kind.resource == "vitessclusters" {
+            let cluster = ClusterKey::new(&event.key.namespace, &event.key.name);
+            self.vitess.forget_topology(&cluster);
+        }
         if event.what == ChangeKind::Deleted || terminating(object) {
             self.agenda.now(Look::Garbage);
         }
@@ -185,6 +195,10 @@ impl State {
         let kind = &event.key.kind;
         if !(gone || terminating(object)) || !(*kind == PODS || *kind == CLAIMS) {
             return;
+        }
+        let by_collector = event.rv > self.collected.0 && event.rv <= self.collected.1;
+        if by_collector {
+            self.own_deletes.insert(uid.clone());
         }
         let ours = self.own_deletes.contains(&uid);
         if !self.journal.saw_deletion(&uid, gone) && !ours {

@@ -197,6 +197,7 @@ async fn a_backup_needs_a_primary_to_catch_up_from() {
     })
     .await;
     kit.world.lose_zone("zone-a");
+    kit.pass(60).await; // until then the scheduler believes in the lost nodes
     kit.vtbackup("second", "update", "Never");
     kit.until(600, "the end", |k| k.get(&PODS, "second").expect("there")["status"]["phase"] == "Failed")
         .await;

@@ -12,38 +12,38 @@ use pilothouse_sim::vitess::{ClusterKey, Observation, PlayedVitess};
 use pilothouse_sim::world::{World, WorldSettings};
 use serde_json::{Value, json};
 
-pub const NAMESPACE: &str = "example";
+pub(crate) const NAMESPACE: &str = "example";
 const START: i64 = 1_767_225_600_000;
 
-pub struct Kit {
-    pub api: ApiServer,
-    pub world: World,
-    pub vitess: PlayedVitess,
-    pub clock: Clock,
+pub(crate) struct Kit {
+    pub(crate) api: ApiServer,
+    pub(crate) world: World,
+    pub(crate) vitess: PlayedVitess,
+    pub(crate) clock: Clock,
 }
 
-pub fn alias(text: &str) -> TabletAlias {
+pub(crate) fn alias(text: &str) -> TabletAlias {
     text.parse().expect("an alias")
 }
 
-pub fn shard() -> ShardId {
+pub(crate) fn shard() -> ShardId {
     "commerce/-".parse().expect("a shard")
 }
 
-pub fn cluster() -> ClusterKey {
+pub(crate) fn cluster() -> ClusterKey {
     ClusterKey::new(NAMESPACE, "example")
 }
 
 /// The tablet of a zone: `zone1-0000000101` in zone-a, `…102` in zone-b, `…103` in zone-c.
-pub const TABLETS: [(&str, &str); 3] =
+pub(crate) const TABLETS: [(&str, &str); 3] =
     [("zone1-0000000101", "zone-a"), ("zone2-0000000102", "zone-b"), ("zone3-0000000103", "zone-c")];
 
 impl Kit {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self::with(seed, WorldSettings { trace: true, ..WorldSettings::default() })
     }
 
-    pub fn with(seed: u64, settings: WorldSettings) -> Self {
+    pub(crate) fn with(seed: u64, settings: WorldSettings) -> Self {
         let clock = Clock::starting_at(START);
         let api = ApiServer::new(clock.clone(), seed);
         let world = World::new(api.clone(), clock.clone(), seed, settings);
@@ -56,33 +56,33 @@ impl Kit {
         kit
     }
 
-    pub fn create(&self, kind: &ResourceId, object: Value) -> Arc<Value> {
+    pub(crate) fn create(&self, kind: &ResourceId, object: Value) -> Arc<Value> {
         self.api.create("test", kind, object).expect("created")
     }
 
-    pub fn get(&self, kind: &ResourceId, name: &str) -> Option<Arc<Value>> {
+    pub(crate) fn get(&self, kind: &ResourceId, name: &str) -> Option<Arc<Value>> {
         let namespace =
             if kind.resource == "nodes" || kind.resource == "persistentvolumes" { "" } else { NAMESPACE };
         self.api.get(&ObjectKey::new(kind.clone(), namespace, name))
     }
 
-    pub fn delete(&self, kind: &ResourceId, name: &str, grace: Option<i64>) {
+    pub(crate) fn delete(&self, kind: &ResourceId, name: &str, grace: Option<i64>) {
         let options = DeleteOptions { grace_seconds: grace, ..DeleteOptions::default() };
         self.api.delete(&ObjectKey::new(kind.clone(), NAMESPACE, name), &options).expect("deleted");
     }
 
-    pub fn patch(&self, kind: &ResourceId, name: &str, patch: Value) {
+    pub(crate) fn patch(&self, kind: &ResourceId, name: &str, patch: Value) {
         let key = ObjectKey::new(kind.clone(), NAMESPACE, name);
         self.api.merge_patch("test", &key, &patch, None).expect("patched");
     }
 
-    pub async fn pass(&self, seconds: u64) {
+    pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
     /// Waits until it holds; answers after how many milliseconds, and panics after `seconds`.
     #[track_caller]
-    pub fn until<'a>(
+    pub(crate) fn until<'a>(
         &'a self,
         seconds: i64,
         what: &'a str,
@@ -103,15 +103,15 @@ impl Kit {
         }
     }
 
-    pub fn is_ready(&self, pod: &str) -> bool {
+    pub(crate) fn is_ready(&self, pod: &str) -> bool {
         self.get(&PODS, pod).is_some_and(|p| ready(&p))
     }
 
-    pub fn see(&self) -> Observation {
+    pub(crate) fn see(&self) -> Observation {
         self.vitess.observe(&cluster())
     }
 
-    pub fn deployment(&self, name: &str, replicas: i64, pod: Value) {
+    pub(crate) fn deployment(&self, name: &str, replicas: i64, pod: Value) {
         let labels = pod["metadata"]["labels"].clone();
         self.create(
             &DEPLOYMENTS,
@@ -123,7 +123,7 @@ impl Kit {
         );
     }
 
-    pub fn claim(&self, name: &str, gibibytes: u64) {
+    pub(crate) fn claim(&self, name: &str, gibibytes: u64) {
         self.create(
             &CLAIMS,
             json!({
@@ -137,7 +137,7 @@ impl Kit {
         );
     }
 
-    pub fn tablet(&self, alias: &str, zone: &str) {
+    pub(crate) fn tablet(&self, alias: &str, zone: &str) {
         let (cell, uid) = alias.split_once('-').expect("an alias");
         self.create(
             &PODS,
@@ -162,7 +162,7 @@ impl Kit {
         );
     }
 
-    pub fn vtbackup(&self, name: &str, kind: &str, restart: &str) {
+    pub(crate) fn vtbackup(&self, name: &str, kind: &str, restart: &str) {
         self.create(
             &PODS,
             json!({
@@ -180,8 +180,16 @@ impl Kit {
         );
     }
 
+    pub(crate) async fn first_backup(&self) {
+        self.vtbackup("first", "init", "OnFailure");
+        self.until(120, "a first backup", |k| {
+            k.get(&PODS, "first").expect("there")["status"]["phase"] == "Succeeded"
+        })
+        .await;
+    }
+
     /// A VitessKeyspace that asks for a durability policy, and the definition that it needs.
-    pub fn keyspace(&self, durability: &str) {
+    pub(crate) fn keyspace(&self, durability: &str) {
         self.create(
             &DEFINITIONS,
             json!({
@@ -207,7 +215,7 @@ impl Kit {
         );
     }
 
-    pub fn vtorc(&self) {
+    pub(crate) fn vtorc(&self) {
         let labels = json!({
             "planetscale.com/component": "vtorc", "planetscale.com/cluster": "example",
             "planetscale.com/keyspace": "commerce", "planetscale.com/shard": "x-x",
@@ -225,8 +233,13 @@ impl Kit {
     }
 
     /// Three tablets in three zones with semi-sync, the first made primary, and VTOrc.
-    pub async fn three_tablets(&self) {
-        self.keyspace("semi_sync");
+    pub(crate) async fn three_tablets(&self) {
+        self.three_tablets_with("semi_sync").await;
+    }
+
+    /// The same under another durability policy.
+    pub(crate) async fn three_tablets_with(&self, durability: &str) {
+        self.keyspace(durability);
         self.vtorc();
         for (alias, zone) in TABLETS {
             self.claim(&pod_name(alias), 10);
@@ -240,18 +253,20 @@ impl Kit {
         self.until(30, "everybody hears the primary", |k| {
             k.see().tablets.iter().all(|(a, t)| {
                 *a == alias(TABLETS[0].0)
-                    || t.replication.as_ref().is_some_and(|r| r.source_connected && r.acks)
+                    || t.replication
+                        .as_ref()
+                        .is_some_and(|r| r.source_connected && r.acks == (durability != "none"))
             })
         })
         .await;
     }
 }
 
-pub fn pod_name(alias: &str) -> String {
+pub(crate) fn pod_name(alias: &str) -> String {
     format!("tablet-{alias}")
 }
 
-pub fn ready(object: &Value) -> bool {
+pub(crate) fn ready(object: &Value) -> bool {
     let conditions = object["status"]["conditions"].as_array();
     conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
 }

@@ -2,5 +2,7 @@
 
 mod bring_up;
 mod databases;
+mod faults;
+mod invariants;
 mod kit;
 mod loss;
