@@ -4,7 +4,7 @@
 //! - `>` are a request: `> VERB /path`, then `> header: value` lines, then `> {json}` body lines;
 //! - `?` after a request name the JSON pointers to show of its answer;
 //! - `!` are the world's doings: `advance SECONDS`, `compact`, `collect`, `bind NAMESPACE/POD NODE`,
-//!   `watch NAME /path`, `read NAME`, `counters`;
+//!   `create CONFIGMAP`, `watch NAME /path`, `watch-table NAME /path`, `read NAME`, `counters`;
 //! - `#` are comments.
 //!
 //! Everything else is the expected answer. `PILOTHOUSE_ACCEPT=1` rewrites it.
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use pilothouse_sim::apiserver::{ApiBody, ApiServer, garbage};
+use pilothouse_sim::apiserver::{ApiBody, ApiServer, garbage, kinds};
 use pilothouse_sim::clock::Clock;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -109,8 +109,19 @@ impl Stage {
                     .bind(namespace, name, node)
                     .map_or_else(|status| status.message, |()| "bound".to_owned())
             }
-            ["watch", name, path @ ..] => {
+            ["create", name] => {
+                let object = serde_json::json!({ "metadata": { "name": name, "namespace": "default" } });
+                let made = self.server.create("world", &kinds::CONFIG_MAPS, object);
+                made.map_or_else(|status| status.message, |_| "created".to_owned())
+            }
+            [verb @ ("watch" | "watch-table"), name, path @ ..] => {
+                let accept = if *verb == "watch" {
+                    "application/json"
+                } else {
+                    "application/json;as=Table;v=v1;g=meta.k8s.io"
+                };
                 let request = Request::builder()
+                    .header("accept", accept)
                     .uri(self.fill(&path.join("%20")))
                     .body(Full::new(Bytes::new()))
                     .expect("a request");

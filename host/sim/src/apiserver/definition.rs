@@ -31,10 +31,10 @@ pub(crate) fn prepare(state: &State, object: &mut Value) -> Result<(), Status> {
         return Err(Status::bad_request(why));
     }
     let listed = metadata::of_mut(object).entry("finalizers").or_insert_with(|| json!([]));
-    if let Some(list) = listed.as_array_mut() {
-        if !list.iter().any(|known| known == CLEANUP) {
-            list.push(json!(CLEANUP));
-        }
+    if let Some(list) = listed.as_array_mut()
+        && !list.iter().any(|known| known == CLEANUP)
+    {
+        list.push(json!(CLEANUP));
     }
     let now = state.clock.timestamp();
     let since = |kind: &str| -> String {

@@ -44,10 +44,8 @@ pub(crate) fn evict(
     let phase = pod.value["status"]["phase"].as_str().unwrap_or("");
     let free = matches!(phase, "Succeeded" | "Failed" | "Pending")
         || !pod.value["metadata"]["deletionTimestamp"].is_null();
-    if !free {
-        if let Some(budget) = budget_of(state, namespace, &pod.value)? {
-            spend(state, &budget, &pod.value, name, options.dry_run)?;
-        }
+    if !free && let Some(budget) = budget_of(state, namespace, &pod.value)? {
+        spend(state, &budget, &pod.value, name, options.dry_run)?;
     }
     delete::delete(state, &kind, &key, options).map(|_| ())
 }

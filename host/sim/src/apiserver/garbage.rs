@@ -138,8 +138,8 @@ impl Graph {
             for owner in references {
                 let uid = owner["uid"].as_str().unwrap_or("").to_owned();
                 match self.owner_of(node, owner) {
-                    // A kind that is not served cannot be judged: its objects stay, as the real collector does.
-                    None if !self.is_known_kind(state, owner) => solid += 1,
+                    // What cannot be judged keeps its dependents, as in the real collector.
+                    None if !Self::can_judge(state, node, owner) => solid += 1,
                     None => drop(gone.insert(uid)),
                     Some(found) if waits_for_dependents(&found.object.value) => drop(waiting.insert(uid)),
                     Some(_) => solid += 1,
@@ -173,9 +173,11 @@ impl Graph {
         done
     }
 
-    fn is_known_kind(&self, state: &State, owner: &Value) -> bool {
+    /// Whether the absence of the reference's owner says anything: its kind is served and may own this object.
+    fn can_judge(state: &State, dependent: &Node, owner: &Value) -> bool {
         let text = |field: &str| owner[field].as_str().unwrap_or("");
-        state.kinds.by_kind(text("apiVersion"), text("kind")).is_some()
+        let kind = state.kinds.by_kind(text("apiVersion"), text("kind"));
+        kind.is_some_and(|kind| dependent.kind.namespaced || !kind.namespaced)
     }
 
     /// An owner deleted in the foreground goes when no dependent blocks it any more.

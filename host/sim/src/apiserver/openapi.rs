@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::discovery;
 use super::kinds::{Kind, Served};
-use super::schema::{ListKind, Schema, Strategic, Type};
+use super::schema::{Field, ListKind, Schema, Strategic, Type};
 use super::state::State;
 use super::status::Status;
 
@@ -149,37 +149,36 @@ fn schema_value(schema: &Schema) -> Value {
     {
         set("enum", json!(choices));
     }
-    let fields: Map<String, Value> = schema
-        .fields
-        .iter()
-        .map(|(name, field)| {
-            let mut value = schema_value(&field.schema);
-            match &field.list {
-                ListKind::Atomic => {}
-                ListKind::Set => value["x-kubernetes-list-type"] = json!("set"),
-                ListKind::Map(keys) => {
-                    value["x-kubernetes-list-type"] = json!("map");
-                    value["x-kubernetes-list-map-keys"] = json!(keys);
-                }
-            }
-            let merge = match &field.strategic {
-                Strategic::Replace => None,
-                Strategic::MergeValues => Some("merge"),
-                Strategic::MergeBy(key) => {
-                    value["x-kubernetes-patch-merge-key"] = json!(key);
-                    Some("merge")
-                }
-            };
-            let words: Vec<&str> =
-                merge.into_iter().chain(field.retain_keys.then_some("retainKeys")).collect();
-            if !words.is_empty() {
-                value["x-kubernetes-patch-strategy"] = json!(words.join(","));
-            }
-            (name.clone(), value)
-        })
-        .collect();
+    let fields: Map<String, Value> =
+        schema.fields.iter().map(|(name, field)| (name.clone(), field_value(field))).collect();
     if !fields.is_empty() {
         set("properties", Value::Object(fields));
     }
     Value::Object(map)
+}
+
+/// A field's schema with what the field says about its list.
+fn field_value(field: &Field) -> Value {
+    let mut value = schema_value(&field.schema);
+    match &field.list {
+        ListKind::Atomic => {}
+        ListKind::Set => value["x-kubernetes-list-type"] = json!("set"),
+        ListKind::Map(keys) => {
+            value["x-kubernetes-list-type"] = json!("map");
+            value["x-kubernetes-list-map-keys"] = json!(keys);
+        }
+    }
+    let merge = match &field.strategic {
+        Strategic::Replace => None,
+        Strategic::MergeValues => Some("merge"),
+        Strategic::MergeBy(key) => {
+            value["x-kubernetes-patch-merge-key"] = json!(key);
+            Some("merge")
+        }
+    };
+    let words: Vec<&str> = merge.into_iter().chain(field.retain_keys.then_some("retainKeys")).collect();
+    if !words.is_empty() {
+        value["x-kubernetes-patch-strategy"] = json!(words.join(","));
+    }
+    value
 }

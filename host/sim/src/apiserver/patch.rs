@@ -69,14 +69,7 @@ pub(crate) fn apply_patch(
             let operations: json_patch::Patch = serde_json::from_value(patch.clone())
                 .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
             let mut patched = served.clone();
-            json_patch::patch(&mut patched, &operations).map_err(|error| {
-                let mut status = Status::bad_request(format!(
-                    "the server rejected our request due to an error in our request: {error}"
-                ));
-                status.code = 422;
-                status.reason = "Invalid";
-                status
-            })?;
+            json_patch::patch(&mut patched, &operations).map_err(|_| Status::patch_failed())?;
             Ok(patched)
         }
         PatchKind::Merge | PatchKind::Apply => {

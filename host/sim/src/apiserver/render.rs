@@ -133,11 +133,11 @@ impl Rendering<'_> {
 
     /// Items of typed lists carry no head of their own.
     fn list_item(&self, mut item: Value) -> Value {
-        if !self.kind.custom {
-            if let Some(map) = item.as_object_mut() {
-                map.remove("apiVersion");
-                map.remove("kind");
-            }
+        if !self.kind.custom
+            && let Some(map) = item.as_object_mut()
+        {
+            map.remove("apiVersion");
+            map.remove("kind");
         }
         item
     }

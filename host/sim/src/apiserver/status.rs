@@ -52,12 +52,7 @@ pub struct Details {
 
 impl Status {
     fn plain(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            details: Box::default(),
-        }
+        Self { code, reason, message: message.into(), details: Box::default() }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -144,6 +139,11 @@ impl Status {
     /// 400.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::plain(400, "BadRequest", message)
+    }
+
+    /// 422 of a JSON patch that does not fit the object; the real server tells no more.
+    pub(crate) fn patch_failed() -> Self {
+        Self::plain(422, "Invalid", "the server rejected our request due to an error in our request")
     }
 
     /// 403 as admission words it.
@@ -233,9 +233,12 @@ impl Status {
     /// The JSON form.
     pub fn to_value(&self) -> Value {
         let mut details = Map::new();
-        for (key, text) in
-            [("name", &self.details.name), ("group", &self.details.group), ("kind", &self.details.kind), ("uid", &self.details.uid)]
-        {
+        for (key, text) in [
+            ("name", &self.details.name),
+            ("group", &self.details.group),
+            ("kind", &self.details.kind),
+            ("uid", &self.details.uid),
+        ] {
             if !text.is_empty() {
                 details.insert(key.to_owned(), json!(text));
             }

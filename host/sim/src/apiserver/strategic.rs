@@ -164,7 +164,7 @@ fn delete_values(object: &mut Map<String, Value>, name: &str, gone: &Value) {
 }
 
 /// Items named by the order stand in that order; the others keep their places between.
-fn put_in_order(items: &mut Vec<Value>, order: &[Value], strategic: &Strategic) {
+fn put_in_order(items: &mut [Value], order: &[Value], strategic: &Strategic) {
     let place = |item: &Value| -> Option<usize> {
         match strategic {
             Strategic::Replace => None,
@@ -177,10 +177,10 @@ fn put_in_order(items: &mut Vec<Value>, order: &[Value], strategic: &Strategic) 
     named.sort_by_key(|(at, _)| *at);
     let mut named = named.into_iter();
     for item in items.iter_mut() {
-        if place(item).is_some() {
-            if let Some((_, next)) = named.next() {
-                *item = next;
-            }
+        if place(item).is_some()
+            && let Some((_, next)) = named.next()
+        {
+            *item = next;
         }
     }
 }

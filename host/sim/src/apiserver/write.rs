@@ -255,10 +255,12 @@ pub(crate) fn finish_create(
 }
 
 fn reset_for_create(how: &WriteAs<'_>, object: &mut Value, name: &str) {
-    if how.has_status() {
-        if let Some(map) = object.as_object_mut() {
-            map.remove("status");
-        }
+    // Kubelets register their Node with its status.
+    if how.has_status()
+        && !how.kind.is(&kinds::NODES)
+        && let Some(map) = object.as_object_mut()
+    {
+        map.remove("status");
     }
     let metadata = metadata::of_mut(object);
     for field in [

@@ -196,32 +196,37 @@ pub(crate) fn merge(live: Option<&Value>, config: &Value, place: Place<'_>) -> V
     }
 }
 
-/// Shared items follow the new order; items only the old list has stay between them.
+/// Shared items follow the new order; items only the old list has come where the walk through both meets them.
 fn merge_lists(old: &[Value], new: &[Value], place: Place<'_>) -> Vec<Value> {
     let step = |item: &Value| Step::to_item(item, place.list_kind(), &place.item());
     let old_steps: Vec<Option<Step>> = old.iter().map(step).collect();
     let new_steps: Vec<Option<Step>> = new.iter().map(step).collect();
+    let twin = |at: usize| old_steps.iter().position(|step| step.is_some() && *step == new_steps[at]);
+    // The next item of the new list that the old one has too.
+    let shared_from = |from: usize| (from..new.len()).find(|&at| twin(at).is_some());
     let mut out = Vec::new();
-    let mut left = 0;
-    for (at, item) in new.iter().enumerate() {
-        let twin = old_steps.iter().position(|step| step.is_some() && *step == new_steps[at]);
-        if let Some(twin) = twin {
-            // Old-only items that stood before the shared one keep their place.
-            while left < twin {
-                if !new_steps.contains(&old_steps[left]) {
-                    out.push(old[left].clone());
-                }
+    let (mut left, mut right) = (0, 0);
+    while left < old.len() || right < new.len() {
+        if left < old.len() {
+            let waits = shared_from(right).is_some_and(|at| new_steps[at] == old_steps[left]);
+            if !new_steps.contains(&old_steps[left]) {
+                out.push(old[left].clone());
                 left += 1;
+                continue;
             }
-            left = left.max(twin + 1);
-            out.push(merge(Some(&old[twin]), item, place.item()));
-        } else {
-            out.push(item.clone());
+            // Shared, but merged already or out of the new order: its place is the new list's.
+            if !waits {
+                left += 1;
+                continue;
+            }
         }
-    }
-    for at in left..old.len() {
-        if !new_steps.contains(&old_steps[at]) {
-            out.push(old[at].clone());
+        if right < new.len() {
+            let merged = twin(right).map_or_else(
+                || new[right].clone(),
+                |twin| merge(Some(&old[twin]), &new[right], place.item()),
+            );
+            out.push(merged);
+            right += 1;
         }
     }
     out

@@ -227,13 +227,13 @@ fn check_container(container: &Value, here: &str, spec: &Value, causes: &mut Vec
     let resources = &container["resources"];
     for (name, limit) in resources["limits"].as_object().into_iter().flatten() {
         let request = &resources["requests"][name];
-        if let (Some(asked), Some(most)) = (quantity::of_value(request), quantity::of_value(limit)) {
-            if asked > most {
-                let field = format!("{here}.resources.requests");
-                let why =
-                    format!("must be less than or equal to {name} limit of {}", limit.as_str().unwrap_or(""));
-                causes.push(Cause::invalid(field, request, why));
-            }
+        if let (Some(asked), Some(most)) = (quantity::of_value(request), quantity::of_value(limit))
+            && asked > most
+        {
+            let field = format!("{here}.resources.requests");
+            let why =
+                format!("must be less than or equal to {name} limit of {}", limit.as_str().unwrap_or(""));
+            causes.push(Cause::invalid(field, request, why));
         }
     }
 }

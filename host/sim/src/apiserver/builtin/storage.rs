@@ -31,17 +31,18 @@ pub(super) fn prepare_create(state: &State, kind: &Kind, object: &mut Value) {
     let finalizer =
         if kind.is(&kinds::CLAIMS) { "kubernetes.io/pvc-protection" } else { "kubernetes.io/pv-protection" };
     let listed = metadata::of_mut(object).entry("finalizers").or_insert_with(|| json!([]));
-    if let Some(list) = listed.as_array_mut() {
-        if !list.iter().any(|known| known == finalizer) {
-            list.push(json!(finalizer));
-        }
+    if let Some(list) = listed.as_array_mut()
+        && !list.iter().any(|known| known == finalizer)
+    {
+        list.push(json!(finalizer));
     }
     object["status"] = json!({ "phase": "Pending" });
     let unnamed = object["spec"].get("storageClassName").is_none_or(Value::is_null);
-    if kind.is(&kinds::CLAIMS) && unnamed {
-        if let Some(name) = default_class(state) {
-            object["spec"]["storageClassName"] = json!(name);
-        }
+    if kind.is(&kinds::CLAIMS)
+        && unnamed
+        && let Some(name) = default_class(state)
+    {
+        object["spec"]["storageClassName"] = json!(name);
     }
 }
 
@@ -209,15 +210,13 @@ fn check_claim_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
             }
         }
     }
-    if old["spec"].get("storageClassName").is_none() {
-        if let Some(map) = expected.as_object_mut() {
-            map.remove("storageClassName");
-        }
+    if old["spec"].get("storageClassName").is_none()
+        && let Some(map) = expected.as_object_mut()
+    {
+        map.remove("storageClassName");
     }
-    if bound {
-        if let Some(storage) = old.pointer("/spec/resources/requests/storage") {
-            expected["resources"]["requests"]["storage"] = storage.clone();
-        }
+    if bound && let Some(storage) = old.pointer("/spec/resources/requests/storage") {
+        expected["resources"]["requests"]["storage"] = storage.clone();
     }
     if expected != old["spec"] {
         causes.push(Cause::forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"));

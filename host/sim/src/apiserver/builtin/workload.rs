@@ -93,14 +93,8 @@ pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
             }
         }
-        "poddisruptionbudgets" => {
-            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-                causes.push(Cause::invalid(
-                    "spec",
-                    spec,
-                    "minAvailable and maxUnavailable cannot be both set",
-                ));
-            }
+        "poddisruptionbudgets" if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() => {
+            causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
         }
         "horizontalpodautoscalers" => {
             let most = spec["maxReplicas"].as_i64().unwrap_or(0);

@@ -28,11 +28,11 @@ pub(crate) fn object_meta() -> Arc<Schema> {
 fn read_table() -> BTreeMap<&'static str, Arc<Schema>> {
     let mut lines = BTreeMap::new();
     for line in include_str!("builtin_types.txt").lines() {
-        if let Some((name, fields)) = line.split_once(" = ") {
-            if !name.starts_with('#') {
-                let (name, mark) = name.split_once('@').unwrap_or((name, ""));
-                lines.insert(name, (mark == "atomic", fields));
-            }
+        if let Some((name, fields)) = line.split_once(" = ")
+            && !name.starts_with('#')
+        {
+            let (name, mark) = name.split_once('@').unwrap_or((name, ""));
+            lines.insert(name, (mark == "atomic", fields));
         }
     }
     let mut done = BTreeMap::new();

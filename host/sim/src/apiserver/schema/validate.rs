@@ -102,17 +102,17 @@ fn check_value(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Caus
 }
 
 fn check_number(number: f64, checks: &Checks, wrong: &mut impl FnMut(String)) {
-    if let Some((min, exclusive)) = checks.minimum {
-        if number < min || (exclusive && number <= min) {
-            let or_equal = if exclusive { "" } else { " or equal to" };
-            wrong(format!("should be greater than{or_equal} {min}"));
-        }
+    if let Some((min, exclusive)) = checks.minimum
+        && (number < min || (exclusive && number <= min))
+    {
+        let or_equal = if exclusive { "" } else { " or equal to" };
+        wrong(format!("should be greater than{or_equal} {min}"));
     }
-    if let Some((max, exclusive)) = checks.maximum {
-        if number > max || (exclusive && number >= max) {
-            let or_equal = if exclusive { "" } else { " or equal to" };
-            wrong(format!("should be less than{or_equal} {max}"));
-        }
+    if let Some((max, exclusive)) = checks.maximum
+        && (number > max || (exclusive && number >= max))
+    {
+        let or_equal = if exclusive { "" } else { " or equal to" };
+        wrong(format!("should be less than{or_equal} {max}"));
     }
     if let Some(step) = checks.multiple_of.filter(|&step| (number / step).fract() != 0.0) {
         wrong(format!("should be a multiple of {step}"));
@@ -121,26 +121,26 @@ fn check_number(number: f64, checks: &Checks, wrong: &mut impl FnMut(String)) {
         Some("int32") => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
         _ => None,
     };
-    if let Some((low, high)) = whole {
-        if number < low || number > high {
-            wrong("must be of type int32: \"integer\"".to_owned());
-        }
+    if let Some((low, high)) = whole
+        && (number < low || number > high)
+    {
+        wrong("must be of type int32: \"integer\"".to_owned());
     }
 }
 
 /// The checks whose wording is not "… in body …".
 fn check_limits(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
-    if let (Value::String(text), Some(max)) = (value, checks.length.1) {
-        if text.chars().count() as u64 > max {
-            let message = format!("Too long: may not be more than {max} bytes");
-            causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
-        }
+    if let (Value::String(text), Some(max)) = (value, checks.length.1)
+        && text.chars().count() as u64 > max
+    {
+        let message = format!("Too long: may not be more than {max} bytes");
+        causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
     }
-    if let (Value::Array(items), Some(max)) = (value, checks.items.1) {
-        if items.len() as u64 > max {
-            let message = format!("Too many: {}: must have at most {max} items", items.len());
-            causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_owned() });
-        }
+    if let (Value::Array(items), Some(max)) = (value, checks.items.1)
+        && items.len() as u64 > max
+    {
+        let message = format!("Too many: {}: must have at most {max} items", items.len());
+        causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_owned() });
     }
     if let Value::Object(map) = value {
         for name in checks.required.iter().filter(|name| !map.contains_key(*name)) {
