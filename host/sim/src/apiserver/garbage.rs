@@ -13,24 +13,44 @@ use super::delete::{self, DeleteOptions, Propagation};
 use super::kinds::{self, Kind, ObjectKey};
 use super::metadata;
 use super::state::State;
-use super::store::Stored;
+use super::store::{ChangeKind, Stored};
 
 /// Events live this long after their last change, as the real server's default says.
 const EVENT_LIFE_MS: i64 = 3_600_000;
 
 /// One step of the collectors. Returns how many objects were changed or deleted; zero means there is nothing to do.
 ///
-/// Owners count by UID: an object re-created under an owner's name is another owner.
+/// Owners count by UID: an object re-created under an owner's name is another owner. Costs next to nothing when
+/// no change since the last step concerns owners, deletions or definitions.
 pub fn collect(server: &ApiServer) -> usize {
     let mut state = server.lock();
-    let graph = Graph::read(&state);
-    let mut done = graph.orphan(&mut state);
-    done += graph.delete_dependents(&mut state);
-    done += graph.finish_foreground(&mut state);
-    done += empty_namespaces(&mut state);
-    done += empty_definitions(&mut state);
-    done += expire_events(&mut state);
-    done
+    let mut done = 0;
+    if concerns_collectors(&state) {
+        state.collected = state.store.rv();
+        let graph = Graph::read(&state);
+        done += graph.orphan(&mut state);
+        done += graph.delete_dependents(&mut state);
+        done += graph.finish_foreground(&mut state);
+        done += empty_namespaces(&mut state);
+        done += empty_definitions(&mut state);
+    } else {
+        state.collected = state.store.rv();
+    }
+    done + expire_events(&mut state)
+}
+
+/// Whether something since the last step could give the collectors work.
+fn concerns_collectors(state: &State) -> bool {
+    let Some(mut changes) = state.store.changes_since(state.collected) else { return true };
+    changes.any(|change| {
+        let object = &change.object.value;
+        let references = |object: &Value| object["metadata"].get("ownerReferences").cloned();
+        let before = change.previous.as_ref().and_then(|previous| references(&previous.value));
+        change.what == ChangeKind::Deleted
+            || is_deleted(object)
+            || change.key.kind == kinds::DEFINITIONS
+            || references(object) != before
+    })
 }
 
 struct Node {
@@ -317,23 +337,32 @@ fn empty_definitions(state: &mut State) -> usize {
 
 fn expire_events(state: &mut State) -> usize {
     let now = state.clock.now_ms();
+    if now < state.events_expire_from {
+        return 0;
+    }
     let Some(shelf) = state.store.shelf(&kinds::EVENTS) else { return 0 };
-    let last_change = |object: &Value| -> Option<i64> {
-        let owners = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-        let times =
-            owners.filter_map(|owner| owner["time"].as_str()).filter_map(crate::clock::parse_timestamp);
-        times.max().or_else(|| {
-            object["metadata"]["creationTimestamp"].as_str().and_then(crate::clock::parse_timestamp)
-        })
-    };
-    let old: Vec<(ObjectKey, Arc<Stored>)> = shelf
-        .objects
-        .iter()
-        .filter(|(_, object)| last_change(&object.value).is_some_and(|then| now - then >= EVENT_LIFE_MS))
-        .map(|((of, name), object)| (ObjectKey::new(kinds::EVENTS, of, name), Arc::clone(object)))
-        .collect();
+    let mut old = Vec::new();
+    // An event written from now on cannot expire earlier than this.
+    let mut next = now + EVENT_LIFE_MS;
+    for ((of, name), object) in &shelf.objects {
+        match last_change(&object.value) {
+            Some(then) if now - then >= EVENT_LIFE_MS => {
+                old.push((ObjectKey::new(kinds::EVENTS, of, name), Arc::clone(object)));
+            }
+            Some(then) => next = next.min(then + EVENT_LIFE_MS),
+            None => {}
+        }
+    }
+    state.events_expire_from = next;
     for (key, object) in &old {
         state.commit_removal(key, (*object.value).clone());
     }
     old.len()
+}
+
+fn last_change(object: &Value) -> Option<i64> {
+    let owners = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let times = owners.filter_map(|owner| owner["time"].as_str()).filter_map(crate::clock::parse_timestamp);
+    let created = || object["metadata"]["creationTimestamp"].as_str().and_then(crate::clock::parse_timestamp);
+    times.max().or_else(created)
 }

@@ -20,6 +20,10 @@ pub(crate) struct State {
     /// The next Service address and node port to try.
     pub(crate) next_address: u32,
     pub(crate) next_port: u32,
+    /// The garbage collector has seen everything up to here.
+    pub(crate) collected: u64,
+    /// No event expires before this time.
+    pub(crate) events_expire_from: i64,
     /// Automatic compaction: the window, and (when it was last looked at, the newest resourceVersion then).
     history_ms: Option<i64>,
     history_mark: (i64, u64),
@@ -41,6 +45,8 @@ impl State {
             counters: Counters::default(),
             next_address: 10,
             next_port: 0,
+            collected: 0,
+            events_expire_from: i64::MIN,
             history_ms: None,
             history_mark,
         }
