@@ -114,6 +114,9 @@ fn resource(kind: &Kind) -> Value {
     if kind.is(&kinds::NAMESPACES) {
         verbs.retain(|verb| *verb != "deletecollection");
     }
+    if kind.is_read_only() {
+        verbs = vec!["get", "list", "watch"];
+    }
     let mut value = json!({
         "name": kind.id.resource, "singularName": kind.singular, "namespaced": kind.namespaced,
         "kind": kind.kind, "verbs": verbs,

@@ -151,6 +151,11 @@ impl Kind {
         self.version(&self.storage_version).unwrap_or(&self.served[0])
     }
 
+    /// Served for reading alone, always empty: nothing here would enforce what they say.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.id.group.is_empty() && matches!(&*self.id.resource, "limitranges" | "resourcequotas")
+    }
+
     pub(crate) fn is(&self, id: &ResourceId) -> bool {
         self.id == *id
     }
@@ -278,6 +283,8 @@ const BUILTIN: &[Row] = rows! {
     "" "v1" "configmaps" "ConfigMap" namespaced "" ["cm"] [] "ConfigMap";
     "" "v1" "serviceaccounts" "ServiceAccount" namespaced "" ["sa"] [] "ServiceAccount";
     "" "v1" "events" "Event" namespaced "" ["ev"] [] "Event";
+    "" "v1" "limitranges" "LimitRange" namespaced "" ["limits"] [] "LimitRange";
+    "" "v1" "resourcequotas" "ResourceQuota" namespaced "" ["quota"] [] "ResourceQuota";
     "events.k8s.io" "v1" "events" "Event" namespaced "" ["ev"] [] "events.Event";
     "apps" "v1" "deployments" "Deployment" namespaced "SC" ["deploy"] ["all"] "apps.Deployment";
     "apps" "v1" "replicasets" "ReplicaSet" namespaced "SC" ["rs"] ["all"] "apps.ReplicaSet";
@@ -297,18 +304,7 @@ const BUILTIN: &[Row] = rows! {
 
 /// Groups and core resources of the real server that are not played.
 const NOT_PLAYED: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "bindings",
-            "componentstatuses",
-            "endpoints",
-            "limitranges",
-            "podtemplates",
-            "replicationcontrollers",
-            "resourcequotas",
-        ],
-    ),
+    ("", &["bindings", "componentstatuses", "endpoints", "podtemplates", "replicationcontrollers"]),
     ("apps", &["controllerrevisions", "daemonsets", "statefulsets"]),
     ("batch", &["cronjobs"]),
     ("networking.k8s.io", &["ingressclasses", "ingresses", "ipaddresses", "servicecidrs"]),

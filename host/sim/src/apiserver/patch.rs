@@ -127,6 +127,9 @@ fn apply(
         if status_write {
             return Err(Status::not_found(kind, &key.name));
         }
+        if kind.is_read_only() {
+            return Err(Status::unsupported(&format!("enforcing {}", kind.id.resource)));
+        }
         check_no_preconditions(how, key, &config)?;
         let mut object = ownership::apply(None, &config, &schema, kind, &by, force)?;
         add_head(&mut object, kind, key);

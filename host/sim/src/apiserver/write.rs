@@ -192,6 +192,9 @@ pub(crate) fn create(
     namespace: &str,
     body: Value,
 ) -> Result<Written, Status> {
+    if how.kind.is_read_only() {
+        return Err(Status::unsupported(&format!("enforcing {}", how.kind.id.resource)));
+    }
     let (mut object, warnings) = decode(how, body, false)?;
     place_in_namespace(how.kind, &mut object, namespace)?;
     let given = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_owned();
