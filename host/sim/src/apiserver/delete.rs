@@ -107,6 +107,9 @@ pub(crate) fn delete(
 ) -> Result<Deletion, Status> {
     let old = state.store.get(key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
     check_preconditions(kind, key, &old, options)?;
+    if kind.is(&kinds::NAMESPACES) && matches!(key.name.as_str(), "default" | "kube-system" | "kube-public") {
+        return Err(Status::forbidden(kind, &key.name, "this namespace may not be deleted"));
+    }
     let mut object = (*old.value).clone();
     set_finalizers(kind, &mut object, options.propagation);
     let already = !old.value["metadata"]["deletionTimestamp"].is_null();

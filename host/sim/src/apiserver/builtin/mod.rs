@@ -128,6 +128,10 @@ pub(crate) fn prepare_update(
     old: &Value,
 ) -> Result<(), Status> {
     match (&*kind.stored.group, &*kind.stored.resource) {
+        ("", "pods") => {
+            pod::prepare_update(new, old);
+            Ok(())
+        }
         ("", "services") => networking::prepare_service(state, new, Some(old)),
         ("", "persistentvolumeclaims") => storage::check_growth(state, kind, new, old),
         _ => Ok(()),

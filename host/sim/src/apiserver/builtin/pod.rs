@@ -9,6 +9,7 @@ use crate::apiserver::status::Cause;
 
 pub(super) fn add_defaults(object: &mut Value) {
     add_spec_defaults(&mut object["spec"]);
+    default(&mut object["spec"], "enableServiceLinks", json!(true));
 }
 
 /// Defaults of a Pod's spec, also inside a template.
@@ -93,11 +94,25 @@ fn add_volume_defaults(volume: &mut Value) {
 /// A new Pod's status, and what default admission adds (Priority, DefaultTolerationSeconds).
 pub(super) fn prepare_create(object: &mut Value) {
     let spec = &mut object["spec"];
-    default(spec, "enableServiceLinks", json!(true));
     if text(spec, "/priorityClassName").is_empty() {
         default(spec, "priority", json!(0));
         default(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
     }
+    add_tolerations(spec);
+    object["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&object["spec"]) });
+}
+
+/// What the same admission does on a change: it puts its own additions back.
+pub(super) fn prepare_update(new: &mut Value, old: &Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        if let Some(value) = old["spec"].get(field) {
+            default(&mut new["spec"], field, value.clone());
+        }
+    }
+    add_tolerations(&mut new["spec"]);
+}
+
+fn add_tolerations(spec: &mut Value) {
     let listed = spec.get("tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
     let tolerates = |key: &str| {
         listed.iter().any(|toleration| {
@@ -114,8 +129,9 @@ pub(super) fn prepare_create(object: &mut Value) {
             );
         }
     }
-    spec["tolerations"] = Value::Array(all);
-    object["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&object["spec"]) });
+    if !all.is_empty() {
+        spec["tolerations"] = Value::Array(all);
+    }
 }
 
 fn qos_class(spec: &Value) -> &'static str {
