@@ -19,7 +19,7 @@ use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, lab
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
-    CellView, ClusterId, ClusterView, Durability, GatewaySurge, ShardView, TabletView, VitessSource,
+    CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView, VitessSource,
 };
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
 use serde_json::Value;
@@ -124,10 +124,18 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         tablets,
         volumes,
         backups,
-        facts: BTreeMap::new(),
+        facts: facts(seen),
     };
     let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);
     Observed { view, invalid, recheck_at }
+}
+
+/// What has no field of its own: which claims are only the working space of backup runs.
+fn facts(seen: &Seen<'_>) -> BTreeMap<String, BTreeMap<String, Fact>> {
+    let scratch = |claim: &&Arc<Cached>| claim.label(labels::COMPONENT) == Component::Vtbackup.as_str();
+    let claims = seen.members.of(Kind::PersistentVolumeClaim).filter(scratch);
+    let fact = || BTreeMap::from([("backupScratch".to_owned(), Fact::Flag(true))]);
+    claims.map(|claim| (claim.name().to_owned(), fact())).collect()
 }
 
 /// The zone verdicts that a cluster's status remembers.

@@ -12,6 +12,7 @@ use super::{Restore, ShardKey, Tablet};
 use crate::apiserver::kinds::PODS;
 use crate::world::agenda::Look;
 use crate::world::objects::{condition_status, label};
+use crate::world::places::draw;
 use crate::world::state::State;
 use crate::world::timing;
 
@@ -86,9 +87,15 @@ impl State {
 
     fn begin_restore(&mut self, key: &ShardKey, alias: &TabletAlias) {
         let Some(stored) = self.latest_backup(key, None) else {
-            self.agenda.at(self.now + timing::WAIT_FOR_BACKUP, Look::Shard(key.clone()));
-            return;
+            return; // a completed backup looks at every shard
         };
+        // vttablet asks the store every so often: it sees a new backup a while after it is complete.
+        let delay = draw(self.seed, "backup-seen", &alias.to_string(), (0, timing::WAIT_FOR_BACKUP));
+        let seen_at = i64::try_from(stored.view.finished.unwrap_or(0)).unwrap_or(0) + delay;
+        if self.now < seen_at {
+            self.agenda.at(seen_at, Look::Shard(key.clone()));
+            return;
+        }
         let takes =
             timing::RESTORE_BASE + (stored.data_bytes / (timing::RESTORE_BYTES_PER_SECOND / 1_000)) as i64;
         let (until, name) = (self.now + takes, stored.view.name.clone());
@@ -136,12 +143,15 @@ impl State {
         }
     }
 
+    fn can_follow(&self, key: &ShardKey, alias: &TabletAlias, primary: &TabletAlias) -> bool {
+        let both = self.vitess.tablet(&key.cluster, alias).zip(self.vitess.tablet(&key.cluster, primary));
+        both.is_some_and(|(t, p)| p.serves() && p.writable && self.places.reach(&t.node, &p.node))
+    }
+
     /// A tablet begins to replicate from `primary`, or stands aside if it has what that one lacks.
     pub(crate) fn follow(&mut self, key: &ShardKey, alias: &TabletAlias, primary: &TabletAlias) {
-        let reachable =
-            self.vitess.tablet(&key.cluster, alias).zip(self.vitess.tablet(&key.cluster, primary));
-        if !reachable.is_some_and(|(t, p)| p.serves() && p.writable && self.places.reach(&t.node, &p.node)) {
-            return; // tried again by put_right
+        if !self.can_follow(key, alias, primary) {
+            return; // looked at again when the primary or the way to it changes
         }
         self.remember_primary(key);
         let extra = self.errant_of(key, alias);
@@ -175,7 +185,7 @@ impl State {
         let lost =
             matches!(tablet.role, Role::Replica | Role::Rdonly) && tablet.source.as_ref() != Some(&primary);
         let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
-        if !(can_see && (stale || lost)) {
+        if !(can_see && (stale || (lost && self.can_follow(key, alias, &primary)))) {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.wrong_since = None;
             }
@@ -199,11 +209,6 @@ impl State {
                 tablet.wrong_since = None;
             }
             self.follow(key, alias, &primary);
-            let still =
-                self.vitess.tablet(&key.cluster, alias).is_some_and(|t| t.source.as_ref() != Some(&primary));
-            if still && self.vitess.tablet(&key.cluster, alias).is_some_and(|t| t.role != Role::Spare) {
-                self.agenda.at(self.now + timing::VTORC_REPAIR, Look::Shard(key.clone()));
-            }
         }
     }
 

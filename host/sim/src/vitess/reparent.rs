@@ -4,6 +4,8 @@
 //! fails at its end; the caller may be gone by then. Must not be kinder than
 //! Vitess: it is what the guard is tested against.
 
+use std::fmt;
+
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::{Durability, Role};
@@ -24,6 +26,16 @@ pub(crate) enum Command {
     Planned { from: TabletAlias },
     /// `EmergencyReparentShard`.
     Emergency { lost: TabletAlias },
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init => f.write_str("init"),
+            Self::Planned { from } => write!(f, "planned reparent from {from}"),
+            Self::Emergency { lost } => write!(f, "emergency reparent from {lost}"),
+        }
+    }
 }
 
 /// A command that holds the shard's lock.
@@ -60,11 +72,11 @@ impl State {
         });
         match checked {
             Err(error) => {
-                self.note(format!("{command:?} of {} to {to}: {error}", key.shard));
+                self.note(format!("{command} of {} to {to}: {error}", key.shard));
                 let _ = reply.send(Err(error)); // the caller may be gone
             }
             Ok(takes) => {
-                self.note(format!("{command:?} of {} to {to} begins", key.shard));
+                self.note(format!("{command} of {} to {to} begins", key.shard));
                 if let Command::Planned { from } = &command
                     && let Some(tablet) = self.vitess.tablet_mut(&key.cluster, from)
                 {
@@ -278,7 +290,7 @@ impl State {
         match &result {
             Ok(()) => self.promote(key, &operation.command, &operation.to),
             Err(error) => {
-                self.note(format!("{:?} of {} fails: {error}", operation.command, key.shard));
+                self.note(format!("{} of {} fails: {error}", operation.command, key.shard));
                 if let Command::Planned { from } = &operation.command {
                     self.undo_demotion(key, from);
                 }

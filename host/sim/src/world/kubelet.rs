@@ -130,23 +130,33 @@ impl State {
 
     fn remove_run(&mut self, gone: &str) {
         let Some(run) = self.runs.remove(gone) else { return };
-        for claim in &run.claims {
-            if let Some(volume) = self.volume_of(&run.at.0, claim)
-                && self.attached.get(&volume) == Some(&run.node)
-                && !self
-                    .runs
-                    .values()
-                    .any(|r| r.node == run.node && r.claims.contains(claim) && r.at.0 == run.at.0)
-            {
-                self.attached.remove(&volume);
+        if self.places.is_connected(&run.node, self.now) {
+            for claim in &run.claims {
+                self.detach(&run, claim);
             }
         }
+        self.look_at_blocked();
+        self.wake_scheduler();
+    }
+
+    /// A volume leaves a node that answers, once none of its Pods there needs it.
+    fn detach(&mut self, run: &Run, claim: &String) {
+        let needed = |r: &Run| r.node == run.node && r.at.0 == run.at.0 && r.claims.contains(claim);
+        if let Some(volume) = self.volume_of(&run.at.0, claim)
+            && self.attached.get(&volume) == Some(&run.node)
+            && !self.runs.values().any(needed)
+        {
+            self.attached.remove(&volume);
+        }
+    }
+
+    /// Pods whose volume another node holds.
+    fn look_at_blocked(&mut self) {
         let waiting: Vec<Name> =
             self.runs.values().filter(|r| r.blocked_since.is_some()).map(|r| r.at.clone()).collect();
         for at in waiting {
             self.agenda.now(Look::Pod(at));
         }
-        self.wake_scheduler();
     }
 
     /// A deleted Pod's containers stop; then the kubelet takes the object away.
@@ -368,6 +378,7 @@ impl State {
         for pod in self.pods_on(node) {
             self.agenda.now(Look::Pod(name_of(&pod)));
         }
+        self.look_at_blocked();
         self.mark_all_shards();
     }
 
@@ -406,6 +417,9 @@ impl State {
     fn volumes_attached(&mut self, run: &Run) -> bool {
         for claim in &run.claims {
             let Some(volume) = self.volume_of(&run.at.0, claim) else { return false };
+            if self.is_shared(&run.at.0, claim) {
+                continue;
+            }
             let holder = self.attached.get(&volume).cloned();
             if let Some(holder) = holder.filter(|h| *h != run.node) {
                 let held: Vec<String> = self
@@ -416,11 +430,15 @@ impl State {
                     .collect();
                 let since = run.blocked_since.unwrap_or(self.now);
                 let silent = !self.places.is_connected(&holder, self.now);
-                if !held.is_empty() && !(silent && self.now >= since + timing::FORCED_DETACH) {
+                let forced = silent && self.now >= since + timing::FORCED_DETACH;
+                if (silent || !held.is_empty()) && !forced {
                     if let Some(kept) = self.runs.get_mut(&run.uid) {
                         kept.blocked_since = Some(since);
                     }
-                    self.agenda.at(since + timing::FORCED_DETACH, Look::Pod(run.at.clone()));
+                    let forced_at = since + timing::FORCED_DETACH;
+                    if forced_at > self.now {
+                        self.agenda.at(forced_at, Look::Pod(run.at.clone()));
+                    }
                     return false;
                 }
                 for id in held {
@@ -438,6 +456,12 @@ impl State {
     }
 
     /// The volume that a claim is bound to.
+    /// Whether many nodes may have the claim's volume at once.
+    fn is_shared(&self, namespace: &str, claim: &str) -> bool {
+        let object = self.objects.get(&CLAIMS, &(namespace.to_owned(), claim.to_owned()));
+        object.is_some_and(|c| super::volume::is_shared(&c))
+    }
+
     pub(crate) fn volume_of(&self, namespace: &str, claim: &str) -> Option<String> {
         let object = self.objects.get(&CLAIMS, &(namespace.to_owned(), claim.to_owned()))?;
         let volume = text(&object, "/spec/volumeName");

@@ -195,7 +195,6 @@ impl Objects {
             return Ok(());
         }
         let (namespace, name) = name_of(old);
-        if std::env::var("DBG").is_ok() { for (k,v) in status.as_object().unwrap() { if old["status"].get(k) != Some(v) { eprintln!("DIFF {name} {k}: {:?} -> {v}", old["status"].get(k).map(|x| x.to_string())); } } }
         let key = ObjectKey::new(kind.clone(), &namespace, &name);
         let patch = json!({ "metadata": { "uid": uid(old) }, "status": status });
         self.api.merge_patch(MANAGER, &key, &patch, Some("status")).map(|_| ())

@@ -143,7 +143,7 @@ impl State {
         let volume = format!("pvc-{}", uid(claim));
         let size = quantity_of(bytes_at(claim, "/spec/resources/requests/storage"));
         let modes = claim["spec"]["accessModes"].clone();
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "v1", "kind": "PersistentVolume",
             "metadata": {
                 "name": volume, "annotations": { "pv.kubernetes.io/provisioned-by": PROVISIONER },
@@ -161,6 +161,12 @@ impl State {
                 }] }] } },
             },
         });
+        if is_shared(claim) {
+            // A share that every zone reaches.
+            if let Some(spec) = object["spec"].as_object_mut() {
+                spec.remove("nodeAffinity");
+            }
+        }
         let Some(created) = self.create(&VOLUMES, object) else { return };
         self.set_status(&VOLUMES, &created, json!({ "phase": "Bound" }));
         let bind = json!({
@@ -369,4 +375,9 @@ impl State {
             self.agenda.now(Look::Node(name(&node).to_owned()));
         }
     }
+}
+
+/// Whether a claim asks for a volume that many nodes may have at once.
+pub(crate) fn is_shared(claim: &Value) -> bool {
+    array(claim, "/spec/accessModes").iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany")
 }

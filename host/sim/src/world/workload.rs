@@ -282,8 +282,9 @@ impl State {
         } else {
             let parallel = number(&job, "/spec/parallelism").unwrap_or(1).min(wanted - succeeded);
             let mut running = active.len() as i64;
-            if running < parallel && self.job_may_start(&job, &pods, failed) {
-                for n in running..parallel {
+            let missing = parallel - running;
+            if missing > 0 && self.job_may_start(&job, &pods, failed) {
+                for n in 0..missing {
                     let pod = self.pod_from(&job, "batch/v1", "Job", &format!("{succeeded} {failed} {n}"));
                     running += i64::from(self.create(&PODS, with_job_labels(pod, &job)).is_some());
                 }

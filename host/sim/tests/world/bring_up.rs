@@ -108,3 +108,29 @@ async fn a_day_at_rest_writes_nothing() {
     assert_eq!(kit.api.newest(), before, "no write in a day at rest");
     assert!(kit.world.revision() - revision < 50, "hardly a look in a day at rest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn anti_affinity_and_room_are_honoured() {
+    let kit = Kit::new(5);
+    let mut apart = gateway("vtgate:1");
+    apart["spec"]["affinity"] = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
+        "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "gateway" } },
+    }] } });
+    kit.deployment("gateway", 7, apart);
+    kit.pass(60).await;
+    let ready_now = |k: &Kit| k.api.list(&PODS, Some(NAMESPACE)).iter().filter(|p| ready(p)).count();
+    assert_eq!(ready_now(&kit), 6, "one a node");
+    kit.world.lose_node("zone-b-1");
+    kit.until(400, "the lost one is evicted", |k| ready_now(k) == 5).await;
+    kit.pass(400).await;
+    assert_eq!(ready_now(&kit), 5, "no node is free for it");
+    kit.world.restore_node("zone-b-1");
+    kit.until(90, "6 again", |k| ready_now(k) == 6).await;
+    let mut greedy = gateway("vtgate:1");
+    greedy["metadata"]["labels"]["app"] = json!("greedy");
+    greedy["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "40" } });
+    kit.deployment("greedy", 7, greedy);
+    kit.pass(60).await;
+    assert_eq!(ready_now(&kit), 12, "64 cores hold one of 40");
+    assert_eq!(kit.world.refused_writes(), Vec::<String>::new());
+}

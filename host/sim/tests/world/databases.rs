@@ -1,7 +1,7 @@
 //! Replication, semi-sync, errant transactions, growth, backups.
 
 use pilothouse_core::view::Role;
-use pilothouse_sim::apiserver::kinds::{CLAIMS, PODS};
+use pilothouse_sim::apiserver::kinds::{CLAIMS, JOBS, PODS};
 use pilothouse_sim::world::WorldSettings;
 use serde_json::json;
 
@@ -202,4 +202,36 @@ async fn a_backup_needs_a_primary_to_catch_up_from() {
     kit.until(600, "the end", |k| k.get(&PODS, "second").expect("there")["status"]["phase"] == "Failed")
         .await;
     assert!(kit.see().backups.iter().all(|b| b.verified.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_job_runs_to_its_end_and_a_failing_one_gives_up() {
+    let kit = writing(38);
+    let job = |name: &str, tries: i64| {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": { "name": name, "namespace": "example" },
+            "spec": { "backoffLimit": tries, "template": {
+                "metadata": { "labels": {
+                    "planetscale.com/component": "vtbackup", "planetscale.com/cluster": "example",
+                    "planetscale.com/keyspace": "commerce", "planetscale.com/shard": "x-x",
+                    "backup.planetscale.com/type": "update", "backup.planetscale.com/location": "",
+                } },
+                "spec": { "restartPolicy": "Never", "containers": [{ "name": "vtbackup", "image": "vitess/lite:v24" }] },
+            } },
+        })
+    };
+    let has = |k: &Kit, name: &str, kind: &str| {
+        let job = k.get(&JOBS, name).expect("there");
+        job["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|c| c["type"] == kind))
+    };
+    kit.create(&JOBS, job("hopeless", 1));
+    kit.until(300, "two tries, then the end", |k| has(k, "hopeless", "Failed")).await;
+    assert_eq!(kit.get(&JOBS, "hopeless").expect("there")["status"]["failed"], 2);
+    kit.first_backup().await;
+    kit.three_tablets().await;
+    kit.create(&JOBS, job("nightly", 0));
+    kit.until(300, "complete", |k| has(k, "nightly", "Complete")).await;
+    assert_eq!(kit.see().backups.iter().filter(|b| b.verified.is_some()).count(), 1);
+    assert_eq!(kit.world.refused_writes(), Vec::<String>::new());
 }

@@ -125,7 +125,7 @@ async fn a_volume_follows_to_the_other_node_only_after_the_forced_detach() {
     let after = kit.until(500, "ready on the other node", |k| k.is_ready(&name)).await;
     let moved = kit.get(&PODS, &name).expect("there")["spec"]["nodeName"].as_str().expect("bound").to_owned();
     assert_ne!(moved, node);
-    assert!(after < 60_000 || after > 360_000, "{after}");
+    assert!(after > 300_000, "only after the forced detach, not after {after} ms");
     let facts = kit.world.facts();
     let server = &facts.shards.values().next().expect("a shard").servers[&alias(TABLETS[1].0)];
     assert!(!server.position.is_empty(), "its data came with the volume");
