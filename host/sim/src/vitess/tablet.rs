@@ -86,7 +86,7 @@ impl State {
             let waits = pod.is_some_and(|p| {
                 has_flag(p, "restore-from-backup") && has_flag(p, "wait-for-backup-interval")
             });
-            if self.latest_backup(key, None).is_some() || (waits && primary.is_none()) {
+            if self.latest_backup(key, None).is_some() || waits {
                 self.set_role(&key.cluster, alias, Role::Restore);
                 if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                     tablet.restore = Some(Restore::Waiting);

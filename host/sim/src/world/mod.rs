@@ -71,6 +71,9 @@ impl Default for WorldSettings {
     }
 }
 
+/// Where kubelets keep their Leases.
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+
 /// The played world. Clones share one state.
 #[derive(Clone)]
 pub struct World {
@@ -85,10 +88,10 @@ impl World {
     #[must_use]
     pub fn new(api: ApiServer, clock: Clock, seed: u64, settings: WorldSettings) -> Self {
         let mut state = State::new(api.clone(), clock.clone(), seed, settings);
-        let lease_namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "kube-node-lease" },
-        });
-        state.create(&NAMESPACES, lease_namespace);
+        if state.objects.get(&NAMESPACES, &(String::new(), LEASE_NAMESPACE.to_owned())).is_none() {
+            let metadata = json!({ "name": LEASE_NAMESPACE });
+            state.create(&NAMESPACES, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }));
+        }
         state.create_storage_class();
         state.create_nodes();
         debug_assert_eq!(state.objects.all(&NODES).len(), state.places.machines.len());
