@@ -106,3 +106,219 @@ async fn the_seed_gives_the_names() {
     assert_eq!(made(1), made(1));
     assert_ne!(made(1), made(2));
 }
+
+/// Draws from a seed, for requests nobody thought of.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    fn value(&mut self, depth: u64) -> Value {
+        const FIELDS: [&str; 24] = [
+            "metadata",
+            "spec",
+            "status",
+            "name",
+            "labels",
+            "finalizers",
+            "ownerReferences",
+            "managedFields",
+            "template",
+            "containers",
+            "volumes",
+            "selector",
+            "matchLabels",
+            "ports",
+            "names",
+            "versions",
+            "replicas",
+            "strategy",
+            "resources",
+            "requests",
+            "data",
+            "conditions",
+            "kind",
+            "apiVersion",
+        ];
+        match self.below(if depth == 0 { 5 } else { 9 }) {
+            0 => Value::Null,
+            1 => json!(self.below(2) == 0),
+            2 => json!(self.below(100)),
+            3 => json!("x"),
+            4 => json!(-1.5),
+            5 => (0..self.below(3)).map(|_| self.value(depth - 1)).collect(),
+            _ => {
+                let count = self.below(5);
+                let field =
+                    |draws: &mut Self| FIELDS[usize::try_from(draws.below(24)).expect("small")].to_owned();
+                Value::Object((0..count).map(|_| (field(self), self.value(depth - 1))).collect())
+            }
+        }
+    }
+}
+
+impl Draws {
+    /// Puts `odd` somewhere into the value.
+    fn spoil(&mut self, value: &mut Value, odd: Value) {
+        let length = match &*value {
+            Value::Object(map) => map.len(),
+            Value::Array(items) => items.len(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        };
+        if length == 0 || self.below(5) == 0 {
+            *value = odd;
+            return;
+        }
+        let at = usize::try_from(self.below(length as u64)).expect("small");
+        match value {
+            Value::Object(map) => {
+                if let Some(child) = map.values_mut().nth(at) {
+                    self.spoil(child, odd);
+                }
+            }
+            Value::Array(items) => self.spoil(&mut items[at], odd),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+fn api_version(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    if parts[1] == "api" { parts[2].to_owned() } else { format!("{}/{}", parts[2], parts[3]) }
+}
+
+/// The kind that discovery names for the resource of `path`.
+fn kind_at(server: &ApiServer, path: &str) -> Value {
+    let parts: Vec<&str> = path.split('/').take(if path.starts_with("/api/") { 3 } else { 4 }).collect();
+    let request = http::Request::builder().uri(parts.join("/")).body(bytes::Bytes::new()).expect("a request");
+    let list: Value = serde_json::from_slice(server.handle(request).body()).expect("a list");
+    let resources = list["resources"].as_array().expect("resources");
+    let named = |resource: &&Value| path.contains(&format!("/{}/", resource["name"].as_str().unwrap_or("?")));
+    resources
+        .iter()
+        .rev()
+        .find(named)
+        .or(resources.first())
+        .map(|resource| resource["kind"].clone())
+        .unwrap_or_default()
+}
+
+fn name_at(path: &str) -> &'static str {
+    if path.ends_with("customresourcedefinitions") { "ships.example.com" } else { "x" }
+}
+
+/// An object that the collection at `path` takes.
+fn sound(path: &str) -> Value {
+    let pod = json!({ "restartPolicy": "Always", "containers": [{ "name": "c", "image": "i", "ports": [{ "containerPort": 80 }] }] });
+    let template = json!({ "metadata": { "labels": { "a": "b" } }, "spec": pod });
+    let selector = json!({ "matchLabels": { "a": "b" } });
+    let spec = match path.rsplit('/').next().expect("a resource") {
+        "pods" => pod,
+        "services" => json!({ "type": "NodePort", "selector": { "a": "b" }, "ports": [{ "port": 80 }] }),
+        "deployments" => json!({ "selector": selector, "template": template }),
+        "jobs" => {
+            let mut template = template;
+            template["spec"]["restartPolicy"] = json!("Never");
+            json!({ "template": template })
+        }
+        "persistentvolumeclaims" => {
+            json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } })
+        }
+        "poddisruptionbudgets" => json!({ "minAvailable": 1, "selector": selector }),
+        "horizontalpodautoscalers" => {
+            json!({ "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "x" } })
+        }
+        "networkpolicies" => json!({ "podSelector": selector }),
+        "customresourcedefinitions" => json!({
+            "group": "example.com", "scope": "Namespaced", "names": { "plural": "ships", "kind": "Ship" },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": { "type": "object" } } } },
+            }],
+        }),
+        _ => Value::Null,
+    };
+    let mut object = json!({ "metadata": { "name": name_at(path), "labels": { "a": "b" } } });
+    if !spec.is_null() {
+        object["spec"] = spec;
+    }
+    if path.ends_with("storageclasses") {
+        object["provisioner"] = json!("p");
+    }
+    object
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_brings_it_down() {
+    let server = server();
+    let mut draws = Draws(1);
+    let paths = [
+        "/api/v1/namespaces",
+        "/api/v1/nodes",
+        "/api/v1/persistentvolumes",
+        "/api/v1/namespaces/default/pods",
+        "/api/v1/namespaces/default/services",
+        "/api/v1/namespaces/default/secrets",
+        "/api/v1/namespaces/default/persistentvolumeclaims",
+        "/apis/apps/v1/namespaces/default/deployments",
+        "/apis/batch/v1/namespaces/default/jobs",
+        "/apis/events.k8s.io/v1/namespaces/default/events",
+        "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
+        "/apis/storage.k8s.io/v1/storageclasses",
+        "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+        "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases",
+    ];
+    let forms =
+        ["json", "merge-patch+json", "strategic-merge-patch+json", "apply-patch+yaml", "json-patch+json"];
+    let mut answered = std::collections::BTreeMap::<u16, u32>::new();
+    for _ in 0..6000 {
+        let path = paths[usize::try_from(draws.below(16)).expect("small")];
+        let form = forms[usize::try_from(draws.below(5)).expect("small")];
+        let mut body = draws.value(4);
+        if draws.below(4) > 0 {
+            body = sound(path);
+            for _ in 0..draws.below(3) {
+                let odd = draws.value(2);
+                draws.spoil(&mut body, odd);
+            }
+        } else if body.is_object() {
+            body["metadata"] =
+                json!({ "name": "x", "labels": draws.value(1), "annotations": draws.value(1) });
+            body["spec"] = draws.value(4);
+        }
+        let (method, path) = match draws.below(5) {
+            0 => ("DELETE", format!("{path}/{}", name_at(path))),
+            1 => ("PUT", format!("{path}/{}", name_at(path))),
+            2 => ("POST", path.to_owned()),
+            3 => (
+                "PATCH",
+                format!("{path}/{}/status?fieldManager=f&force={}", name_at(path), form.starts_with("apply")),
+            ),
+            _ => (
+                "PATCH",
+                format!("{path}/{}?fieldManager=f&force={}", name_at(path), form.starts_with("apply")),
+            ),
+        };
+        if form.starts_with("apply") && body.is_object() {
+            body["apiVersion"] = json!(api_version(&path));
+            body["kind"] = kind_at(&server, &path);
+        }
+        let media = if method == "PATCH" { form } else { "json" };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", format!("application/{media}"))
+            .body(bytes::Bytes::from(body.to_string()))
+            .expect("a request");
+        let code = server.handle(request).status().as_u16();
+        *answered.entry(code).or_default() += 1;
+        pilothouse_sim::apiserver::garbage::collect(&server);
+    }
+    assert!(!answered.contains_key(&500), "{answered:?}");
+    assert!(answered.get(&201).is_some_and(|count| *count > 200), "some must get through: {answered:?}");
+}

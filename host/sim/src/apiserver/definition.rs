@@ -24,6 +24,11 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// Defaults and checks a definition and writes the status that says it is served.
 pub(crate) fn prepare(state: &State, object: &mut Value) -> Result<(), Status> {
+    for (pointer, field) in [("/spec", "spec"), ("/spec/names", "spec.names")] {
+        if !object.pointer(pointer).is_some_and(Value::is_object) {
+            return Err(refuse(state, object, Refusal::Invalid(vec![Cause::required(field, "")])));
+        }
+    }
     add_defaults(object);
     let kind = read(object).map_err(|error| refuse(state, object, error))?;
     if let Some(taken) = state.kinds.get(&kind.id).filter(|taken| !taken.custom) {
@@ -239,7 +244,7 @@ pub(crate) fn mark_terminating(state: &State, object: &mut Value) {
         "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
         "lastTransitionTime": state.clock.timestamp(),
     });
-    if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
+    if let Some(conditions) = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
         conditions.push(condition);
     }
 }

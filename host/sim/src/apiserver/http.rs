@@ -383,6 +383,9 @@ fn written_answer(rendering: &Rendering<'_>, written: Written) -> Answer {
 /// Options from the body, or else from the query.
 pub(crate) fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
     let mut value = call.json_body()?.unwrap_or_else(|| json!({}));
+    if !value.is_object() {
+        return Err(Status::bad_request("the body of a deletion must be an object"));
+    }
     if value["kind"].as_str().is_some_and(|kind| !kind.is_empty() && kind != "DeleteOptions") {
         return Err(Status::bad_request(format!(
             "the body of a deletion must be DeleteOptions, not {}",
