@@ -147,6 +147,7 @@ impl Effects {
             },
             Action::Delete { object, uid, .. } => self.delete(key, object, uid).await,
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
+            Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
             Action::DrainTablet { tablet, step } => self.drain_tablet(key, tablet, *step).await,
             Action::EvacuateCell { .. }
             | Action::RelocateTablet { .. }

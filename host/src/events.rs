@@ -96,6 +96,7 @@ const fn done(action: &Action) -> &'static str {
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
         Action::Delete { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
+        Action::ForgetTablet { .. } => "TabletForgotten",
         Action::DrainTablet { .. } => "Draining",
         Action::EvacuateCell { .. }
         | Action::RelocateTablet { .. }

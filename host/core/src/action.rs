@@ -71,6 +71,8 @@ pub enum Action {
     Delete { object: ObjectRef, uid: String, of: Option<TabletAlias> },
     /// Delete a tablet's Pod so that it comes back as rendered now.
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
+    /// Remove the topology's record of a tablet that is gone.
+    ForgetTablet { tablet: TabletAlias },
     /// Move a tablet's drain protocol on (or back, to [`DrainStep::Abort`]).
     DrainTablet { tablet: TabletAlias, step: DrainStep },
 }
@@ -175,6 +177,7 @@ impl Action {
             Self::Apply { .. }
             | Self::Delete { .. }
             | Self::RecreateTablet { .. }
+            | Self::ForgetTablet { .. }
             | Self::DrainTablet { .. } => None,
         }
     }
@@ -205,6 +208,7 @@ impl Action {
             Self::Apply { .. } => "apply",
             Self::Delete { .. } => "delete",
             Self::RecreateTablet { .. } => "recreate-tablet",
+            Self::ForgetTablet { .. } => "forget-tablet",
             Self::DrainTablet { .. } => "drain-tablet",
         }
     }
@@ -243,7 +247,7 @@ impl fmt::Display for Action {
             Self::RestoreShard { shard, backup, to } => write!(f, "{shard} from {backup} to {to}"),
             Self::Apply { object, change } => write!(f, "{object} ({change:?})"),
             Self::Delete { object, .. } => write!(f, "{object}"),
-            Self::RecreateTablet { tablet, .. } => write!(f, "{tablet}"),
+            Self::RecreateTablet { tablet, .. } | Self::ForgetTablet { tablet } => write!(f, "{tablet}"),
             Self::DrainTablet { tablet, step } => write!(f, "{tablet} {step:?}"),
         }
     }

@@ -11,7 +11,7 @@ use crate::drain::{drain, own};
 use crate::plan::Step;
 use crate::standing::{eligible_wanted, is_idle, is_primary, member_down};
 use crate::topology::TabletAlias;
-use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
+use crate::view::{ClusterView, Drain, PodState, Reach, Role, ShardView, TabletView, VitessSource, Wanted};
 
 /// Why an unwanted tablet, or its claim, is still here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,6 +125,10 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
 
 fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
     match tablet.pod {
+        PodState::Absent if tablet.role != Role::Unknown => (tablet.reach != Reach::Yes).then(|| {
+            let action = Action::ForgetTablet { tablet: tablet.alias.clone() };
+            own(view, action, "turndown-record", "the tablet is gone; its topology record is not")
+        }),
         PodState::Absent => delete_claim(view, tablet),
         PodState::Terminating => None,
         PodState::Pending | PodState::Running | PodState::Ended => {

@@ -39,6 +39,7 @@ const fn most(action: &Action) -> usize {
         | Action::Apply { .. }
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
+        | Action::ForgetTablet { .. }
         | Action::DrainTablet { .. } => 1,
     }
 }

@@ -33,6 +33,9 @@ const DISPOSABLE: [&str; 12] = [
 const SCRATCH: &str = "backupScratch";
 
 fn check(case: &Case<'_>) -> Result<(), Why> {
+    if let Action::ForgetTablet { tablet } = &case.step.action {
+        return record_of(case.view, tablet);
+    }
     let Action::Delete { object, uid, of } = &case.step.action else { return Ok(()) };
     unless(!uid.is_empty(), || Why::NoUid)?;
     if DISPOSABLE.contains(&object.kind.as_str()) {
@@ -44,6 +47,17 @@ fn check(case: &Case<'_>) -> Result<(), Why> {
         (None, None) if case.view.flag(&object.name, SCRATCH) == Some(true) => Ok(()),
         (None | Some(_), _) => Err(Why::NotScratch { claim: object.name.clone() }),
     }
+}
+
+/// A topology record goes only when the tablet behind it is gone for good.
+fn record_of(view: &ClusterView, alias: &TabletAlias) -> Result<(), Why> {
+    let Some(tablet) = view.tablet(alias) else {
+        return Err(Why::NotOurs { named: format!("tablet {alias}") });
+    };
+    unless(tablet.wanted == Wanted::No, || Why::StillWanted { tablet: alias.clone() })?;
+    unless(tablet.pod == PodState::Absent, || Why::PodExists { tablet: alias.clone() })?;
+    unless(!is_primary(view, tablet), || Why::IsPrimary { tablet: alias.clone() })?;
+    unless(tablet.reach != Reach::Yes, || Why::StillInTopology { tablet: alias.clone() })
 }
 
 fn of_tablet(view: &ClusterView, alias: &TabletAlias, volume: &VolumeView, uid: &str) -> Result<(), Why> {

@@ -46,6 +46,7 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
         | Action::QuarantineTablet { tablet }
         | Action::RestoreTablet { tablet, .. }
         | Action::RecreateTablet { tablet, .. }
+        | Action::ForgetTablet { tablet }
         | Action::DrainTablet { tablet, .. } => vec![Subject::Tablet(tablet)],
         Action::SurgeGateway { cell, stands_in_for, .. } | Action::ReturnGateway { cell, stands_in_for } => {
             vec![Subject::Gateways(cell, stands_in_for)]

@@ -43,6 +43,7 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::RestoreShard { .. }
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
+        | Action::ForgetTablet { .. }
         | Action::DrainTablet { .. } => true,
     }
 }

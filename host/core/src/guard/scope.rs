@@ -67,7 +67,9 @@ impl Names<'_> {
                 self.object(object)?;
                 of.as_ref().map_or(Ok(()), |tablet| self.tablet(tablet))
             }
-            Action::RecreateTablet { tablet, .. } | Action::DrainTablet { tablet, .. } => self.tablet(tablet),
+            Action::RecreateTablet { tablet, .. }
+            | Action::ForgetTablet { tablet }
+            | Action::DrainTablet { tablet, .. } => self.tablet(tablet),
         }
     }
 

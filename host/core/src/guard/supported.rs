@@ -29,6 +29,7 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::Apply { .. }
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
+        | Action::ForgetTablet { .. }
         | Action::DrainTablet { .. } => None,
     }
 }

@@ -87,7 +87,7 @@ fn any_action(action: &Action) -> Any {
             Any::Backup(b::Action::RestoreShard(b::ShardRestore { shard, backup, to }))
         }
         Action::Apply { object, .. } | Action::Delete { object, .. } => of_object(action, object),
-        Action::RecreateTablet { tablet, .. } => of_tablet(action, tablet),
+        Action::RecreateTablet { tablet, .. } | Action::ForgetTablet { tablet } => of_tablet(action, tablet),
         Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
     }
 }
