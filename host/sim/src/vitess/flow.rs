@@ -6,6 +6,7 @@
 
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
+use pilothouse_core::view::lag_bucket;
 
 use super::{ShardKey, Tablet, acks_required, may_ack};
 use crate::world::agenda::Look;
@@ -250,7 +251,7 @@ impl State {
         for (alias, tablet) in self.vitess.tablets_of(key) {
             if let Some(since) = tablet.stalled_since {
                 let lag = u64::try_from(tablet.slowness + self.now - since).unwrap_or(0);
-                let next = (1_i64 << ((lag / 1_000 + 1).ilog2() + 1)) - 1; // where `lag_bucket` steps, in seconds
+                let next = 1_i64 << lag_bucket(lag); // seconds at which the next bucket begins
                 sooner((since + next * 1_000 - tablet.slowness).max(self.now + 1_000));
             }
             let Some(data) = self.vitess.data.get(&tablet.data).filter(|_| tablet.running) else { continue };
@@ -284,10 +285,9 @@ mod tests {
 
     #[test]
     fn the_next_lag_bucket_begins_where_the_view_says() {
-        use pilothouse_core::view::lag_bucket;
         for lag in (0..300_000_u64).step_by(500) {
-            let next = ((1_u64 << ((lag / 1_000 + 1).ilog2() + 1)) - 1) * 1_000;
-            assert_eq!(lag_bucket(lag), lag_bucket((next - 1).max(lag)).min(lag_bucket(lag)));
+            let next = (1_u64 << lag_bucket(lag)) * 1_000;
+            assert_eq!(lag_bucket(next - 1), lag_bucket(lag));
             assert!(lag_bucket(next) > lag_bucket(lag));
         }
     }

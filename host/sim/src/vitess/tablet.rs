@@ -12,23 +12,23 @@ use super::{Cluster, ClusterKey, DataDir, Restore, Shard, ShardKey, Tablet, alia
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::VOLUMES;
 use crate::world::agenda::Look;
-use crate::world::objects::{array, bytes_at, label, text};
+use crate::world::objects::{array, bytes_at, label, name, text};
 use crate::world::places::{draw, hash};
 use crate::world::state::State;
 use crate::world::timing;
 
 const KEYSPACES: ResourceId = ResourceId::of("planetscale.com", "vitesskeyspaces");
 
-/// Whether the Pod's vttablet has that flag, in either spelling.
-fn has_flag(pod: &Value, flag: &str) -> bool {
-    let other = flag.replace('-', "_");
+/// What the Pod's vttablet is told by a flag, in either spelling; a bare duration counts as true.
+fn flag(pod: &Value, name: &str) -> Option<bool> {
+    let wanted = name.replace('-', "_");
     let says = |arg: &Value| {
-        let arg = arg.as_str().unwrap_or_default().trim_start_matches('-');
+        let arg = arg.as_str()?.trim_start_matches('-');
         let (key, value) = arg.split_once('=').unwrap_or((arg, "true"));
-        (key == flag || key == other) && value != "false"
+        (key.replace('-', "_") == wanted).then_some(!matches!(value, "false" | "0" | "0s"))
     };
     let containers = array(pod, "/spec/containers").iter();
-    containers.flat_map(|c| array(c, "/args").iter().chain(array(c, "/command"))).any(says)
+    containers.flat_map(|c| array(c, "/command").iter().chain(array(c, "/args"))).find_map(says)
 }
 
 impl State {
@@ -83,10 +83,10 @@ impl State {
         let fresh = self.vitess.data_mut(&key.cluster, alias).is_none_or(|d| d.fresh);
         let primary = self.vitess.shard(key).and_then(|s| s.primary.clone());
         if fresh {
-            let waits = pod.is_some_and(|p| {
-                has_flag(p, "restore-from-backup") && has_flag(p, "wait-for-backup-interval")
-            });
-            if self.latest_backup(key, None).is_some() || waits {
+            let may = pod.and_then(|p| flag(p, "restore-from-backup"));
+            let waits =
+                may == Some(true) && pod.and_then(|p| flag(p, "wait-for-backup-interval")) == Some(true);
+            if waits || (may != Some(false) && self.latest_backup(key, None).is_some()) {
                 self.set_role(&key.cluster, alias, Role::Restore);
                 if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                     tablet.restore = Some(Restore::Waiting);
@@ -128,7 +128,9 @@ impl State {
     /// The data directory of a Pod's volume, made empty if the volume is new.
     fn data_of(&mut self, pod: &Value) -> String {
         let namespace = text(pod, "/metadata/namespace").to_owned();
-        let claim = crate::world::volume::claims_of(pod).into_iter().next();
+        // The data claim has the Pod's name; others, such as a backup location's, may be mounted beside it.
+        let claims = crate::world::volume::claims_of(pod);
+        let claim = claims.iter().find(|c| *c == name(pod)).or_else(|| claims.first()).cloned();
         let volume = claim.and_then(|c| self.volume_of(&namespace, &c));
         let key = volume.clone().unwrap_or_else(|| format!("pod:{}", text(pod, "/metadata/uid")));
         let object = volume.and_then(|v| self.objects.get(&VOLUMES, &(String::new(), v)));

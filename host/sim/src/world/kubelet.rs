@@ -417,7 +417,7 @@ impl State {
     fn volumes_attached(&mut self, run: &Run) -> bool {
         for claim in &run.claims {
             let Some(volume) = self.volume_of(&run.at.0, claim) else { return false };
-            if self.is_shared(&run.at.0, claim) {
+            if !self.is_exclusive(&run.at.0, claim) {
                 continue;
             }
             let holder = self.attached.get(&volume).cloned();
@@ -455,13 +455,13 @@ impl State {
         true
     }
 
-    /// The volume that a claim is bound to.
-    /// Whether many nodes may have the claim's volume at once.
-    fn is_shared(&self, namespace: &str, claim: &str) -> bool {
+    /// Whether only one node at a time may have the claim's volume.
+    fn is_exclusive(&self, namespace: &str, claim: &str) -> bool {
         let object = self.objects.get(&CLAIMS, &(namespace.to_owned(), claim.to_owned()));
-        object.is_some_and(|c| super::volume::is_shared(&c))
+        self.settings.exclusive_volumes && !object.is_some_and(|c| super::volume::is_shared(&c))
     }
 
+    /// The volume that a claim is bound to.
     pub(crate) fn volume_of(&self, namespace: &str, claim: &str) -> Option<String> {
         let object = self.objects.get(&CLAIMS, &(namespace.to_owned(), claim.to_owned()))?;
         let volume = text(&object, "/spec/volumeName");

@@ -52,6 +52,9 @@ pub struct WorldSettings {
     pub node_pods: u32,
     /// Client writes at each new shard, transactions a minute.
     pub writes_per_minute: u64,
+    /// Whether a ReadWriteOnce volume attaches to one node at a time, as a provider's disk does.
+    /// Without, its nodes share it, as kubelets let a network file system be shared. Zones bind either way.
+    pub exclusive_volumes: bool,
     /// Whether a trace is kept.
     pub trace: bool,
 }
@@ -66,6 +69,7 @@ impl Default for WorldSettings {
             node_memory: 256 << 30,
             node_pods: 110,
             writes_per_minute: 0,
+            exclusive_volumes: true,
             trace: false,
         }
     }
@@ -90,7 +94,10 @@ impl World {
         let mut state = State::new(api.clone(), clock.clone(), seed, settings);
         if state.objects.get(&NAMESPACES, &(String::new(), LEASE_NAMESPACE.to_owned())).is_none() {
             let metadata = json!({ "name": LEASE_NAMESPACE });
-            state.create(&NAMESPACES, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }));
+            state.create(
+                &NAMESPACES,
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }),
+            );
         }
         state.create_storage_class();
         state.create_nodes();

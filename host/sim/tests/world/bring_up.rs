@@ -134,3 +134,28 @@ async fn anti_affinity_and_room_are_honoured() {
     assert_eq!(ready_now(&kit), 12, "64 cores hold one of 40");
     assert_eq!(kit.world.refused_writes(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_is_for_one_node_unless_the_world_shares_them() {
+    for exclusive in [true, false] {
+        let settings =
+            WorldSettings { exclusive_volumes: exclusive, trace: true, ..WorldSettings::default() };
+        let kit = Kit::with(6, settings);
+        kit.claim("backups", 1);
+        let aliases = ["zone1-0000000101", "zone1-0000000102"];
+        for alias in aliases {
+            kit.claim(&pod_name(alias), 10);
+            kit.tablet_with(alias, "zone-a", &[], &["backups"]);
+        }
+        kit.pass(120).await;
+        let nodes = kit
+            .api
+            .list(&PODS, Some(NAMESPACE))
+            .iter()
+            .map(|p| p["spec"]["nodeName"].clone())
+            .collect::<Vec<_>>();
+        assert_ne!(nodes[0], nodes[1], "the scheduler does not mind");
+        let ready = aliases.iter().filter(|a| kit.is_ready(&pod_name(a))).count();
+        assert_eq!(ready, if exclusive { 1 } else { 2 });
+    }
+}

@@ -235,3 +235,21 @@ async fn a_backup_job_runs_to_its_end_and_a_failing_one_gives_up() {
     assert_eq!(kit.see().backups.iter().filter(|b| b.verified.is_some()).count(), 1);
     assert_eq!(kit.world.refused_writes(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn tablets_wait_for_a_first_backup_if_they_are_told_to() {
+    let kit = writing(39);
+    let flags = ["--restore_from_backup=true", "--wait-for-backup-interval=10s"];
+    let name = pod_name(TABLETS[0].0);
+    kit.claim(&name, 10);
+    kit.tablet_with(TABLETS[0].0, TABLETS[0].1, &flags, &[]);
+    kit.until(90, "ready", |k| k.is_ready(&name)).await;
+    kit.pass(3_600).await;
+    assert_eq!(kit.see().tablets[&alias(TABLETS[0].0)].role, Role::Restore, "an hour later it still waits");
+    kit.first_backup().await;
+    kit.until(60, "restored", |k| k.see().tablets[&alias(TABLETS[0].0)].role == Role::Replica).await;
+    let backup = kit.see().backups[0].position.clone();
+    let facts = kit.world.facts();
+    let server = &facts.shards.values().next().expect("a shard").servers[&alias(TABLETS[0].0)];
+    assert_eq!(server.position, backup);
+}

@@ -138,6 +138,14 @@ impl Kit {
     }
 
     pub(crate) fn tablet(&self, alias: &str, zone: &str) {
+        self.tablet_with(alias, zone, &[], &[]);
+    }
+
+    /// The same with arguments for vttablet and further claims, mounted before the data.
+    pub(crate) fn tablet_with(&self, alias: &str, zone: &str, args: &[&str], claims: &[&str]) {
+        let mount = |claim: &str| json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } });
+        let data = pod_name(alias);
+        let volumes: Vec<Value> = claims.iter().copied().chain([data.as_str()]).map(mount).collect();
         let (cell, uid) = alias.split_once('-').expect("an alias");
         self.create(
             &PODS,
@@ -153,10 +161,10 @@ impl Kit {
                     "nodeSelector": { "topology.kubernetes.io/zone": zone },
                     "terminationGracePeriodSeconds": 1800,
                     "containers": [
-                        { "name": "vttablet", "image": "vitess/lite:v24" },
+                        { "name": "vttablet", "image": "vitess/lite:v24", "args": args },
                         { "name": "mysqld", "image": "vitess/lite:v24" },
                     ],
-                    "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": pod_name(alias) } }],
+                    "volumes": volumes,
                 },
             }),
         );
