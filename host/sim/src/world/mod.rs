@@ -113,11 +113,17 @@ impl World {
 
     /// Steps whenever the API server commits, something is due, or somebody pokes. Ends when `stop` does.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        self.run_observed(stop, |_| ()).await;
+    }
+
+    /// As [`World::run`]; `after` sees the world after every step.
+    pub async fn run_observed(self, stop: impl Future<Output = ()>, mut after: impl FnMut(&Self)) {
         let mut commits = self.api.subscribe();
         tokio::pin!(stop);
         loop {
             commits.borrow_and_update();
             let next = self.step();
+            after(&self);
             let due = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(self.clock.instant_of(at)).await,
