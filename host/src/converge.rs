@@ -32,6 +32,7 @@ pub struct Rendering {
     pub outdated: BTreeSet<String>,
     parents: BTreeMap<(Kind, String), Parent>,
     order: Vec<ObjectRef>,
+    unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
 }
 
@@ -40,6 +41,8 @@ struct Parent {
     uid: String,
     inputs: Inputs,
     children: Vec<Arc<Rendered>>,
+    /// The children without zones that a policy chose, where they differ by that.
+    unplaced: Vec<Arc<Rendered>>,
 }
 
 /// What a parent's children are rendered from.
@@ -77,6 +80,7 @@ impl Rendering {
         let mut parents = BTreeMap::new();
         self.order.clear();
         self.objects.clear();
+        self.unplaced.clear();
         for (kind, object) in members.all().filter(|(_, o)| !o.is_terminating()) {
             let inputs = inputs(kind, object, members, &zones, vitess);
             let at = (kind, object.name().to_owned());
@@ -85,9 +89,14 @@ impl Rendering {
                 known => {
                     let Some(children) = children(object, &inputs) else { continue };
                     let old = known.map(|k| k.children).unwrap_or_default();
-                    Parent { uid: object.uid().to_owned(), inputs, children: keep_equal(children, &old) }
+                    let children = keep_equal(children, &old);
+                    let unplaced = unplaced(object, &inputs, members, &children);
+                    Parent { uid: object.uid().to_owned(), inputs, children, unplaced }
                 }
             };
+            for child in &parent.unplaced {
+                self.unplaced.insert(child.object.clone(), Arc::clone(child));
+            }
             for child in &parent.children {
                 self.order.push(child.object.clone());
                 self.objects.insert(child.object.clone(), Arc::clone(child));
@@ -106,7 +115,14 @@ impl Rendering {
             let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
             let entry = match self.compared.remove(object) {
                 Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => known,
-                _ => Compared { found: judge(&rendered, live), rendered, live_version: version },
+                _ => {
+                    let found = match (judge(&rendered, live), self.unplaced.get(object)) {
+                        // A zone chosen later moves nothing that stands: it is for what comes next.
+                        (Found::Differs | Found::NeedsRecreation, Some(unplaced)) => judge(unplaced, live),
+                        (found, _) => found,
+                    };
+                    Compared { found, rendered, live_version: version }
+                }
             };
             if entry.found == Found::NeedsRecreation {
                 self.outdated.insert(object.name.clone());
@@ -274,6 +290,24 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
         Typed::Storage(storage) => Some(render::backup_records(storage, &inputs.backups)),
         Typed::Raw | Typed::Unreadable(_) => None,
     }
+}
+
+/// What the children would be without zones that a policy chose; only those that differ by it.
+fn unplaced(object: &Cached, inputs: &Inputs, members: &Members, placed: &[Arc<Rendered>]) -> Vec<Arc<Rendered>> {
+    let chosen = |cell: &pilothouse_api::VitessCell| cell.spec.template.zone.is_empty();
+    let mut pinned = inputs.clone();
+    for cell in observe::cell_objects(members).filter(|c| chosen(c)) {
+        pinned.zones.remove(&Cell(cell.spec.template.name.clone()));
+    }
+    let mut object = object.clone();
+    if let Typed::Cell(cell) = &mut object.typed
+        && let Some(status) = &mut cell.status
+    {
+        status.assigned_zone = None;
+    }
+    let children = children(&object, &pinned).unwrap_or_default();
+    let differs = |child: &Rendered| placed.iter().any(|p| p.object == child.object && p.value != child.value);
+    children.into_iter().filter(differs).map(Arc::new).collect()
 }
 
 /// Equal values keep their old allocation, so that comparisons stay valid.

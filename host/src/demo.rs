@@ -77,9 +77,13 @@ impl<'a, P: Progress> Show<'a, P> {
         Self { embedded, cluster, progress, stopwatch, steps: Vec::new() }
     }
 
-    /// Runs every step in order; later ones are tried even when one was missed.
+    /// Runs every step in order; a cluster that does not come up ends it.
     pub async fn run(mut self) -> Vec<Step> {
         self.step("bring the cluster up", 30 * MINUTE, || (), &scene::is_up).await;
+        if self.steps.iter().any(|s| matches!(s.shown, Shown::Missed(_))) {
+            self.skip("everything else", "the cluster is not up");
+            return self.steps;
+        }
         self.step("take the first backup", 2 * HOUR, || (), &scene::has_backup).await;
         let scene = self.look().await;
         if scene.zones().len() > 1 {
@@ -109,6 +113,7 @@ impl<'a, P: Progress> Show<'a, P> {
         let world = &self.embedded.world;
         let title = format!("lose node {node}: writes go on");
         self.step(&title, 10 * MINUTE, || world.lose_node(&node), &|s| s.serves_off_node(&node)).await;
+        self.step("the lost node is noticed", 10 * MINUTE, || (), &|s| s.misses_node(&node)).await;
         self.step("node back: every tablet ready", HOUR, || world.restore_node(&node), &|s| s.is_back()).await;
     }
 

@@ -119,6 +119,17 @@ impl Embedded {
     }
 }
 
+/// Whether a manifest brings a claim that one node may mount at a time: its Pods
+/// on several nodes can share it only where the provider is a network file system.
+#[must_use]
+pub fn shares_a_disk(documents: &[Value]) -> bool {
+    let modes = |d: &Value| d.pointer("/spec/accessModes").and_then(Value::as_array).cloned().unwrap_or_default();
+    documents
+        .iter()
+        .filter(|d| d["kind"] == "PersistentVolumeClaim")
+        .any(|d| !modes(d).iter().any(|mode| mode == "ReadWriteMany"))
+}
+
 /// The documents of a manifest.
 ///
 /// # Errors

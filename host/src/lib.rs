@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod endpoints;
 pub mod equality;
 pub mod events;
+pub mod hold;
 pub mod kinds;
 pub mod observe;
 pub mod pilot;

@@ -19,6 +19,7 @@ use pilothouse_policy::set::PolicySet;
 use crate::actuate::Effects;
 use crate::cache::{ClusterKey, Members};
 use crate::converge::{self, Rendering};
+use crate::hold;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
@@ -154,8 +155,9 @@ impl Propose for Pilot {
         proposals
     }
 
-    fn own(&mut self, view: &ClusterView, _proposals: &[Proposal]) -> Vec<Step> {
-        let mut steps = self.rendering.steps(view, &self.members);
+    fn own(&mut self, view: &ClusterView, proposals: &[Proposal]) -> Vec<Step> {
+        let rendered = self.rendering.steps(view, &self.members);
+        let mut steps = hold::without_held(rendered, view, proposals, &self.rendering, &self.members);
         steps.extend(drain::steps(view));
         steps.extend(turndown::steps(view));
         steps.extend(converge::leftovers(view, &self.rendering, &self.members));

@@ -61,8 +61,13 @@ pub(super) fn main(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         zones.len()
     );
     let policies = Arc::new(settings.load_policies()?);
+    let shared = embedded::shares_a_disk(&documents);
+    if shared {
+        println!("the manifest's Pods share a ReadWriteOnce claim: volumes are played as network file shares");
+    }
     let world = WorldSettings {
         zones: zones.iter().map(|name| ZoneSpec { name: name.clone(), nodes: 3 }).collect(),
+        exclusive_volumes: !shared,
         ..WorldSettings::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;

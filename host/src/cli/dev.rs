@@ -40,7 +40,9 @@ pub(super) fn main(args: &DevArgs) -> anyhow::Result<ExitCode> {
     let policies = Arc::new(settings.load_policies()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let manifests = read(&args.file)?;
         let world = WorldSettings {
+            exclusive_volumes: !embedded::shares_a_disk(&manifests),
             zones: args.zones.iter().map(|name| ZoneSpec { name: name.clone(), nodes: 3 }).collect(),
             ..WorldSettings::default()
         };
@@ -51,10 +53,7 @@ pub(super) fn main(args: &DevArgs) -> anyhow::Result<ExitCode> {
         let path = args.kubeconfig.clone().unwrap_or_else(|| default_kubeconfig(served.address.port()));
         serve::write_kubeconfig(&path, &served.kubeconfig)?;
         let metrics = endpoints::serve(settings.listen, embedded.telemetry.clone(), stop.clone()).await;
-        for file in &args.file {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            embedded::apply(&embedded.client, &embedded::documents(&text)?).await?;
-        }
+        embedded::apply(&embedded.client, &manifests).await?;
         println!("the embedded control plane serves on https://{}; Kubernetes, disks and Vitess are played", served.address);
         match metrics {
             Ok(at) => println!("metrics and health: http://{at}"),
@@ -71,6 +70,15 @@ pub(super) fn main(args: &DevArgs) -> anyhow::Result<ExitCode> {
         println!("stopped; the kubeconfig is removed");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn read(files: &[PathBuf]) -> anyhow::Result<Vec<serde_json::Value>> {
+    let mut documents = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        documents.extend(embedded::documents(&text).with_context(|| file.display().to_string())?);
+    }
+    Ok(documents)
 }
 
 fn default_kubeconfig(port: u16) -> PathBuf {

@@ -152,6 +152,18 @@ impl Scene {
         }
     }
 
+    /// Whether Kubernetes says that the node is not ready.
+    pub(super) fn misses_node(&self, lost: &str) -> Result<String, String> {
+        let node = self.nodes.iter().find(|n| n.metadata.name.as_deref() == Some(lost));
+        let conditions = node.and_then(|n| n.status.as_ref()).and_then(|s| s.conditions.as_ref());
+        let ready = conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+        let tablets = self.ready_tablets();
+        if ready || tablets.0 == tablets.1 {
+            return Err(format!("node {lost} still counts as ready"));
+        }
+        Ok(format!("node {lost} is not ready, {} of {} tablets are", tablets.0, tablets.1))
+    }
+
     /// Whether what was lost in that zone is made up for elsewhere.
     pub(super) fn has_surge(&self, lost: &str) -> Result<String, String> {
         let surged = self.surged();
