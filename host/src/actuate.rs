@@ -166,7 +166,8 @@ impl Effects {
             return None;
         }
         let fresh = self.vitess.observe(key);
-        let members = self.cache.lock().expect("no panic under the lock").members(key).cloned().unwrap_or_default();
+        let members =
+            self.cache.lock().expect("no panic under the lock").members(key).cloned().unwrap_or_default();
         step.expect.iter().find_map(|expectation| match expectation {
             Expectation::Primary { shard, is } => {
                 let now = fresh.as_ref().and_then(|o| o.shards.get(shard)).and_then(|s| s.primary.as_ref());

@@ -60,7 +60,9 @@ impl Cached {
         where
             K: kube::Resource + serde::de::DeserializeOwned,
         {
-            raw.clone().try_parse::<K>().map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
+            raw.clone()
+                .try_parse::<K>()
+                .map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
         }
         let typed = match kind {
             Kind::VitessCluster => parse(&raw, Typed::Cluster),

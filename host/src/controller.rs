@@ -155,7 +155,8 @@ impl Controller {
     fn pass(&mut self, key: ClusterKey) -> impl Future<Output = Finished> + use<> {
         let mut memory = self.memories.remove(&key).unwrap_or_default();
         let rules = Arc::clone(&self.rules);
-        let pilot = Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.zones.clone());
+        let pilot =
+            Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.zones.clone());
         let as_of = self.effects.clock.now();
         async move {
             let mut settled: Settled = memory.settled;

@@ -114,7 +114,9 @@ impl Rendering {
             let rendered = Arc::clone(&self.objects[object]);
             let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
             let entry = match self.compared.remove(object) {
-                Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => known,
+                Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => {
+                    known
+                }
                 _ => {
                     let found = match (judge(&rendered, live), self.unplaced.get(object)) {
                         // A zone chosen later moves nothing that stands: it is for what comes next.
@@ -144,7 +146,9 @@ impl Rendering {
             .filter_map(|object| match (live(members, object), self.compared.get(object)) {
                 (None, _) if waits_for_claim(object, members) => None,
                 (None, _) => Some(apply(object, Change::Create, "missing", format!("{object} is not there"))),
-                (Some(live), Some(compared)) if compared.found == Found::Differs && !live.is_terminating() => {
+                (Some(live), Some(compared))
+                    if compared.found == Found::Differs && !live.is_terminating() =>
+                {
                     let first = difference(&compared.rendered, live);
                     Some(apply(object, Change::Update, "differs", format!("{object}: {first}")))
                 }
@@ -155,7 +159,9 @@ impl Rendering {
 
     fn has_parent_of(&self, object: &Cached) -> bool {
         let owners = object.raw.metadata.owner_references.iter().flatten();
-        owners.filter(|o| o.controller == Some(true)).any(|owner| self.parents.values().any(|p| p.uid == owner.uid))
+        owners
+            .filter(|o| o.controller == Some(true))
+            .any(|owner| self.parents.values().any(|p| p.uid == owner.uid))
     }
 }
 
@@ -233,7 +239,9 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
 
 fn judge(rendered: &Rendered, live: &Cached) -> Found {
     let Ok(value) = serde_json::to_value(&live.raw) else { return Found::Differs };
-    if rendered.object.kind == Kind::Pod.as_str() && equality::pod_needs_recreation(&rendered.value, &value, MANAGER) {
+    if rendered.object.kind == Kind::Pod.as_str()
+        && equality::pod_needs_recreation(&rendered.value, &value, MANAGER)
+    {
         return Found::NeedsRecreation;
     }
     if equality::satisfied(&rendered.value, &value, MANAGER) { Found::Same } else { Found::Differs }
@@ -245,7 +253,9 @@ fn difference(rendered: &Rendered, live: &Cached) -> String {
 }
 
 fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {
-    observe::cell_objects(members).filter_map(|c| Some((Cell(c.spec.template.name.clone()), observe::cell_zone(c)?))).collect()
+    observe::cell_objects(members)
+        .filter_map(|c| Some((Cell(c.spec.template.name.clone()), observe::cell_zone(c)?)))
+        .collect()
 }
 
 fn inputs(
@@ -293,7 +303,12 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
 }
 
 /// What the children would be without zones that a policy chose; only those that differ by it.
-fn unplaced(object: &Cached, inputs: &Inputs, members: &Members, placed: &[Arc<Rendered>]) -> Vec<Arc<Rendered>> {
+fn unplaced(
+    object: &Cached,
+    inputs: &Inputs,
+    members: &Members,
+    placed: &[Arc<Rendered>],
+) -> Vec<Arc<Rendered>> {
     let chosen = |cell: &pilothouse_api::VitessCell| cell.spec.template.zone.is_empty();
     let mut pinned = inputs.clone();
     for cell in observe::cell_objects(members).filter(|c| chosen(c)) {
@@ -306,7 +321,8 @@ fn unplaced(object: &Cached, inputs: &Inputs, members: &Members, placed: &[Arc<R
         status.assigned_zone = None;
     }
     let children = children(&object, &pinned).unwrap_or_default();
-    let differs = |child: &Rendered| placed.iter().any(|p| p.object == child.object && p.value != child.value);
+    let differs =
+        |child: &Rendered| placed.iter().any(|p| p.object == child.object && p.value != child.value);
     children.into_iter().filter(differs).map(Arc::new).collect()
 }
 

@@ -89,7 +89,9 @@ impl<'a, P: Progress> Show<'a, P> {
         if scene.zones().len() > 1 {
             self.lose_a_zone(&scene).await;
         } else {
-            for title in ["lose a zone: writes go on", "surge tablets and gateways", "zone back: surge returned"] {
+            for title in
+                ["lose a zone: writes go on", "surge tablets and gateways", "zone back: surge returned"]
+            {
                 self.skip(title, "one zone");
             }
             self.lose_a_node(&scene).await;
@@ -100,21 +102,27 @@ impl<'a, P: Progress> Show<'a, P> {
     }
 
     async fn lose_a_zone(&mut self, scene: &Scene) {
-        let Some(zone) = scene.primary_zone() else { return self.skip("lose a zone: writes go on", "no primary") };
+        let Some(zone) = scene.primary_zone() else {
+            return self.skip("lose a zone: writes go on", "no primary");
+        };
         let world = &self.embedded.world;
         let title = format!("lose zone {zone}: writes go on");
         self.step(&title, 5 * MINUTE, || world.lose_zone(&zone), &|s| s.serves_outside(&zone)).await;
         self.step("surge tablets and gateways", 30 * MINUTE, || (), &|s| s.has_surge(&zone)).await;
-        self.step("zone back: surge returned", 4 * HOUR, || world.restore_zone(&zone), &|s| s.is_back()).await;
+        self.step("zone back: surge returned", 4 * HOUR, || world.restore_zone(&zone), &|s| s.is_back())
+            .await;
     }
 
     async fn lose_a_node(&mut self, scene: &Scene) {
-        let Some(node) = scene.primary_node() else { return self.skip("lose a node: writes go on", "no primary") };
+        let Some(node) = scene.primary_node() else {
+            return self.skip("lose a node: writes go on", "no primary");
+        };
         let world = &self.embedded.world;
         let title = format!("lose node {node}: writes go on");
         self.step(&title, 10 * MINUTE, || world.lose_node(&node), &|s| s.serves_off_node(&node)).await;
         self.step("the lost node is noticed", 10 * MINUTE, || (), &|s| s.misses_node(&node)).await;
-        self.step("node back: every tablet ready", HOUR, || world.restore_node(&node), &|s| s.is_back()).await;
+        self.step("node back: every tablet ready", HOUR, || world.restore_node(&node), &|s| s.is_back())
+            .await;
     }
 
     async fn grow_a_volume(&mut self) {
@@ -126,7 +134,9 @@ impl<'a, P: Progress> Show<'a, P> {
             return self.skip("fill a disk: its volume grows", "no primary");
         };
         let (world, cluster) = (&self.embedded.world, self.cluster.clone());
-        let fill = |rate| drop(world.fill_rate(&cluster, &alias, rate));
+        let fill = |rate| {
+            let _ = world.fill_rate(&cluster, &alias, rate);
+        };
         let title = format!("fill the disk of {alias}: its volume grows");
         self.step(&title, 24 * HOUR, || fill(before / 12), &|s| s.has_grown(&claim, before)).await;
         fill(0);

@@ -3,10 +3,10 @@
 //! Owns the wiring that `demo`, `dev`, `simulate` and tests share. The
 //! controller is the one that `run` starts; only what it leans on is played.
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery::{Discovery, Scope};
-use k8s_openapi::api::core::v1::Namespace;
 use pilothouse_core::Millis;
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
@@ -89,8 +89,7 @@ impl Embedded {
         let api = ApiServer::new(played.clone(), seed);
         for definition in pilothouse_api::crds::all()? {
             let value = serde_json::to_value(definition).unwrap_or(Value::Null);
-            api.create("pilothouse", &apiserver::kinds::DEFINITIONS, value)
-                .map_err(Error::Definition)?;
+            api.create("pilothouse", &apiserver::kinds::DEFINITIONS, value).map_err(Error::Definition)?;
         }
         let world = World::new(api.clone(), played.clone(), seed, world);
         let client = Client::new(api.service(), "default");
@@ -114,8 +113,15 @@ impl Embedded {
     }
 
     /// Starts the world and the controller on the current runtime.
-    pub fn start(&self, controller: Controller, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-        vec![tokio::spawn(self.world.clone().run(stop.clone().cancelled_owned())), tokio::spawn(controller.run(stop.clone()))]
+    pub fn start(
+        &self,
+        controller: Controller,
+        stop: &CancellationToken,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        vec![
+            tokio::spawn(self.world.clone().run(stop.clone().cancelled_owned())),
+            tokio::spawn(controller.run(stop.clone())),
+        ]
     }
 }
 
@@ -123,7 +129,8 @@ impl Embedded {
 /// on several nodes can share it only where the provider is a network file system.
 #[must_use]
 pub fn shares_a_disk(documents: &[Value]) -> bool {
-    let modes = |d: &Value| d.pointer("/spec/accessModes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let modes =
+        |d: &Value| d.pointer("/spec/accessModes").and_then(Value::as_array).cloned().unwrap_or_default();
     documents
         .iter()
         .filter(|d| d["kind"] == "PersistentVolumeClaim")
@@ -178,10 +185,15 @@ pub async fn apply(client: &Client, documents: &[Value]) -> Result<(), Error> {
         let name = object.metadata.name.clone().unwrap_or_default();
         let api: Api<DynamicObject> = match (capabilities.scope, &object.metadata.namespace) {
             (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
-            (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), namespace, &resource),
+            (Scope::Namespaced, Some(namespace)) => {
+                Api::namespaced_with(client.clone(), namespace, &resource)
+            }
             (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
         };
-        let params = PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("kubectl") };
+        let params = PatchParams {
+            field_validation: Some(kube::api::ValidationDirective::Strict),
+            ..PatchParams::apply("kubectl")
+        };
         let named = format!("{} {name}", types.kind);
         api.patch(&name, &params, &Patch::Apply(document)).await.map_err(rejected(named))?;
     }

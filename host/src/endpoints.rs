@@ -19,7 +19,11 @@ use crate::telemetry::Telemetry;
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(at: SocketAddr, telemetry: Telemetry, stop: CancellationToken) -> std::io::Result<SocketAddr> {
+pub async fn serve(
+    at: SocketAddr,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(at).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::{Api, PostParams};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, PostParams};
 use pilothouse_core::action::Action;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::Outcome;
@@ -44,7 +44,8 @@ pub(crate) async fn emit(pilot: &Pilot, report: &Report, before: &BTreeSet<Strin
 fn collect(report: &Report) -> Vec<Said> {
     let mut all = Vec::new();
     for (step, outcome) in &report.outcomes {
-        let told = |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
+        let told =
+            |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
         match outcome {
             Outcome::Done => {
                 let by = author(&step.author);

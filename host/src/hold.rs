@@ -68,9 +68,8 @@ fn of_placement(proposals: &[Proposal]) -> impl Iterator<Item = &Proposal> {
 /// Whether a rendered object runs Pods in that cell.
 fn stands_in(rendering: &Rendering, object: &ObjectRef, cell: &Cell) -> bool {
     let runs_pods = object.kind == Kind::Pod.as_str() || object.kind == Kind::Deployment.as_str();
-    let label = rendering
-        .objects
-        .get(object)
-        .and_then(|r| r.value.pointer("/metadata/labels")?.get(pilothouse_api::labels::CELL)?.as_str().map(str::to_owned));
+    let label = rendering.objects.get(object).and_then(|r| {
+        r.value.pointer("/metadata/labels")?.get(pilothouse_api::labels::CELL)?.as_str().map(str::to_owned)
+    });
     runs_pods && label.as_ref().is_some_and(|label| *label == cell.0)
 }

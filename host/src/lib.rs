@@ -6,10 +6,10 @@
 
 pub mod actuate;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod converge;
-pub mod cli;
 pub mod demo;
 pub mod embedded;
 pub mod endpoints;

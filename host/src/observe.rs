@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::Component;
-use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::validate::{self, FieldError};
+use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
@@ -146,8 +146,9 @@ pub fn remembered_zones(cluster: &VitessCluster) -> BTreeMap<Zone, ZoneHealth> {
 
 /// The cells that stand, and those that the manifest names and that do not stand yet.
 fn cells(seen: &Seen<'_>) -> Vec<CellView> {
-    let mut cells: BTreeMap<Cell, CellView> =
-        cell_objects(seen.members).map(|cell| (Cell(cell.spec.template.name.clone()), cell_view(seen, cell))).collect();
+    let mut cells: BTreeMap<Cell, CellView> = cell_objects(seen.members)
+        .map(|cell| (Cell(cell.spec.template.name.clone()), cell_view(seen, cell)))
+        .collect();
     for template in cluster_objects(seen.members).flat_map(|c| &c.spec.cells) {
         let name = Cell(template.name.clone());
         cells.entry(name.clone()).or_insert_with(|| CellView {
@@ -203,7 +204,11 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     }
 }
 
-fn shard_view(seen: &Seen<'_>, desired: &DesiredShard, pools: Vec<pilothouse_core::view::PoolView>) -> ShardView {
+fn shard_view(
+    seen: &Seen<'_>,
+    desired: &DesiredShard,
+    pools: Vec<pilothouse_core::view::PoolView>,
+) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
     let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
@@ -215,8 +220,14 @@ fn shard_view(seen: &Seen<'_>, desired: &DesiredShard, pools: Vec<pilothouse_cor
         initialized: record.is_some_and(|r| r.initialized),
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone(),
-        backup_running_since: runs.iter().filter_map(|r| if let Run::Running(t) = r { Some(*t) } else { None }).min(),
-        backup_failed_at: runs.iter().filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None }).max(),
+        backup_running_since: runs
+            .iter()
+            .filter_map(|r| if let Run::Running(t) = r { Some(*t) } else { None })
+            .min(),
+        backup_failed_at: runs
+            .iter()
+            .filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None })
+            .max(),
         pools,
     }
 }
@@ -233,7 +244,9 @@ pub fn zones_by_cell(view: &ClusterView) -> BTreeMap<Cell, Zone> {
 }
 
 fn cluster_objects(members: &Members) -> impl Iterator<Item = &VitessCluster> {
-    members.of(Kind::VitessCluster).filter_map(|o| if let Typed::Cluster(c) = &o.typed { Some(&**c) } else { None })
+    members
+        .of(Kind::VitessCluster)
+        .filter_map(|o| if let Typed::Cluster(c) = &o.typed { Some(&**c) } else { None })
 }
 
 /// The VitessCells of a cluster, by name.
@@ -243,12 +256,16 @@ pub fn cell_objects(members: &Members) -> impl Iterator<Item = &VitessCell> {
 
 /// The VitessKeyspaces of a cluster, by name.
 pub fn keyspace_objects(members: &Members) -> impl Iterator<Item = &VitessKeyspace> {
-    members.of(Kind::VitessKeyspace).filter_map(|o| if let Typed::Keyspace(k) = &o.typed { Some(&**k) } else { None })
+    members
+        .of(Kind::VitessKeyspace)
+        .filter_map(|o| if let Typed::Keyspace(k) = &o.typed { Some(&**k) } else { None })
 }
 
 /// The VitessShards of a cluster, by name.
 pub fn shard_objects(members: &Members) -> impl Iterator<Item = &VitessShard> {
-    members.of(Kind::VitessShard).filter_map(|o| if let Typed::Shard(s) = &o.typed { Some(&**s) } else { None })
+    members
+        .of(Kind::VitessShard)
+        .filter_map(|o| if let Typed::Shard(s) = &o.typed { Some(&**s) } else { None })
 }
 
 /// The VitessShard of that id.

@@ -34,7 +34,8 @@ impl Queue {
     /// Takes every cluster that is due and not `busy`, soonest first.
     pub fn take_due(&mut self, now: Millis, busy: &BTreeSet<ClusterKey>) -> Vec<ClusterKey> {
         let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
-        let keys: Vec<ClusterKey> = due.filter(|(_, key)| !busy.contains(key)).map(|(_, key)| key.clone()).collect();
+        let keys: Vec<ClusterKey> =
+            due.filter(|(_, key)| !busy.contains(key)).map(|(_, key)| key.clone()).collect();
         for key in &keys {
             self.remove(key);
         }

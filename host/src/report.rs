@@ -31,7 +31,12 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// `None` when `new` says what `live` says.
-    fn unless_equal<S: Serialize + PartialEq>(kind: Kind, name: &str, live: Option<&S>, new: &S) -> Option<Self> {
+    fn unless_equal<S: Serialize + PartialEq>(
+        kind: Kind,
+        name: &str,
+        live: Option<&S>,
+        new: &S,
+    ) -> Option<Self> {
         if live == Some(new) {
             return None;
         }

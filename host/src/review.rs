@@ -43,7 +43,9 @@ pub fn ask(
     }
     let written: Vec<ObjectRef> = steps
         .iter()
-        .filter_map(|s| if let Action::Apply { object, .. } = &s.action { Some(object.clone()) } else { None })
+        .filter_map(
+            |s| if let Action::Apply { object, .. } = &s.action { Some(object.clone()) } else { None },
+        )
         .filter(|object| objects.contains_key(object))
         .collect();
     let texts: Vec<RenderedObject> = written.iter().map(|object| text(object, &objects[object])).collect();
@@ -81,7 +83,8 @@ fn take(
     for Adjustment { object, patch } in verdict.adjustments {
         let Some(target) = written.get(object) else { continue };
         if let Err(reason) = adjust(objects, target, &patch) {
-            let step = steps.iter().find(|s| matches!(&s.action, Action::Apply { object, .. } if object == target));
+            let step =
+                steps.iter().find(|s| matches!(&s.action, Action::Apply { object, .. } if object == target));
             refusals.extend(step.map(|s| veto(rule, s, "BadAdjustment", &reason)));
         }
     }
@@ -101,7 +104,9 @@ fn adjust(
             return Err(format!("{target}: {path} is not a path that rules may adjust"));
         }
         if matches!(operation, json_patch::PatchOperation::Move(_) | json_patch::PatchOperation::Copy(_)) {
-            return Err(format!("{target}: {path}: rules may add, replace, remove and test, not move or copy"));
+            return Err(format!(
+                "{target}: {path}: rules may add, replace, remove and test, not move or copy"
+            ));
         }
     }
     let Some(rendered) = objects.get(target) else { return Ok(()) };
@@ -117,7 +122,9 @@ fn is_adjustable(path: &str) -> bool {
         let exact = !allowed.ends_with('/');
         let mut given = path.split('/');
         let matches = allowed.trim_end_matches('/').split('/').all(|segment| {
-            given.next().is_some_and(|g| segment == g || (segment == "*" && g.bytes().all(|b| b.is_ascii_digit())))
+            given
+                .next()
+                .is_some_and(|g| segment == g || (segment == "*" && g.bytes().all(|b| b.is_ascii_digit())))
         });
         let rest = given.next();
         matches && (if exact { rest.is_none() } else { rest.is_some() })

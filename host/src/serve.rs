@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -81,7 +82,13 @@ pub async fn serve(api: ApiServer, port: u16, stop: CancellationToken) -> Result
                 accepted = listener.accept() => accepted,
             };
             let Ok((stream, _)) = accepted else { continue };
-            tokio::spawn(connection(stream, acceptor.clone(), api.clone(), Arc::clone(&expected), stop.clone()));
+            tokio::spawn(connection(
+                stream,
+                acceptor.clone(),
+                api.clone(),
+                Arc::clone(&expected),
+                stop.clone(),
+            ));
         }
     });
     Ok(Served { address, kubeconfig })
@@ -134,13 +141,12 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
     given.len() == expected.len() && differ == 0
 }
 
-fn unauthorized<B>() -> Response<Either<B, http_body_util::combinators::MapErr<Full<bytes::Bytes>, fn(std::convert::Infallible) -> std::convert::Infallible>>> {
+fn unauthorized<B>() -> Response<Either<B, Full<Bytes>>> {
     let body = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "Unauthorized", "reason": "Unauthorized", "code": 401,
     });
-    let never: fn(std::convert::Infallible) -> std::convert::Infallible = |never| never;
-    let mut response = Response::new(Either::Right(Full::from(body.to_string()).map_err(never)));
+    let mut response = Response::new(Either::Right(Full::from(body.to_string())));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -94,7 +94,8 @@ impl Settings {
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = path else { return Ok(Self::default()) };
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: name.clone(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: name.clone(), source })?;
         serde_yaml_ng::from_str(&text).map_err(|source| Error::Parse { path: name, source })
     }
 

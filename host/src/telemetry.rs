@@ -81,6 +81,9 @@ pub struct Call {
     pub fuel: u64,
 }
 
+/// The last calls of each plugin, by slot and name.
+type Calls = BTreeMap<(Slot, String), VecDeque<Call>>;
+
 /// How many calls of a plugin are kept for its median.
 const CALLS_KEPT: usize = 4_096;
 
@@ -93,7 +96,7 @@ pub struct Telemetry {
     ready: Arc<AtomicBool>,
     admitted: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
-    calls: Arc<Mutex<BTreeMap<(Slot, String), VecDeque<Call>>>>,
+    calls: Arc<Mutex<Calls>>,
 }
 
 impl Default for Telemetry {
@@ -103,10 +106,18 @@ impl Default for Telemetry {
         registry.register("passes", "Passes by result", metrics.passes.clone());
         registry.register("actions", "Executed actions by verb and outcome", metrics.actions.clone());
         registry.register("refusals", "Refused actions by verb and rule", metrics.refusals.clone());
-        registry.register("plugin_calls", "Plugin calls by slot, plugin and result", metrics.plugin_calls.clone());
+        registry.register(
+            "plugin_calls",
+            "Plugin calls by slot, plugin and result",
+            metrics.plugin_calls.clone(),
+        );
         registry.register("plugin_fuel", "Fuel burnt by plugins", metrics.plugin_fuel.clone());
         registry.register("api_writes", "Writes sent to the API server", metrics.api_writes.clone());
-        registry.register("watch_errors", "Watches that failed and were tried again", metrics.watch_errors.clone());
+        registry.register(
+            "watch_errors",
+            "Watches that failed and were tried again",
+            metrics.watch_errors.clone(),
+        );
         registry.register("clusters", "Clusters known", metrics.clusters.clone());
         Self {
             metrics,

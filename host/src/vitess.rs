@@ -110,7 +110,12 @@ impl Vitess {
     ///
     /// # Errors
     /// When there is no client, or Vitess says no.
-    pub async fn init_primary(&self, cluster: &ClusterKey, shard: &ShardId, to: &TabletAlias) -> Result<(), Error> {
+    pub async fn init_primary(
+        &self,
+        cluster: &ClusterKey,
+        shard: &ShardId,
+        to: &TabletAlias,
+    ) -> Result<(), Error> {
         Ok(self.played()?.init_primary(&played_key(cluster), shard, to).await?)
     }
 

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
+use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::Client;
 
 use crate::kinds::Kind;
 
@@ -17,7 +17,6 @@ use crate::kinds::Kind;
 pub type Change = (Kind, Result<Event<DynamicObject>, watcher::Error>);
 
 /// Watches every kind, in `namespace` or everywhere.
-#[must_use]
 pub fn all(client: &Client, namespace: Option<&str>) -> SelectAll<BoxStream<'static, Change>> {
     Kind::ALL.into_iter().map(|kind| of(client, namespace, kind)).collect()
 }

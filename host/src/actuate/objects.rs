@@ -19,7 +19,10 @@ impl Effects {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
         let known = self.with_members(key, |m| m.get(kind, &object.name).is_some());
-        if !known && let Some(found) = api.get_opt(&object.name).await? && !is_ours(&found, key) {
+        if !known
+            && let Some(found) = api.get_opt(&object.name).await?
+            && !is_ours(&found, key)
+        {
             return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
         }
         let params = PatchParams::apply(MANAGER).force();
@@ -65,7 +68,8 @@ impl Effects {
             })
             .ok_or_else(|| Error::Overtaken(format!("claim {claim} is gone")))?;
         changes.push(self.clock.now());
-        let newest: Vec<String> = changes.iter().rev().take(8).rev().map(|&t| crate::clock::rfc3339(t)).collect();
+        let newest: Vec<String> =
+            changes.iter().rev().take(8).rev().map(|&t| crate::clock::rfc3339(t)).collect();
         let patch = json!({
             "metadata": {
                 "resourceVersion": version,
@@ -105,7 +109,8 @@ impl Effects {
         patch: &serde_json::Value,
     ) -> Result<(), Error> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let answer = kind.api(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
+        let answer =
+            kind.api(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
         self.written(kind, answer);
         Ok(())
     }

@@ -63,7 +63,9 @@ pub(super) fn main(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let policies = Arc::new(settings.load_policies()?);
     let shared = embedded::shares_a_disk(&documents);
     if shared {
-        println!("the manifest's Pods share a ReadWriteOnce claim: volumes are played as network file shares");
+        println!(
+            "the manifest's Pods share a ReadWriteOnce claim: volumes are played as network file shares"
+        );
     }
     let world = WorldSettings {
         zones: zones.iter().map(|name| ZoneSpec { name: name.clone(), nodes: 3 }).collect(),
@@ -97,7 +99,7 @@ struct Told {
 
 impl Told {
     fn new() -> Self {
-        Self { bar: std::io::stdout().is_terminal().then(|| spinner()), title: String::new() }
+        Self { bar: std::io::stdout().is_terminal().then(spinner), title: String::new() }
     }
 
     fn line(&self, text: &str) {
@@ -109,7 +111,8 @@ impl Told {
 }
 
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::new_spinner().with_style(style)
 }
 
@@ -135,7 +138,9 @@ impl Progress for Told {
     fn end(&mut self, step: &Step) {
         let after = Duration::from_millis(step.virtual_ms).as_secs_f64();
         match &step.shown {
-            Shown::Observed(what) => self.line(&format!("✓ {}: {what} (after {after:.1} virtual seconds)", step.title)),
+            Shown::Observed(what) => {
+                self.line(&format!("✓ {}: {what} (after {after:.1} virtual seconds)", step.title))
+            }
             Shown::Missed(last) => self.line(&format!("✗ {}: not observed; last: {last}", step.title)),
             Shown::NotApplicable(why) => self.line(&format!("· {}: not applicable: {why}", step.title)),
         }

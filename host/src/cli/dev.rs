@@ -54,7 +54,10 @@ pub(super) fn main(args: &DevArgs) -> anyhow::Result<ExitCode> {
         serve::write_kubeconfig(&path, &served.kubeconfig)?;
         let metrics = endpoints::serve(settings.listen, embedded.telemetry.clone(), stop.clone()).await;
         embedded::apply(&embedded.client, &manifests).await?;
-        println!("the embedded control plane serves on https://{}; Kubernetes, disks and Vitess are played", served.address);
+        println!(
+            "the embedded control plane serves on https://{}; Kubernetes, disks and Vitess are played",
+            served.address
+        );
         match metrics {
             Ok(at) => println!("metrics and health: http://{at}"),
             Err(error) => println!("metrics and health are not served: {}: {error}", settings.listen),

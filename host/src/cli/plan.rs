@@ -40,7 +40,8 @@ pub(super) fn main(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         serde_yaml_ng::from_str(&text).with_context(|| format!("view {}", args.view.display()))?;
     let policies = args.settings.load()?.load_policies()?;
     let view = Arc::new(view);
-    let proposals: Vec<Proposal> = policies.propose(&view).into_iter().map(|(proposal, _)| proposal).collect();
+    let proposals: Vec<Proposal> =
+        policies.propose(&view).into_iter().map(|(proposal, _)| proposal).collect();
     let own = drain::steps(&view).into_iter().chain(turndown::steps(&view)).collect();
     let proposed = Plan::merge(&proposals, own);
     let vetoed = review::ask(&policies, &view, proposed.steps(), &mut BTreeMap::new());
@@ -63,10 +64,17 @@ pub(super) fn main(args: &PlanArgs) -> anyhow::Result<ExitCode> {
 fn explain(proposals: &[Proposal], verdict: &Verdict) -> String {
     let mut out = String::new();
     for proposal in proposals {
-        let again = proposal.requeue_after_ms.map_or_else(|| "not by itself".to_owned(), |ms| format!("{ms} ms"));
-        let _ = writeln!(out, "{}: {} proposed, asks again: {again}", author(&proposal.author), proposal.steps.len());
+        let again =
+            proposal.requeue_after_ms.map_or_else(|| "not by itself".to_owned(), |ms| format!("{ms} ms"));
+        let _ = writeln!(
+            out,
+            "{}: {} proposed, asks again: {again}",
+            author(&proposal.author),
+            proposal.steps.len()
+        );
         for step in &proposal.steps {
-            let _ = writeln!(out, "  propose {}\n    {}: {}", step.action, step.reason.code, step.reason.message);
+            let _ =
+                writeln!(out, "  propose {}\n    {}: {}", step.action, step.reason.code, step.reason.message);
         }
         for said in &proposal.diagnostics {
             let subject = if said.subject.is_empty() { "cluster" } else { &said.subject };

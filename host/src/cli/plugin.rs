@@ -22,7 +22,8 @@ pub(super) enum PluginCommand {
 
 pub(super) fn main(command: &PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, settings } = command;
-    let seen = settings.load()?.runtime()?.inspect(file).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
+    let seen =
+        settings.load()?.runtime()?.inspect(file).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
     println!("digest: {}", seen.digest);
     println!("bytes: {}", seen.bytes);
     println!("imports: {}", listed(&seen.contract.imports));

@@ -34,7 +34,10 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let at = endpoints::serve(settings.listen, telemetry.clone(), stop.clone())
             .await
             .with_context(|| format!("listen: {}", settings.listen))?;
-        println!("pilothouse runs against Kubernetes {}; metrics and health: http://{at}", version.git_version);
+        println!(
+            "pilothouse runs against Kubernetes {}; metrics and health: http://{at}",
+            version.git_version
+        );
         println!("without a Vitess client it creates and reports; drains, deletes and reparents are refused");
         let controller = Controller::new(Parts {
             client,

@@ -61,9 +61,9 @@ impl Scene {
     fn primary_pod(&self) -> Option<&Pod> {
         let alias = self.primary_alias()?;
         let (cell, uid) = alias.rsplit_once('-')?;
-        self.pods.iter().find(|p| {
-            label(*p, labels::CELL) == Some(cell) && label(*p, labels::TABLET_UID) == Some(uid)
-        })
+        self.pods
+            .iter()
+            .find(|p| label(*p, labels::CELL) == Some(cell) && label(*p, labels::TABLET_UID) == Some(uid))
     }
 
     /// The node of the first shard's primary.
@@ -97,14 +97,14 @@ impl Scene {
     fn serving(&self) -> Result<(), String> {
         if self.shards.is_empty() {
             let reason = self.clusters.first().and_then(|c| c.status.as_ref()).and_then(|s| {
-                let not = s.conditions.iter().find(|c| c.type_ == "PoliciesSatisfied" && c.status == "False")?;
+                let not =
+                    s.conditions.iter().find(|c| c.type_ == "PoliciesSatisfied" && c.status == "False")?;
                 Some(format!("no shard yet ({}: {})", not.reason, not.message))
             });
             return Err(reason.unwrap_or_else(|| "no shard yet".to_owned()));
         }
-        let without = self.shards.iter().find(|s| {
-            s.status.as_ref().is_none_or(|s| !s.serving_writes.is_true())
-        });
+        let without =
+            self.shards.iter().find(|s| s.status.as_ref().is_none_or(|s| !s.serving_writes.is_true()));
         match without {
             Some(shard) => Err(format!("no writes on shard {}", shard.spec.name)),
             None => Ok(()),
@@ -146,7 +146,9 @@ impl Scene {
     pub(super) fn serves_off_node(&self, lost: &str) -> Result<String, String> {
         self.serving()?;
         match self.primary_node() {
-            Some(node) if node != lost => Ok(format!("primary {} on {node}", self.primary_alias().unwrap_or_default())),
+            Some(node) if node != lost => {
+                Ok(format!("primary {} on {node}", self.primary_alias().unwrap_or_default()))
+            }
             Some(node) => Err(format!("the primary is still on {node}")),
             None => Err("no primary".to_owned()),
         }
@@ -217,7 +219,11 @@ pub(super) fn is_up(scene: &Scene) -> Result<String, String> {
 /// Whether a complete backup stands.
 pub(super) fn has_backup(scene: &Scene) -> Result<String, String> {
     let complete = scene.backups.iter().filter(|b| b.is_complete()).count();
-    if complete > 0 { Ok(format!("{complete} complete backup(s)")) } else { Err("no complete backup yet".to_owned()) }
+    if complete > 0 {
+        Ok(format!("{complete} complete backup(s)"))
+    } else {
+        Err("no complete backup yet".to_owned())
+    }
 }
 
 /// Whether a backup stands that a later run has restored.
@@ -227,7 +233,11 @@ pub(super) fn has_verified_backup(scene: &Scene) -> Result<String, String> {
     };
     let proven = scene.backups.iter().filter(verified).count();
     let all = scene.backups.len();
-    if proven > 0 { Ok(format!("{proven} of {all} backups restored and caught up")) } else { Err(format!("none of {all} proven")) }
+    if proven > 0 {
+        Ok(format!("{proven} of {all} backups restored and caught up"))
+    } else {
+        Err(format!("none of {all} proven"))
+    }
 }
 
 fn is_ready(pod: &Pod) -> bool {

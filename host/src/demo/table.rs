@@ -13,7 +13,12 @@ use crate::telemetry::Telemetry;
 #[must_use]
 pub fn render(steps: &[Step], telemetry: &Telemetry) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header(["step", "observed through the API", "virtual", "real"]);
+    table.load_preset(UTF8_FULL_CONDENSED).set_header([
+        "step",
+        "observed through the API",
+        "virtual",
+        "real",
+    ]);
     for step in steps {
         let what = match &step.shown {
             Shown::Observed(what) => what.clone(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::desired::DesiredShard;
+use pilothouse_api::labels::{Component, annotations};
 use pilothouse_api::update_strategy::{UpdateStrategy, UpdateStrategyType};
 use pilothouse_api::vitess_shard::SurgeTabletStatus;
-use pilothouse_api::labels::{Component, annotations};
 use pilothouse_api::{VitessShard, labels, names};
 use pilothouse_core::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
 use pilothouse_core::view::{Drain, PodState, PoolView, Reach, Role, TabletView, Wanted};
@@ -56,9 +56,8 @@ pub(super) fn of_shard(
     for kind in [Kind::Pod, Kind::PersistentVolumeClaim] {
         for object in seen.members.of(kind).filter(|o| is_tablet_of(o, id)) {
             let Some((alias, key, index)) = identity(object) else { continue };
-            let tablet = tablets
-                .entry(alias.clone())
-                .or_insert_with(|| blank(id, &alias, &key, index, Wanted::No));
+            let tablet =
+                tablets.entry(alias.clone()).or_insert_with(|| blank(id, &alias, &key, index, Wanted::No));
             match kind {
                 Kind::Pod => stand(tablet, object, seen, immediate),
                 _ => tablet.volume = Some(object.name().to_owned()),

@@ -46,9 +46,8 @@ fn of_claim(seen: &Seen<'_>, claim: &Cached, tablet: &TabletAlias) -> VolumeView
 fn is_expandable(seen: &Seen<'_>, claim: &Cached) -> bool {
     let classes = || seen.shared.iter().filter(|((kind, _), _)| *kind == Kind::StorageClass).map(|(_, c)| c);
     let named = claim.field("/spec/storageClassName").and_then(Value::as_str);
-    let is_default = |class: &Cached| {
-        class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true")
-    };
+    let is_default =
+        |class: &Cached| class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true");
     let class = match named {
         Some(name) => classes().find(|c| c.name() == name),
         None => classes().find(|c| is_default(c)),

@@ -37,7 +37,9 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         ..live.cloned().unwrap_or_default()
     };
     status.vitess_dashboard.service_name = names::vtctld_service(name);
-    for verdict in [valid(pilot, cluster), zones_verdict(report), policies_verdict(report), steps_verdict(report)] {
+    for verdict in
+        [valid(pilot, cluster), zones_verdict(report), policies_verdict(report), steps_verdict(report)]
+    {
         let (kind, answer, reason, message) = &verdict;
         set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
     }
@@ -64,7 +66,8 @@ fn valid(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> Said {
 }
 
 fn zones_verdict(report: &Report) -> Said {
-    let of = |state| report.view.zones.iter().filter(move |z| z.health.state == state).map(|z| z.name.0.as_str());
+    let of =
+        |state| report.view.zones.iter().filter(move |z| z.health.state == state).map(|z| z.name.0.as_str());
     let bad: Vec<String> = [ZoneState::Lost, ZoneState::Suspect, ZoneState::Recovering, ZoneState::Unknown]
         .into_iter()
         .flat_map(|state| of(state).map(move |zone| format!("{zone} is {}", word(state))))
@@ -106,11 +109,13 @@ fn policies_verdict(report: &Report) -> Said {
         let message = "no policy has anything to say against the cluster".to_owned();
         return ("PoliciesSatisfied", ConditionStatus::True, "Satisfied".to_owned(), message);
     };
-    let lines: Vec<String> = said
-        .iter()
-        .take(8)
-        .map(|d| if d.subject.is_empty() { d.message.clone() } else { format!("{}: {}", d.subject, d.message) })
-        .collect();
+    let lines: Vec<String> =
+        said.iter()
+            .take(8)
+            .map(|d| {
+                if d.subject.is_empty() { d.message.clone() } else { format!("{}: {}", d.subject, d.message) }
+            })
+            .collect();
     ("PoliciesSatisfied", ConditionStatus::False, worst.code.clone(), lines.join("; "))
 }
 
@@ -169,11 +174,14 @@ fn zones(report: &Report) -> Vec<ZoneStatus> {
 
 fn link(report: &Report) -> VitessLink {
     let (source, message) = match report.view.vitess {
-        VitessSource::Unknown => {
-            (VitessLinkSource::Unknown, "this host has no Vitess client: it creates and reports, and destroys nothing")
-        }
+        VitessSource::Unknown => (
+            VitessLinkSource::Unknown,
+            "this host has no Vitess client: it creates and reports, and destroys nothing",
+        ),
         VitessSource::Observed => (VitessLinkSource::Observed, "tablets and topology are asked"),
-        VitessSource::Played => (VitessLinkSource::Played, "Vitess is played by the simulator: nothing here is a real database"),
+        VitessSource::Played => {
+            (VitessLinkSource::Played, "Vitess is played by the simulator: nothing here is a real database")
+        }
     };
     VitessLink { source, message: message.to_owned() }
 }
@@ -236,7 +244,8 @@ fn orphaned_cells(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> BTr
         .map(|c| c.spec.template.name.clone())
         .filter(|name| !named(name))
         .map(|name| {
-            let message = "cells are not turned down by this host yet: remove its VitessCell by hand".to_owned();
+            let message =
+                "cells are not turned down by this host yet: remove its VitessCell by hand".to_owned();
             (name, OrphanStatus { reason: "NotSupported".to_owned(), message })
         })
         .collect()

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
-use pilothouse_api::vitess_keyspace::{KeyspaceShardStatus, KeyspaceSummary, PartitioningStatus, VitessKeyspaceStatus};
+use pilothouse_api::vitess_keyspace::{
+    KeyspaceShardStatus, KeyspaceSummary, PartitioningStatus, VitessKeyspaceStatus,
+};
 use pilothouse_api::vitess_shard::{
     BackupLocationStatus, REFUSALS_KEPT, RefusalStatus, ShardSummary, TabletStatus, VitessShardStatus,
 };
@@ -89,7 +91,10 @@ fn orphans(report: &Report, shard: &ShardView) -> BTreeMap<String, OrphanStatus>
         .into_iter()
         .filter(|o| report.view.tablet(&o.tablet).is_some_and(|t| t.shard == shard.id))
         .map(|o| {
-            let orphan = OrphanStatus { reason: o.blocked.as_str().to_owned(), message: o.blocked.message().to_owned() };
+            let orphan = OrphanStatus {
+                reason: o.blocked.as_str().to_owned(),
+                message: o.blocked.message().to_owned(),
+            };
             (o.tablet.to_string(), orphan)
         })
         .collect()
@@ -124,7 +129,8 @@ fn refusals(report: &Report, shard: &ShardView, live: Option<&VitessShardStatus>
         .filter(|(action, _)| about(&shard.id, action))
         .map(|(action, refusal)| {
             let message = refusal.why.to_string();
-            let same = known.iter().find(|k| k.action == action && k.rule == refusal.rule && k.message == message);
+            let same =
+                known.iter().find(|k| k.action == action && k.rule == refusal.rule && k.message == message);
             let since = same.map_or_else(|| time(report.view.as_of), |k| k.since.clone());
             RefusalStatus { action, rule: refusal.rule.clone(), message, since }
         })
