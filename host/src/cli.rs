@@ -8,6 +8,7 @@ mod dev;
 mod plan;
 mod plugin;
 mod run;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Keep the embedded control plane up on loopback, for kubectl, with the controller running.
     Dev(dev::DevArgs),
+    /// Take whole hosts through days of injected faults on a virtual clock, and check what must hold.
+    Simulate(simulate::SimulateArgs),
     /// Run the controller against the Kubernetes cluster of the current kubeconfig.
     Run(run::RunArgs),
     /// Ask policies what they would do with a view, and the guard what it would let pass.
@@ -93,6 +96,7 @@ pub fn main() -> anyhow::Result<std::process::ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::main(&args),
         Command::Dev(args) => dev::main(&args),
+        Command::Simulate(args) => simulate::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Plugin(command) => plugin::main(&command),

@@ -25,6 +25,7 @@ pub mod report;
 pub mod review;
 pub mod serve;
 pub mod settings;
+pub mod simulate;
 pub mod telemetry;
 pub mod vitess;
 pub mod watch;

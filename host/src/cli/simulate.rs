@@ -1,0 +1,88 @@
+//! `pilothouse simulate`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{SettingsArgs, stopwatch};
+use crate::simulate::{self, Fault, Mix, Plan};
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The first seed.
+    #[arg(long)]
+    seed: u64,
+    /// How many seeds, counted up from the first.
+    #[arg(long, default_value_t = 1)]
+    count: u64,
+    /// Virtual hours a seed; the last sixth of them is without faults.
+    #[arg(long, default_value_t = 24)]
+    hours: u64,
+    /// No faults at all.
+    #[arg(long, conflicts_with = "only")]
+    calm: bool,
+    /// Only these faults, by their names: A1 to A9, H1, N1 to N4, D3, D5.
+    #[arg(long, value_delimiter = ',', value_name = "FAULTS")]
+    only: Vec<Fault>,
+    /// Print every request, effect and fault with its virtual milliseconds.
+    #[arg(long)]
+    trace: bool,
+    /// A settings file; without it the defaults, but a backup every six hours.
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+impl SimulateArgs {
+    fn mix(&self) -> Mix {
+        match self.only.as_slice() {
+            _ if self.calm => Mix::calm(),
+            [] => Mix::default(),
+            only => Mix::only(only.iter().copied()),
+        }
+    }
+}
+
+pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    let settings =
+        if args.settings.settings.is_some() { args.settings.load()? } else { simulate::settings() };
+    let policies = Arc::new(settings.load_policies()?);
+    let (mut failed, spent) = (0, cpu_time());
+    for seed in args.seed..args.seed.saturating_add(args.count) {
+        let plan = Plan { seed, hours: args.hours, mix: args.mix(), traced: args.trace };
+        let run = || simulate::seed(&plan, Arc::clone(&policies), &settings);
+        // The host's logs under thousands of faults say nothing that the trace does not.
+        let verdict = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), run)?;
+        print!("{}", verdict.trace);
+        println!("seed {seed}: {}", verdict.summary);
+        for blamed in verdict.blamed() {
+            println!("seed {seed}: VIOLATION {blamed}");
+        }
+        failed += u64::from(!verdict.violations.is_empty());
+    }
+    println!("{}", figures(args, failed, spent().as_secs_f64()));
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn figures(args: &SimulateArgs, failed: u64, seconds: f64) -> String {
+    let hours = args.count * args.hours;
+    let rate = hours as f64 / (seconds / 60.0);
+    format!(
+        "{} seeds passed, {failed} failed; {hours} cluster-hours in {seconds:.2} CPU-seconds: \
+         {rate:.0} cluster-hours a CPU-minute",
+        args.count - failed
+    )
+}
+
+/// Processor time of this thread since the call; where the system does not tell, time on the wall.
+fn cpu_time() -> impl Fn() -> Duration {
+    let read = || {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        told.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    };
+    let (begun, wall) = (read(), stopwatch());
+    move || begun.zip(read()).map_or_else(&wall, |(begun, now)| now.saturating_sub(begun))
+}

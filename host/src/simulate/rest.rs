@@ -1,0 +1,164 @@
+//! What must hold when faults are over: everything asked for stands, nothing else
+//! does, and nothing is written any more (L1, L3, L6).
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{Api, ListParams};
+use kube::{Client, Resource};
+use pilothouse_api::VitessShard;
+use pilothouse_api::labels::{self, Component};
+use pilothouse_sim::world::World;
+use pilothouse_sim::world::journal::Deed;
+use serde::de::DeserializeOwned;
+
+use super::sky::Sky;
+
+const MINUTE: i64 = 60_000;
+/// Everything must have settled this long after the last fault. A zone is told healthy and
+/// stand-ins go within half an hour; a volume's second growth waits six hours, and is excused.
+const CONVERGED_AFTER: i64 = 120 * MINUTE;
+/// A host that starts anew has looked at everything after this long.
+const LOOKED_AFTER: i64 = 10 * MINUTE;
+/// What a backup run or a growing volume makes the host write lies this close to it.
+const EXCUSED: i64 = 15 * MINUTE;
+
+/// The end of a seed's day.
+pub(super) struct Rest<'a> {
+    pub(super) sky: &'a Sky,
+    pub(super) world: &'a World,
+    /// A client without faults.
+    pub(super) client: &'a Client,
+    pub(super) namespace: &'a str,
+    /// When faults were over, and when the day is.
+    pub(super) calm_from: i64,
+    pub(super) end: i64,
+}
+
+impl Rest<'_> {
+    /// Waits, looks, and blames.
+    pub(super) async fn expect(self) {
+        let looks_again = self.end - LOOKED_AFTER - MINUTE;
+        let converged = (self.calm_from + CONVERGED_AFTER).min(looks_again - 10 * MINUTE);
+        tokio::time::sleep_until(self.sky.instant_of(converged)).await;
+        for lacking in self.lacking().await {
+            self.sky.blame_now("L1", format!("{} min after the last fault: {lacking}", self.minutes()));
+        }
+        tokio::time::sleep_until(self.sky.instant_of(looks_again)).await;
+        self.blame_writes(converged, "L3", "at rest");
+        self.sky.note(|| "the host is started anew, to look at everything again".to_owned());
+        self.sky.kill();
+        let from = self.sky.elapsed();
+        tokio::time::sleep_until(self.sky.instant_of(self.end)).await;
+        self.blame_writes(from, "L1", "by a host that started anew");
+        for lacking in self.lacking().await {
+            self.sky.blame_now("L1", format!("at the end: {lacking}"));
+        }
+        for refused in self.world.refused_writes() {
+            self.sky.blame_now("world", format!("a played controller was refused: {refused}"));
+        }
+    }
+
+    fn minutes(&self) -> i64 {
+        (self.sky.elapsed() - self.calm_from) / MINUTE
+    }
+
+    /// Writes since then that no backup run and no growing volume explains.
+    fn blame_writes(&self, from: i64, id: &'static str, when: &str) {
+        let mut excuses = Vec::new();
+        let facts = self.world.facts();
+        let began = facts.at - self.sky.elapsed();
+        for backup in facts.shards.values().flat_map(|s| &s.backups) {
+            let at = |ms: u64| i64::try_from(ms).unwrap_or(0) - began;
+            excuses.push((at(backup.started) - EXCUSED, at(backup.finished.unwrap_or(u64::MAX / 2)) + EXCUSED));
+        }
+        for deed in self.world.deeds_since(0) {
+            if let Deed::SizeAsked { at, .. } = deed {
+                excuses.push((at - began - EXCUSED, at - began + EXCUSED));
+            }
+        }
+        let writes = self.sky.writes_since(from);
+        let blamed: Vec<_> =
+            writes.iter().filter(|(at, _)| !excuses.iter().any(|(a, b)| (a..=b).contains(&at))).collect();
+        if let Some((at, first)) = blamed.first() {
+            let message = format!("{} writes {when}; the first, at {at} ms: {first}", blamed.len());
+            self.sky.blame_now(id, message);
+        }
+    }
+
+    /// What is not as the manifest asks.
+    async fn lacking(&self) -> Vec<String> {
+        let shards: Vec<VitessShard> = self.all().await;
+        let pods: Vec<Pod> = self.all().await;
+        let claims: Vec<PersistentVolumeClaim> = self.all().await;
+        let gateways: Vec<Deployment> = self.all().await;
+        let mut lacking = Vec::new();
+        let wanted: i32 = shards.iter().flat_map(|s| &s.spec.template.tablet_pools).map(|p| p.replicas).sum();
+        let wanted = usize::try_from(wanted).unwrap_or(0);
+        if shards.is_empty() {
+            lacking.push("no VitessShard".to_owned());
+        }
+        for shard in &shards {
+            if shard.status.as_ref().is_none_or(|s| !s.serving_writes.is_true()) {
+                lacking.push(format!("status of shard {} does not say that it takes writes", shard.spec.name));
+            }
+        }
+        for (key, shard) in &self.world.facts().shards {
+            let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
+            if !shard.primary.as_ref().is_some_and(writable) {
+                lacking.push(format!("shard {} has no primary that can have a write acknowledged", key.shard));
+            }
+            if shard.servers.len() != wanted {
+                lacking.push(format!("the topology has {} tablets of {wanted}", shard.servers.len()));
+            }
+        }
+        let of = |component: Component| move |l: Option<&str>| l == Some(component.as_str());
+        let tablets: Vec<&Pod> = pods.iter().filter(|p| of(Component::Vttablet)(label(*p))).collect();
+        let ready = tablets.iter().filter(|p| is_ready(p)).count();
+        if (ready, tablets.len()) != (wanted, wanted) {
+            lacking.push(format!("{ready} of {} tablet Pods ready, {wanted} wanted", tablets.len()));
+        }
+        let volumes = claims.iter().filter(|c| of(Component::Vttablet)(label(*c))).count();
+        if volumes != wanted {
+            lacking.push(format!("{volumes} claims of tablets, {wanted} wanted"));
+        }
+        let runs = pods.iter().filter(|p| of(Component::Vtbackup)(label(*p)) && !is_over(p)).count();
+        let scratch = claims.iter().filter(|c| of(Component::Vtbackup)(label(*c))).count();
+        if scratch > runs.max(1) {
+            lacking.push(format!("{scratch} claims of backup runs, {runs} running"));
+        }
+        for deployment in &gateways {
+            let asked = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+            let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
+            if ready != asked {
+                let name = deployment.metadata.name.as_deref().unwrap_or_default();
+                lacking.push(format!("Deployment {name}: {ready} of {asked} ready"));
+            }
+        }
+        lacking
+    }
+
+    async fn all<K>(&self) -> Vec<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default()
+    }
+}
+
+fn label<K: Resource>(object: &K) -> Option<&str> {
+    object.meta().labels.as_ref()?.get(labels::COMPONENT).map(String::as_str)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
