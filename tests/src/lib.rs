@@ -1,1 +1,15 @@
-//! Tests of the whole; see the files beside this folder.
+//! What the tests of the whole share: a stage to put a cluster on, and what is seen on it.
+//!
+//! The stage is the embedded control plane with the controller that `run` starts.
+//! Must not know what any test expects.
+
+pub mod seen;
+pub mod stage;
+
+use std::path::{Path, PathBuf};
+
+/// A file of the repository, by its path from the root.
+#[must_use]
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}

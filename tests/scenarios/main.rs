@@ -1,0 +1,71 @@
+//! Every scenario beside this file: a script, what came of it, and rest at the end.
+//!
+//! `NAME.yaml` is the script, `NAME.txt` the outcome; `PILOTHOUSE_ACCEPT=1` writes
+//! the latter. After each script the cluster must come to rest: the next virtual
+//! hour brings no write and no action, also under a controller started anew.
+
+mod run;
+mod script;
+
+use std::path::{Path, PathBuf};
+
+use pilothouse_tests::repository;
+
+fn check(name: &str) {
+    let file =
+        |extension| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{name}.{extension}"));
+    let script: PathBuf = file("yaml");
+    let text = std::fs::read_to_string(&script).unwrap();
+    let script = script::read(&text).unwrap_or_else(|e| panic!("{name}.yaml: {e}"));
+    if let Some(missing) = script.inputs().find(|input| !repository(input).exists()) {
+        println!("not run here: {name} needs {missing}");
+        return;
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let outcome = runtime.block_on(run::run(&script));
+    let outcome = outcome.unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    let expected = file("txt");
+    if std::env::var_os("PILOTHOUSE_ACCEPT").is_some() {
+        std::fs::write(&expected, &outcome).unwrap();
+    }
+    let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+    assert!(outcome == expected, "{name} came out otherwise (PILOTHOUSE_ACCEPT=1 accepts):\n{outcome}");
+}
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            check(stringify!($name));
+        })*
+
+        #[test]
+        fn every_script_is_run() {
+            let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+            let mut scripts: Vec<String> = std::fs::read_dir(here)
+                .unwrap()
+                .filter_map(|f| f.unwrap().file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned))
+                .collect();
+            scripts.sort();
+            let mut listed = vec![$(stringify!($name)),*];
+            listed.sort_unstable();
+            assert_eq!(scripts, listed);
+        }
+    };
+}
+
+scenarios! {
+    three_zones_come_up
+    one_zone_is_refused
+    one_zone_is_taken
+    zone_lost_and_back
+    node_lost
+    primary_killed
+    disk_fills
+    backup_verified
+    replicas_raised_and_lowered
+    surge_adopted
+    another_failover_policy
+    vitess_unknown
+}

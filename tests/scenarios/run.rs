@@ -1,0 +1,249 @@
+//! Carries a script out and tells what is seen after each wait.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, ensure};
+use kube::api::{Patch, PatchParams};
+use pilothouse::kinds::Kind;
+use pilothouse::settings::Settings;
+use pilothouse_policy::set::PolicySet;
+use pilothouse_sim::vitess::ClusterKey;
+use pilothouse_tests::repository;
+use pilothouse_tests::seen::{self, Primary, Teller, condition};
+use pilothouse_tests::stage::{Deeds, Setting, Stage, runtime};
+use serde_json::{Value, json};
+
+use crate::script::{Edit, Script, Step, WaitFor};
+
+/// Loads the settings' policies; the default ones once for all scripts.
+fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
+    static DEFAULT: Mutex<Option<Arc<PolicySet>>> = Mutex::new(None);
+    let load = || -> anyhow::Result<Arc<PolicySet>> {
+        let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
+        Ok(Arc::new(PolicySet::load(&runtime(program, &cache, settings)?, &settings.policies)?))
+    };
+    if *settings != Settings::default() {
+        return load();
+    }
+    let mut default = DEFAULT.lock().unwrap_or_else(PoisonError::into_inner);
+    if default.is_none() {
+        *default = Some(load()?);
+    }
+    default.clone().context("just set")
+}
+
+/// What came of it, as text.
+pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
+    let stage = Stage::start(Setting {
+        zones: script.zones.clone(),
+        nodes: 3,
+        settings: script.settings.clone(),
+        policies: policies(&script.settings)?,
+        has_vitess: script.vitess,
+    })?;
+    let mut told = format!("# {}\n", script.about.trim());
+    let mut scene = Scene {
+        stage,
+        namespace: script.namespace.clone(),
+        broken: String::new(),
+        teller: Teller::default(),
+    };
+    for step in &script.steps {
+        let named = step.to_string();
+        let broken = scene.carry_out(step).await.with_context(|| format!("{named}; so far:\n{told}"))?;
+        let hit = if broken.is_empty() { String::new() } else { format!(" ({broken})") };
+        let _ = write!(told, "\n== {named}{hit}\n");
+        if matches!(step, Step::WaitFor(_) | Step::Rest(_)) {
+            told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+        }
+    }
+    told.push_str("\n== at rest\n");
+    scene.rest(script).await.with_context(|| format!("at the end; so far:\n{told}"))?;
+    told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+    scene.stage.end().await?;
+    Ok(told)
+}
+
+struct Scene {
+    stage: Stage,
+    namespace: String,
+    broken: String,
+    teller: Teller,
+}
+
+impl Scene {
+    /// Answers what a variable stood for, if the step had one.
+    async fn carry_out(&mut self, step: &Step) -> anyhow::Result<String> {
+        let world = self.stage.embedded.world.clone();
+        match step {
+            Step::Apply(path) => {
+                let manifest = std::fs::read_to_string(repository(path)).with_context(|| path.clone())?;
+                self.stage.apply(&manifest).await?;
+                Ok(String::new())
+            }
+            Step::LoseZone(zone) => Ok(self.break_it(zone, |zone| world.lose_zone(zone))?),
+            Step::RestoreZone(zone) => Ok(self.break_it(zone, |zone| world.restore_zone(zone))?),
+            Step::LoseNode(node) => Ok(self.break_it(node, |node| world.lose_node(node))?),
+            Step::RestoreNode(node) => Ok(self.break_it(node, |node| world.restore_node(node))?),
+            Step::KillMysqld(tablet) => {
+                let cluster = self.cluster()?;
+                let mut done = false;
+                let hit = self.break_it(tablet, |alias| {
+                    done = alias.parse().is_ok_and(|alias| world.kill_mysqld(&cluster, &alias));
+                })?;
+                ensure!(done, "there is no such mysqld");
+                Ok(hit)
+            }
+            Step::Fill(fill) => {
+                let cluster = self.cluster()?;
+                let mut done = false;
+                let hit = self.break_it(&fill.tablet, |alias| {
+                    let rate = fill.gib_per_hour << 30;
+                    done = alias.parse().is_ok_and(|alias| world.fill_rate(&cluster, &alias, rate));
+                })?;
+                ensure!(done, "there is no such volume");
+                Ok(hit)
+            }
+            Step::Edit(edit) => {
+                self.edit(edit).await?;
+                Ok(String::new())
+            }
+            Step::WaitFor(wait) => {
+                self.wait(wait).await?;
+                Ok(String::new())
+            }
+            Step::Rest(span) => {
+                self.stage.pass_time(span.0).await;
+                Ok(String::new())
+            }
+        }
+    }
+
+    fn break_it(&mut self, named: &str, act: impl FnOnce(&str)) -> anyhow::Result<String> {
+        let value = self.value(named)?;
+        act(&value);
+        self.broken.clone_from(&value);
+        Ok(if value == named { String::new() } else { value })
+    }
+
+    /// What a variable stands for now.
+    fn value(&self, named: &str) -> anyhow::Result<String> {
+        if !named.starts_with('$') {
+            return Ok(named.to_owned());
+        }
+        if named == "$broken" {
+            return Ok(self.broken.clone());
+        }
+        let Primary { alias, node, zone } =
+            seen::primary(&self.stage, &self.namespace).context("there is no primary")?;
+        match named {
+            "$primary" => Ok(alias),
+            "$primary-node" => Ok(node),
+            "$primary-zone" => Ok(zone),
+            other => anyhow::bail!("{other} stands for nothing"),
+        }
+    }
+
+    fn cluster(&self) -> anyhow::Result<ClusterKey> {
+        let all = self.stage.objects(Kind::VitessCluster, &self.namespace);
+        let cluster = all.first().context("there is no cluster")?;
+        Ok(ClusterKey::new(&self.namespace, seen::text(cluster, "/metadata/name")))
+    }
+
+    async fn edit(&self, edit: &Edit) -> anyhow::Result<()> {
+        let kind = Kind::of(&edit.kind).with_context(|| format!("no kind {}", edit.kind))?;
+        let objects = self.stage.objects(kind, &self.namespace);
+        let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
+        let name = edit.name.clone().or_else(only).context("there is no such object")?;
+        let patch: Patch<Value> = match (&edit.merge, &edit.replace) {
+            (Some(merge), None) => Patch::Merge(merge.clone()),
+            (None, Some(at)) => {
+                let one = json!([{ "op": "replace", "path": at, "value": edit.with }]);
+                Patch::Json(serde_json::from_value(one)?)
+            }
+            (_, _) => anyhow::bail!("an edit has merge, or replace and with"),
+        };
+        let api = kind.api(&self.stage.embedded.client, &self.namespace);
+        api.patch(
+            &name,
+            &PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() },
+            &patch,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn wait(&self, wait: &WaitFor) -> anyhow::Result<()> {
+        let kind = Kind::of(&wait.kind).with_context(|| format!("no kind {}", wait.kind))?;
+        let expected = |value: &Option<Value>| -> anyhow::Result<Option<Value>> {
+            match value {
+                Some(Value::String(text)) => Ok(Some(Value::String(self.value(text)?))),
+                other => Ok(other.clone()),
+            }
+        };
+        let (is, is_not) = (expected(&wait.is)?, expected(&wait.is_not)?);
+        let fits = |object: &Value| {
+            let found = match (&wait.at, &wait.condition) {
+                (Some(at), _) => object.pointer(at),
+                (None, Some(kind)) => condition(object, kind).map(|c| &c["status"]),
+                (None, None) => None,
+            };
+            let empty = || found.is_none_or(|v| v.as_str() == Some(""));
+            is.as_ref().is_none_or(|is| found.unwrap_or(&Value::Null) == is)
+                && is_not.as_ref().is_none_or(|not| found != Some(not) && !empty())
+        };
+        let mut last = Vec::new();
+        let seen = self.stage.until(wait.within.0, |stage| {
+            let mut objects = stage.objects(kind, &self.namespace);
+            objects
+                .retain(|o| wait.name.as_deref().is_none_or(|name| seen::text(o, "/metadata/name") == name));
+            let fitting = objects.iter().filter(|o| fits(o)).count();
+            let enough = match wait.count {
+                Some(count) => fitting == count,
+                None => fitting == objects.len() && fitting > 0,
+            };
+            last = objects;
+            enough.then_some(())
+        });
+        if seen.await.is_none() {
+            let statuses: Vec<String> = last.iter().map(|o| o["status"].to_string()).collect();
+            let now = Teller::default().tell(&self.stage, &self.namespace);
+            anyhow::bail!(
+                "not within {} s; statuses: {}\n{now}",
+                wait.within.0.as_secs(),
+                statuses.join("\n")
+            );
+        }
+        Ok(())
+    }
+
+    /// The fixpoint: nothing is written and nothing planned, also by a controller that knows nothing.
+    async fn rest(&mut self, script: &Script) -> anyhow::Result<()> {
+        self.stage.settle().await?;
+        for controller in ["the controller", "a controller started anew"] {
+            let told_again = controller == "a controller started anew";
+            if told_again {
+                self.stage.restart_controller().await?;
+            }
+            let Deeds { writes, events, executed, refused, passes } = self.stage.an_hour().await;
+            ensure!(passes > 0, "{controller} did not look for an hour");
+            let counters = self.stage.embedded.api.counters();
+            // A controller that knows nothing of the past says once more what it has to say.
+            ensure!(events == 0 || told_again, "{controller} at rest: {events} events in an hour");
+            ensure!(
+                writes == 0,
+                "{controller} at rest: {writes} writes in an hour; all so far: {:?}",
+                counters.writes
+            );
+            ensure!(executed == 0, "{controller} at rest: {executed} actions in an hour");
+            match &script.refusals_stay {
+                None => ensure!(refused == 0, "{controller} at rest: {refused} refusals in an hour"),
+                Some(why) => ensure!(refused > 0, "{controller} at rest: no refusals, though {why}"),
+            }
+        }
+        Ok(())
+    }
+}

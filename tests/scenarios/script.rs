@@ -1,0 +1,199 @@
+//! The scripts' language. Must not know how a step is carried out.
+
+use std::time::Duration;
+
+use pilothouse::settings::Settings;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A scenario.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Script {
+    /// What it shows.
+    pub(crate) about: String,
+    /// The namespace that it looks at.
+    #[serde(default = "default_namespace")]
+    pub(crate) namespace: String,
+    /// Zones of the world.
+    #[serde(default = "three_zones")]
+    pub(crate) zones: Vec<String>,
+    /// The host's settings.
+    #[serde(default)]
+    pub(crate) settings: Settings,
+    /// Whether the host has a way to Vitess.
+    #[serde(default = "yes")]
+    pub(crate) vitess: bool,
+    /// Why refusals go on at the end, if they do.
+    #[serde(default)]
+    pub(crate) refusals_stay: Option<String>,
+    #[serde(with = "serde_yaml_ng::with::singleton_map_recursive")]
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One step. `$primary`, `$primary-zone` and `$primary-node` are the first
+/// shard's; `$broken` is what the last breaking step named.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Step {
+    /// A manifest, by its path from the repository's root.
+    Apply(String),
+    LoseZone(String),
+    RestoreZone(String),
+    LoseNode(String),
+    RestoreNode(String),
+    /// Of a tablet, by its alias.
+    KillMysqld(String),
+    Fill(Fill),
+    Edit(Edit),
+    WaitFor(WaitFor),
+    /// Lets time pass.
+    Rest(Span),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Fill {
+    pub(crate) tablet: String,
+    pub(crate) gib_per_hour: u64,
+}
+
+/// A change to the only object of a kind, or the one named, as `kubectl edit` would make it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Edit {
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// A merge patch.
+    #[serde(default)]
+    pub(crate) merge: Option<Value>,
+    /// JSON pointer of one field that is replaced by `with`: merge patches replace whole lists.
+    #[serde(default)]
+    pub(crate) replace: Option<String>,
+    #[serde(default)]
+    pub(crate) with: Value,
+}
+
+/// Waits until every object of a kind (or `count` of them, or the one named) is as asked.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct WaitFor {
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// JSON pointer of the field asked about.
+    #[serde(default)]
+    pub(crate) at: Option<String>,
+    /// Or a condition, whose status is asked about.
+    #[serde(default)]
+    pub(crate) condition: Option<String>,
+    /// What it must be; `null`: absent.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) is: Option<Value>,
+    /// What it must not be.
+    #[serde(default)]
+    pub(crate) is_not: Option<Value>,
+    #[serde(default)]
+    pub(crate) count: Option<usize>,
+    pub(crate) within: Span,
+}
+
+/// `30s`, `10m`, `4h`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = || format!("{text:?}: expected a number and s, m or h");
+        let (number, unit) = text.split_at(text.len().saturating_sub(1));
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            _ => return Err(bad()),
+        };
+        Ok(Self(Duration::from_secs(number * seconds)))
+    }
+}
+
+/// Tells `null` from nothing at all.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}
+
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+fn three_zones() -> Vec<String> {
+    ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+pub(crate) fn read(text: &str) -> Result<Script, serde_yaml_ng::Error> {
+    serde_yaml_ng::from_str(text)
+}
+
+impl Script {
+    /// Manifests that it applies.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|s| if let Step::Apply(path) = s { Some(path.as_str()) } else { None })
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Apply(path) => write!(f, "apply {path}"),
+            Self::LoseZone(zone) => write!(f, "lose zone {zone}"),
+            Self::RestoreZone(zone) => write!(f, "restore zone {zone}"),
+            Self::LoseNode(node) => write!(f, "lose node {node}"),
+            Self::RestoreNode(node) => write!(f, "restore node {node}"),
+            Self::KillMysqld(tablet) => write!(f, "kill mysqld of {tablet}"),
+            Self::Fill(fill) => write!(f, "fill {} by {} GiB an hour", fill.tablet, fill.gib_per_hour),
+            Self::Edit(edit) => {
+                let name = edit.name.as_deref().unwrap_or_default();
+                match (&edit.merge, &edit.replace) {
+                    (Some(patch), _) => write!(f, "edit {} {name}: {patch}", edit.kind),
+                    (None, replaced) => {
+                        let at = replaced.as_deref().unwrap_or_default();
+                        write!(f, "edit {} {name}: {at} = {}", edit.kind, edit.with)
+                    }
+                }
+            }
+            Self::WaitFor(wait) => wait.fmt(f),
+            Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
+        }
+    }
+}
+
+impl std::fmt::Display for WaitFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("wait for ")?;
+        if let Some(count) = self.count {
+            write!(f, "{count} ")?;
+        }
+        f.write_str(&self.kind)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        if let Some(what) = self.condition.as_ref().or(self.at.as_ref()) {
+            write!(f, " {what}")?;
+        }
+        if let Some(value) = &self.is {
+            write!(f, " = {value}")?;
+        }
+        if let Some(value) = &self.is_not {
+            write!(f, " not {value}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The `pilothouse` command, as the product's own `main` has it.
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    pilothouse::cli::main()
+}
