@@ -36,7 +36,8 @@ fn start(view: &ClusterView, shard: &ShardId, location: &str, restore: Option<&S
         named: location.to_owned(),
         found: record.backup_location.clone(),
     })?;
-    let complete = view.backups_of(shard).filter(|b| b.finished.is_some());
+    let here = view.backups_of(shard).filter(|b| b.location == location);
+    let complete = here.filter(|b| b.finished.is_some());
     let newest = complete.max_by_key(|b| (b.started, &b.name)).map(|b| &b.name);
     unless(newest == restore, || Why::NotTheNewest { named: restore.cloned(), newest: newest.cloned() })
 }
