@@ -12,14 +12,13 @@ use kube::Client;
 use pilothouse_core::Millis;
 use pilothouse_core::guard::Rule;
 use pilothouse_core::pass::{self, Passed, Settled};
-use pilothouse_core::zones::ZoneSettings;
 use pilothouse_policy::set::PolicySet;
 use tokio_util::sync::CancellationToken;
 
 use crate::actuate::Effects;
 use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
-use crate::pilot::{Memory, Pilot};
+use crate::pilot::{Judging, Memory, Pilot};
 use crate::queue::Queue;
 use crate::telemetry::{PassLabels, Telemetry};
 use crate::vitess::Vitess;
@@ -46,8 +45,8 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Only clusters of this namespace; `None`: all.
     pub namespace: Option<String>,
-    /// How zones are judged.
-    pub zones: ZoneSettings,
+    /// How the region judges.
+    pub judging: Judging,
 }
 
 type Finished = (ClusterKey, Memory, Result<Passed, crate::pilot::Error>);
@@ -58,7 +57,7 @@ pub struct Controller {
     policies: Arc<PolicySet>,
     rules: Arc<[Rule]>,
     namespace: Option<String>,
-    zones: ZoneSettings,
+    judging: Judging,
     queue: Queue,
     memories: BTreeMap<ClusterKey, Memory>,
     busy: BTreeSet<ClusterKey>,
@@ -68,14 +67,14 @@ impl Controller {
     /// A controller that has seen nothing yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, vitess, policies, rules, clock, telemetry, namespace, zones } = parts;
+        let Parts { client, vitess, policies, rules, clock, telemetry, namespace, judging } = parts;
         let cache = Arc::new(Mutex::new(Cache::default()));
         Self {
             effects: Effects { client, vitess, cache, clock, telemetry },
             policies,
             rules: rules.into(),
             namespace,
-            zones,
+            judging,
             queue: Queue::default(),
             memories: BTreeMap::new(),
             busy: BTreeSet::new(),
@@ -156,7 +155,7 @@ impl Controller {
         let mut memory = self.memories.remove(&key).unwrap_or_default();
         let rules = Arc::clone(&self.rules);
         let pilot =
-            Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.zones.clone());
+            Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
         let as_of = self.effects.clock.now();
         async move {
             let mut settled: Settled = memory.settled;

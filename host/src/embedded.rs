@@ -108,7 +108,7 @@ impl Embedded {
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
             namespace: settings.namespace.clone(),
-            zones: settings.zones.clone(),
+            judging: settings.into(),
         })
     }
 

@@ -63,6 +63,8 @@ pub struct Seen<'a> {
     pub outdated: &'a BTreeSet<String>,
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
+    /// What the region allows, as facts of the cluster.
+    pub allowances: &'a BTreeMap<String, Fact>,
     /// The time.
     pub as_of: Millis,
 }
@@ -130,12 +132,17 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     Observed { view, invalid, recheck_at }
 }
 
-/// What has no field of its own: which claims are only the working space of backup runs.
+/// What has no field of its own: the region's allowances, and which claims are only the
+/// working space of backup runs.
 fn facts(seen: &Seen<'_>) -> BTreeMap<String, BTreeMap<String, Fact>> {
     let scratch = |claim: &&Arc<Cached>| claim.label(labels::COMPONENT) == Component::Vtbackup.as_str();
     let claims = seen.members.of(Kind::PersistentVolumeClaim).filter(scratch);
     let fact = || BTreeMap::from([("backupScratch".to_owned(), Fact::Flag(true))]);
-    claims.map(|claim| (claim.name().to_owned(), fact())).collect()
+    let mut facts: BTreeMap<_, _> = claims.map(|claim| (claim.name().to_owned(), fact())).collect();
+    if !seen.allowances.is_empty() {
+        facts.insert("cluster".to_owned(), seen.allowances.clone());
+    }
+    facts
 }
 
 /// The zone verdicts that a cluster's status remembers.
@@ -220,9 +227,15 @@ fn shard_view(
         initialized: record.is_some_and(|r| r.initialized),
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone(),
+        // Without Vitess nobody tells whether a run that ended well left a backup: it
+        // stays the shard's run, and no other is begun.
         backup_running_since: runs
             .iter()
-            .filter_map(|r| if let Run::Running(t) = r { Some(*t) } else { None })
+            .filter_map(|r| match *r {
+                Run::Running(since) => Some(since),
+                Run::Succeeded(since) if seen.vitess.is_none() => Some(since),
+                Run::Succeeded(_) | Run::Failed(_) => None,
+            })
             .min(),
         backup_failed_at: runs
             .iter()

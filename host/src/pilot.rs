@@ -11,7 +11,7 @@ use pilothouse_core::action::ObjectRef;
 use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Settled};
 use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
 use pilothouse_core::topology::Zone;
-use pilothouse_core::view::{ClusterId, ClusterView};
+use pilothouse_core::view::{ClusterId, ClusterView, Fact};
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
 use pilothouse_core::{drain, turndown};
 use pilothouse_policy::set::PolicySet;
@@ -22,6 +22,7 @@ use crate::converge::{self, Rendering};
 use crate::hold;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
+use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
 
 /// Why a pass ended early.
@@ -42,6 +43,21 @@ pub struct Memory {
     said: BTreeSet<String>,
 }
 
+/// How a region judges: the same for every cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Judging {
+    /// How zones are judged.
+    pub zones: ZoneSettings,
+    /// What the region allows, as facts of the cluster.
+    pub allowances: BTreeMap<String, Fact>,
+}
+
+impl From<&Settings> for Judging {
+    fn from(settings: &Settings) -> Self {
+        Self { zones: settings.zones.clone(), allowances: settings.allowances.facts() }
+    }
+}
+
 /// One cluster's pass.
 pub struct Pilot {
     pub(crate) key: ClusterKey,
@@ -50,7 +66,7 @@ pub struct Pilot {
     pub(crate) members: Members,
     pub(crate) rendering: Rendering,
     pub(crate) invalid: Vec<(String, Vec<pilothouse_api::validate::FieldError>)>,
-    zone_settings: ZoneSettings,
+    judging: Judging,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     recheck_at: Option<Millis>,
     pub(crate) said: BTreeSet<String>,
@@ -59,7 +75,7 @@ pub struct Pilot {
 impl Pilot {
     /// A pass over one cluster.
     #[must_use]
-    pub fn new(key: ClusterKey, effects: Effects, policies: Arc<PolicySet>, zones: ZoneSettings) -> Self {
+    pub fn new(key: ClusterKey, effects: Effects, policies: Arc<PolicySet>, judging: Judging) -> Self {
         Self {
             key,
             effects,
@@ -67,7 +83,7 @@ impl Pilot {
             members: Members::default(),
             rendering: Rendering::default(),
             invalid: Vec::new(),
-            zone_settings: zones,
+            judging,
             zones: None,
             recheck_at: None,
             said: BTreeSet::new(),
@@ -109,9 +125,10 @@ impl Pilot {
             source,
             outdated: &self.rendering.outdated,
             remembered_zones: &zones,
+            allowances: &self.judging.allowances,
             as_of,
         };
-        Ok(observe::view(id, &seen, &self.zone_settings))
+        Ok(observe::view(id, &seen, &self.judging.zones))
     }
 }
 

@@ -3,10 +3,12 @@
 //! Owns the file's shape. The policies part has the shape that a PolicyBinding
 //! will have.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pilothouse_core::view::Fact;
 use pilothouse_core::zones::ZoneSettings;
 use pilothouse_policy::binding::Bindings;
 use pilothouse_policy::cache::Cache;
@@ -70,6 +72,36 @@ pub struct Settings {
     pub compile: CompileLimits,
     /// How zones are judged.
     pub zones: ZoneSettings,
+    /// What this region allows beyond the guard's defaults.
+    pub allowances: Allowances,
+}
+
+/// What a region allows: read by policies and guard as facts of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Allowances {
+    /// Under durability `none`: an emergency reparent may lose writes that only the lost primary has.
+    pub loss_accepted: bool,
+    /// The most bytes that all volumes of one cluster may ask for together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_budget_bytes: Option<u64>,
+    /// Backups younger than this never expire, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_retention_ms: Option<u64>,
+}
+
+impl Allowances {
+    /// The facts of the subject `cluster`.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, Fact> {
+        let number = |n: u64| Fact::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        let given = [
+            self.loss_accepted.then_some(("lossAccepted", Fact::Flag(true))),
+            self.volume_budget_bytes.map(|n| ("volumeBudgetBytes", number(n))),
+            self.backup_retention_ms.map(|n| ("backupRetentionMs", number(n))),
+        ];
+        given.into_iter().flatten().map(|(name, fact)| (name.to_owned(), fact)).collect()
+    }
 }
 
 impl Default for Settings {
@@ -82,6 +114,7 @@ impl Default for Settings {
             pool: PoolLimits::default(),
             compile: CompileLimits::default(),
             zones: ZoneSettings::default(),
+            allowances: Allowances::default(),
         }
     }
 }

@@ -230,6 +230,6 @@ fn controller(embedded: &Embedded, setting: &Setting) -> Controller {
         clock: embedded.clock.clone(),
         telemetry: embedded.telemetry.clone(),
         namespace: setting.settings.namespace.clone(),
-        zones: setting.settings.zones.clone(),
+        judging: (&setting.settings).into(),
     })
 }

@@ -47,7 +47,7 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
             clock: Clock::system(),
             telemetry,
             namespace: settings.namespace.clone(),
-            zones: settings.zones.clone(),
+            judging: (&settings).into(),
         });
         let running = tokio::spawn(controller.run(stop.clone()));
         super::interrupted().await?;
