@@ -81,8 +81,8 @@ pub(super) enum Run {
     Running(Millis),
     /// It failed then.
     Failed(Millis),
-    /// It succeeded.
-    Succeeded,
+    /// It began then, and succeeded.
+    Succeeded(Millis),
 }
 
 /// Backup Pods of a shard.
@@ -107,7 +107,7 @@ pub(super) fn run(pod: &Cached) -> Run {
         terminated.and_then(Value::as_str).and_then(parse_rfc3339).unwrap_or(started)
     };
     match pod.field("/status/phase").and_then(Value::as_str) {
-        Some("Succeeded") => Run::Succeeded,
+        Some("Succeeded") => Run::Succeeded(started),
         Some("Failed") => Run::Failed(finished()),
         Some(_) | None => Run::Running(started),
     }
@@ -124,13 +124,13 @@ pub(crate) fn backup_run_ended(pod: &Cached, members: &Members) -> bool {
     };
     match run(pod) {
         Run::Running(_) => false,
-        Run::Succeeded => true,
+        Run::Succeeded(_) => true,
         Run::Failed(at) => {
             let others = members.of(Kind::Pod).map(AsRef::as_ref).filter(of_same_shard);
             others.filter(|other| other.name() != pod.name()).any(|other| match run(other) {
                 Run::Running(since) => since >= at,
                 Run::Failed(since) => since > at,
-                Run::Succeeded => true,
+                Run::Succeeded(_) => true,
             })
         }
     }

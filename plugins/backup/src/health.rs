@@ -2,7 +2,7 @@
 //! so that they stay the same while nothing changes.
 
 use pilothouse_sdk::time::utc;
-use pilothouse_sdk::{Shard, View};
+use pilothouse_sdk::{Shard, View, VitessSource};
 
 use crate::backup::Decision;
 use crate::config::Config;
@@ -30,7 +30,8 @@ pub fn report(view: &View<'_>, shard: &Shard, record: &Record<'_>, config: &Conf
         let message = format!("No restore has proven a backup since {}.", utc(since));
         once(since.saturating_add(patience), "BackupUnverified", message);
     }
-    if let Some(since) = shard.backup_running_since {
+    // Without Vitess a run's end is not seen either.
+    if let Some(since) = shard.backup_running_since.filter(|_| view.vitess != VitessSource::Unknown) {
         let message = format!("A run that began at {} takes longer than {}.", utc(since), config.long_run);
         once(since.saturating_add(config.long_run.ms()), "BackupRunningLong", message);
     }
