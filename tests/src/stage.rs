@@ -113,11 +113,12 @@ impl Stage {
         std::mem::replace(&mut self.controller, next).await.context("the controller panicked")
     }
 
-    /// As [`Stage::restart_controller`], with other policies.
+    /// As [`Stage::restart_controller`], with other settings and policies.
     ///
     /// # Errors
     /// When the old one panicked.
-    pub async fn restart_with(&mut self, policies: Arc<PolicySet>) -> anyhow::Result<()> {
+    pub async fn restart_as(&mut self, settings: Settings, policies: Arc<PolicySet>) -> anyhow::Result<()> {
+        self.setting.settings = settings;
         self.setting.policies = policies;
         self.restart_controller().await
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use pilothouse_core::plan::Slot;
@@ -15,6 +14,8 @@ use pilothouse_policy::limits::{CompileLimits, Limits, PoolLimits};
 use pilothouse_policy::policy::Policy;
 use pilothouse_policy::runtime::{LoadFailure, Runtime};
 use serde_json::json;
+
+use crate::guests;
 
 pub(crate) fn compiler() -> Compiler {
     Compiler {
@@ -57,29 +58,12 @@ pub(crate) fn hostile() -> &'static Artifact {
 }
 
 fn build_guests() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let built = Command::new(env!("CARGO"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests"))
-        .args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-unknown-unknown"])
-        .arg("--target-dir")
-        .arg(&target)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTC_WRAPPER")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("wasm32-unknown-unknown/plugin")
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
+    guests::build(&sources, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests"))
 }
 
-/// Makes a core module with embedded types a component.
 fn component(module: &[u8]) -> Artifact {
-    let bytes = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|encoder| encoder.encode())
-        .unwrap();
-    Artifact::new(bytes, 1 << 20).unwrap()
+    Artifact::new(guests::component(module), 1 << 20).unwrap()
 }
 
 /// A failover policy as a core module: every function traps, but `items` and `start` run before.

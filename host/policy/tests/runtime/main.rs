@@ -6,6 +6,7 @@ mod contract;
 mod embedded;
 mod fixture;
 mod foreign;
+mod guests;
 mod honest;
 mod misdeeds;
 mod review;

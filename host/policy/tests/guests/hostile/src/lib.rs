@@ -90,6 +90,14 @@ fn step(shard: ShardId, from: TabletAlias, to: TabletAlias) -> Step {
     }
 }
 
+/// Makes a tablet, given as `CELL-UID`, the primary of every shard that has one.
+fn take(view: &Cluster, tablet: &str) -> Vec<Step> {
+    let Some((cell, uid)) = tablet.rsplit_once('-') else { return Vec::new() };
+    let to = alias(cell, uid.parse().unwrap_or(0));
+    let shards = view.shards(0, 1_000).into_iter();
+    shards.filter_map(|s| Some(step(s.id, s.primary?, to.clone()))).collect()
+}
+
 fn alias(cell: &str, uid: u32) -> TabletAlias {
     TabletAlias { cell: cell.into(), uid }
 }
@@ -154,8 +162,12 @@ impl Failover for Hostile {
             }
             "thousand-steps" => vec![plain(); 1_000],
             "far-too-many-steps" => vec![plain(); 50_000],
+            "million-steps" => vec![plain(); 1_000_000],
             "refuse" => return Err(PolicyError::View("no primary\u{1b}[2J anywhere".into())),
-            flaw => flawed(flaw),
+            other => match other.strip_prefix("take ") {
+                Some(tablet) => take(view, tablet),
+                None => flawed(other),
+            },
         };
         let diagnostics = vec![Diagnostic {
             severity: Severity::Info,
