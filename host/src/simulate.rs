@@ -6,6 +6,7 @@
 //! checkers know the played world's truth and share no code with the guard.
 
 mod draws;
+mod effects;
 mod layer;
 mod mix;
 mod request;
@@ -92,15 +93,17 @@ pub struct Summary {
     pub reparents: u64,
     /// Transactions that clients were told are safe.
     pub acknowledged: u64,
+    /// Servers that ended with transactions of their own: nobody may wipe them.
+    pub errant: u64,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, kills, requests, writes, reparents, acknowledged } = self;
+        let Self { faults, kills, requests, writes, reparents, acknowledged, errant } = self;
         write!(
             f,
             "{faults} faults, host killed {kills} times; {requests} requests, {writes} of them writes; \
-             {reparents} reparents; {acknowledged} transactions acknowledged"
+             {reparents} reparents; {acknowledged} transactions acknowledged; {errant} errant servers"
         )
     }
 }
@@ -126,4 +129,14 @@ pub fn seed(plan: &Plan, policies: Arc<PolicySet>, settings: &Settings) -> Resul
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(run::day(plan, policies, settings))
+}
+
+/// Runs with the host's logs in the trace, or nowhere: under thousands of faults they would say
+/// nothing that a trace does not.
+fn logged(sky: &Arc<sky::Sky>, traced: bool) -> tracing::subscriber::DefaultGuard {
+    if traced {
+        tracing::subscriber::set_default(effects::Effects(Arc::clone(sky)))
+    } else {
+        tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default())
+    }
 }

@@ -52,9 +52,7 @@ pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let (mut failed, spent) = (0, cpu_time());
     for seed in args.seed..args.seed.saturating_add(args.count) {
         let plan = Plan { seed, hours: args.hours, mix: args.mix(), traced: args.trace };
-        let run = || simulate::seed(&plan, Arc::clone(&policies), &settings);
-        // The host's logs under thousands of faults say nothing that the trace does not.
-        let verdict = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), run)?;
+        let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings)?;
         print!("{}", verdict.trace);
         println!("seed {seed}: {}", verdict.summary);
         for blamed in verdict.blamed() {

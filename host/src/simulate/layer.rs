@@ -229,7 +229,8 @@ impl Layer {
             (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         let of = if asked.is_write() { format!(" {digest:016x}") } else { String::new() };
-        format!("host {} {}{of}", parts.method, parts.uri)
+        let said = if asked.kind.resource == "events" { said(body) } else { String::new() };
+        format!("host {} {}{of}{said}", parts.method, parts.uri)
     }
 
     fn check(&self, asked: &Asked, body: &Bytes) {
@@ -249,6 +250,11 @@ impl Layer {
             }
         }
     }
+}
+
+fn said(event: &Bytes) -> String {
+    let event: Value = serde_json::from_slice(event).unwrap_or_default();
+    format!(" {}: {}", event["reason"].as_str().unwrap_or_default(), event["message"].as_str().unwrap_or_default())
 }
 
 fn whole(answer: Response<Bytes>) -> Response<FaultyBody> {

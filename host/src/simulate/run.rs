@@ -46,6 +46,7 @@ pub(super) async fn day(plan: &Plan, policies: Arc<PolicySet>, settings: &Settin
     let embedded = Embedded::new(EPOCH_MS, plan.seed, world)?;
     embedded.api.keep_history(Some(HISTORY_MS));
     let sky = Arc::new(Sky::new(plan.seed, &embedded.api, plan.traced));
+    let _logs = super::logged(&sky, plan.traced);
     let stop = CancellationToken::new();
     let host = Host {
         api: embedded.api.clone(),
@@ -86,8 +87,11 @@ fn verdict(sky: &Sky, world: &World) -> Verdict {
     violations.sort_by_key(|v| v.at);
     let begun = |d: &&Deed| matches!(d, Deed::ReparentAsked { refused: None, .. });
     let reparents = world.deeds_since(0).iter().filter(begun).count() as u64;
-    let acknowledged = world.facts().shards.values().map(|s| s.acked.count()).sum();
-    let summary = Summary { faults, kills, requests, writes, reparents, acknowledged };
+    let facts = world.facts();
+    let acknowledged = facts.shards.values().map(|s| s.acked.count()).sum();
+    let servers = facts.shards.values().flat_map(|s| s.servers.values());
+    let errant = servers.filter(|s| !s.errant.is_empty()).count() as u64;
+    let summary = Summary { faults, kills, requests, writes, reparents, acknowledged, errant };
     Verdict { trace: woven(&host, &world.trace()), summary, violations }
 }
 

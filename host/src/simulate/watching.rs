@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt as _, Stream, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use pilothouse_sim::apiserver::ApiBody;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub(super) fn lines(
     let mut news = sky.news();
     let opened = *news.borrow_and_update();
     let open = Open { body, sky, resource, news, opened, over: false };
-    stream::unfold(open, |mut open| async move { open.next().await.map(|lines| (lines, open)) })
+    stream::unfold(open, |mut open| async move { open.next().await.map(|lines| (lines, open)) }).fuse()
 }
 
 impl Open {
@@ -55,15 +55,18 @@ impl Open {
                 Mood::Open => tokio::select! {
                     biased;
                     _ = self.news.changed() => {}
-                    frame = self.body.frame() => return told(frame).map(Ok),
+                    frame = self.body.frame() => match told(frame) {
+                        Some(lines) => return Some(Ok(lines)),
+                        None => self.over = true,
+                    },
                 },
                 Mood::Jumbled => tokio::select! {
                     biased;
                     _ = self.news.changed() => {}
-                    frame = self.body.frame() => {
-                        let first = told(frame)?;
-                        return Some(Ok(self.jumble(first).await));
-                    }
+                    frame = self.body.frame() => match told(frame) {
+                        Some(first) => return Some(Ok(self.jumble(first).await)),
+                        None => self.over = true,
+                    },
                 },
             }
         }
@@ -75,10 +78,12 @@ impl Open {
         let late = self.sky.draw(1, LATEST_MS);
         tokio::time::sleep(Duration::from_millis(late)).await;
         let mut text = first.to_vec();
-        while let Some(frame) = self.body.frame().now_or_never() {
+        while !self.over
+            && let Some(frame) = self.body.frame().now_or_never()
+        {
             match told(frame) {
                 Some(more) => text.extend_from_slice(&more),
-                None => break,
+                None => self.over = true,
             }
         }
         let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
