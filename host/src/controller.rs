@@ -159,16 +159,23 @@ impl Controller {
         let as_of = self.effects.clock.now();
         async move {
             let mut settled: Settled = memory.settled;
+            let mut unwritten = memory.unwritten;
             let mut pilot = pilot.remembering(memory);
             let mut passed = pass::run(&mut pilot, &mut settled, &rules, as_of).await;
             if let Ok(Passed::Ran(report)) = &mut passed {
-                pilot.report(report).await;
+                unwritten = if pilot.report(report).await { 0 } else { unwritten.saturating_add(1) };
+                if unwritten > 0 {
+                    // The view is the same next time, but what it says does not stand yet.
+                    settled = Settled::default();
+                    report.requeue_after_ms = report.requeue_after_ms.min(RETRY_MS << unwritten.min(6));
+                }
             }
             if let Err(error) = &passed {
                 pilot.report_failure(error).await;
             }
             memory = pilot.into_memory();
             memory.settled = settled;
+            memory.unwritten = unwritten;
             (key, memory, passed)
         }
     }

@@ -38,6 +38,8 @@ pub enum Error {
 pub struct Memory {
     /// The last view that led to nothing.
     pub settled: Settled,
+    /// Reports in a row that could not be written whole.
+    pub unwritten: u32,
     rendering: Rendering,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     said: BTreeSet<String>,
@@ -102,7 +104,7 @@ impl Pilot {
     /// What the next pass should know.
     #[must_use]
     pub fn into_memory(self) -> Memory {
-        Memory { settled: Settled::default(), rendering: self.rendering, zones: self.zones, said: self.said }
+        Memory { settled: Settled::default(), unwritten: 0, rendering: self.rendering, zones: self.zones, said: self.said }
     }
 
     fn look(&mut self, as_of: Millis) -> Result<Observed, observe::Error> {

@@ -57,18 +57,21 @@ impl Wanted {
 }
 
 impl Pilot {
-    /// Writes what has changed of every level's status; counts and logs refusals.
-    pub async fn report(&mut self, report: &Report) {
+    /// Writes what has changed of every level's status; counts and logs refusals. Answers whether
+    /// all of it stands now.
+    pub async fn report(&mut self, report: &Report) -> bool {
         self.count_refusals(report);
         let mut wanted: Vec<Wanted> = Vec::new();
         wanted.extend(shards::statuses(self, report));
         wanted.extend(shards::keyspaces(self, report));
         wanted.extend(cells::statuses(self, report));
         wanted.extend(cluster::status(self, report));
+        let mut written = true;
         for status in wanted {
-            self.write_status(status).await;
+            written &= self.write_status(status).await;
         }
         self.said = crate::events::emit(self, report, &self.said).await;
+        written
     }
 
     /// Says on the cluster why there was no pass.
@@ -76,7 +79,7 @@ impl Pilot {
         tracing::warn!(cluster = %self.key, %error, "nothing could be decided");
     }
 
-    async fn write_status(&self, wanted: Wanted) {
+    async fn write_status(&self, wanted: Wanted) -> bool {
         let Wanted { kind, name, status } = wanted;
         let resource = kind.resource();
         let body = json!({
@@ -88,10 +91,14 @@ impl Pilot {
         let api = kind.api(&self.effects.client, &self.key.namespace);
         let params = PatchParams::apply(MANAGER).force();
         match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
-            Ok(object) => self.effects.written(kind, object),
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Ok(object) => {
+                self.effects.written(kind, object);
+                true
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => true,
             Err(error) => {
                 tracing::warn!(cluster = %self.key, kind = kind.as_str(), name, %error, "status not written");
+                false
             }
         }
     }
