@@ -212,7 +212,7 @@ impl Sky {
         let nth = {
             let mut state = self.lock();
             let nth = state.draws.range(1, 4);
-            state.kill = again.then_some((Kill::Write { nth, before: nth % 2 == 0 }, false));
+            state.kill = again.then_some((Kill::Write { nth, before: nth.is_multiple_of(2) }, false));
             nth
         };
         self.note(|| format!("host killed{}", if again { format!(", and again at write {nth}") } else { String::new() }));
