@@ -48,6 +48,16 @@ enum Stay {
     TooFewAckers { left: usize, needed: usize },
 }
 
+impl Stay {
+    /// Whether it holds every other surge tablet of the shard back too; the state of one home does not.
+    const fn is_of_the_shard(&self) -> bool {
+        match self {
+            Self::Leaving(_) | Self::NotServing(_) | Self::NoPrimary | Self::TooFewAckers { .. } => true,
+            Self::NobodyHome | Self::Behind(_) => false,
+        }
+    }
+}
+
 /// Proposes the return of one surge tablet, of one shard, at a time.
 pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
     let on_the_way = |t: &&Tablet| t.wanted == Wanted::No && is_beyond_spec(view, t);
@@ -76,7 +86,9 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
                     }
                     Err(stay) => {
                         tell(&stay, shard, tablet, decision);
-                        break;
+                        if stay.is_of_the_shard() {
+                            break;
+                        }
                     }
                 },
                 Home::BackIn(ms) => decision.again_in(ms),
