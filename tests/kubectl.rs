@@ -92,6 +92,7 @@ fn columns(table: &str) -> Vec<&str> {
 #[test]
 fn an_operators_day() {
     if !has_kubectl() {
+        assert!(std::env::var_os("CI").is_none(), "there is no kubectl on the path, and here it must be");
         println!("not run here: there is no kubectl on the path");
         return;
     }
@@ -100,8 +101,9 @@ fn an_operators_day() {
     let manifest = repository("crds/examples/three-zones.yaml").display().to_string();
 
     assert!(dev.does(&["apply", "-f", &manifest]).contains("vitesscluster.planetscale.com/harbour created"));
-    let again = dev.does(&["apply", "-f", &manifest]);
-    assert!(again.contains("vitesscluster.planetscale.com/harbour unchanged"), "{again}");
+    // kubectl's own merge says "configured": a list that got a default differs from the file.
+    dev.does(&["apply", "-f", &manifest]);
+    assert_eq!(dev.does(&["get", "vt/harbour", "-o", "jsonpath={.metadata.generation}"]), "1");
     watches(&dev);
     dev.does(&["wait", "--for=condition=Ready", "--timeout=120s", "vt/harbour"]);
     dev.does(&["wait", "--for=jsonpath={.status.summary.tablets}=3/3", "--timeout=120s", "vt/harbour"]);

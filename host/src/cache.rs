@@ -3,6 +3,7 @@
 //! Owns routing of objects to clusters and the newest version of each. Must not
 //! know what any of it means for decisions.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -119,8 +120,8 @@ impl Cached {
         self.raw.metadata.deletion_timestamp.is_some()
     }
 
-    fn version(&self) -> u64 {
-        self.raw.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    fn version(&self) -> Option<u64> {
+        self.raw.metadata.resource_version.as_deref()?.parse().ok()
     }
 }
 
@@ -128,6 +129,7 @@ impl Cached {
 #[derive(Debug, Clone, Default)]
 pub struct Members {
     objects: BTreeMap<(Kind, String), Arc<Cached>>,
+    revision: u64,
 }
 
 impl Members {
@@ -142,6 +144,12 @@ impl Members {
         self.objects.range((kind, String::new())..).take_while(move |((k, _), _)| *k == kind).map(|(_, o)| o)
     }
 
+    /// Another number whenever any object was written, made or removed.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Every object.
     pub fn all(&self) -> impl Iterator<Item = (Kind, &Arc<Cached>)> {
         self.objects.iter().map(|((kind, _), object)| (*kind, object))
@@ -154,7 +162,8 @@ const DELETED_REMEMBERED: usize = 256;
 /// Everything that the watches said.
 #[derive(Debug, Default)]
 pub struct Cache {
-    clusters: BTreeMap<ClusterKey, Members>,
+    clusters: BTreeMap<ClusterKey, Arc<Members>>,
+    revision: u64,
     shared: BTreeMap<(Kind, String), Arc<Cached>>,
     deleted: VecDeque<String>,
     synced: BTreeSet<Kind>,
@@ -175,7 +184,7 @@ impl Cache {
 
     /// A cluster's objects.
     #[must_use]
-    pub fn members(&self, key: &ClusterKey) -> Option<&Members> {
+    pub fn members(&self, key: &ClusterKey) -> Option<&Arc<Members>> {
         self.clusters.get(key)
     }
 
@@ -228,13 +237,18 @@ impl Cache {
             return self.clusters.keys().cloned().collect();
         }
         let Some(key) = home(kind, &cached.raw) else { return BTreeSet::new() };
-        let slot = self.clusters.entry(key.clone()).or_default().objects.entry((kind, name));
-        let stale = |old: &Arc<Cached>| old.uid() == cached.uid() && old.version() > cached.version();
-        match slot {
-            std::collections::btree_map::Entry::Occupied(old) if stale(old.get()) => return BTreeSet::new(),
-            std::collections::btree_map::Entry::Occupied(mut old) => drop(old.insert(cached)),
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(cached)),
+        let slot = (kind, name);
+        let known = self.clusters.get(&key).and_then(|members| members.objects.get(&slot));
+        let same = known.filter(|old| old.uid() == cached.uid());
+        match same.and_then(|old| Some(cached.version()?.cmp(&old.version()?))) {
+            Some(Ordering::Less) => return BTreeSet::new(),
+            Some(Ordering::Equal) => return BTreeSet::from([key]),
+            Some(Ordering::Greater) | None => {}
         }
+        let members = Arc::make_mut(self.clusters.entry(key.clone()).or_default());
+        members.objects.insert(slot, cached);
+        self.revision += 1;
+        members.revision = self.revision;
         BTreeSet::from([key])
     }
 
@@ -255,7 +269,10 @@ impl Cache {
 
     fn remove_member(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
         if let Some(members) = self.clusters.get_mut(key) {
+            let members = Arc::make_mut(members);
             members.objects.remove(&(kind, name.to_owned()));
+            self.revision += 1;
+            members.revision = self.revision;
             if members.objects.is_empty() {
                 self.clusters.remove(key);
             }

@@ -2,6 +2,14 @@
 //!
 //! Owns the arguments. Each command lives in its own file below.
 
+/// A line on standard output, as `println!`, but an error instead of a panic when it cannot be written.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout().lock(), $($text)*)
+    }};
+}
+
 mod crds;
 mod demo;
 mod dev;
@@ -88,7 +96,17 @@ impl SettingsArgs {
 /// # Errors
 /// Whatever the command could not do, with the field or file and the reason.
 pub fn main() -> anyhow::Result<std::process::ExitCode> {
-    let cli = Cli::parse();
+    let broken_pipe = |error: &anyhow::Error| {
+        error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    match command(Cli::parse()) {
+        // Whoever reads has had enough, as in `pilothouse crds | head`.
+        Err(error) if broken_pipe(&error) => Ok(std::process::ExitCode::SUCCESS),
+        answer => answer,
+    }
+}
+
+fn command(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
     if let Command::CompileComponent { bounds } = cli.command {
         return Ok(pilothouse_policy::compile::compile_child_main(bounds));
     }
@@ -102,11 +120,13 @@ pub fn main() -> anyhow::Result<std::process::ExitCode> {
         Command::Plugin(command) => plugin::main(&command),
         Command::Crds => crds::main(),
         Command::Settings(args) => {
-            print!("{}", args.load()?.to_yaml());
+            say!("{}", args.load()?.to_yaml().trim_end())?;
             Ok(std::process::ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "pilothouse", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pilothouse", &mut script);
+            say!("{}", String::from_utf8_lossy(&script).trim_end())?;
             Ok(std::process::ExitCode::SUCCESS)
         }
         Command::CompileComponent { .. } => unreachable!("handled above"),

@@ -12,6 +12,7 @@ use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::topology::{Cell, Zone};
 use pilothouse_core::view::{BackupView, ClusterView};
+use serde_json::Value;
 
 use crate::actuate::MANAGER;
 use crate::cache::{Cached, Members, Typed};
@@ -23,17 +24,23 @@ use crate::{equality, observe};
 /// How long the host's own steps stay valid.
 const OWN_STEP_TTL_MS: u64 = 30_000;
 
+/// Where a status keeps what rendering reads: surge tablets and gateways, a zone that a policy chose.
+const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", "/status/assignedZone"];
+
 /// What is rendered, and how it compares.
 #[derive(Debug, Default)]
 pub struct Rendering {
     /// Every rendered object.
     pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
+    /// Whether any object was written, made or removed since the last look.
+    pub changed: bool,
     /// Tablet Pods that only a re-creation brings to what is rendered.
     pub outdated: BTreeSet<String>,
     parents: BTreeMap<(Kind, String), Parent>,
     order: Vec<ObjectRef>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
+    revision: u64,
 }
 
 #[derive(Debug, Default)]
@@ -45,10 +52,14 @@ struct Parent {
     unplaced: Vec<Arc<Rendered>>,
 }
 
-/// What a parent's children are rendered from.
+/// What a parent's children are rendered from. Of its status only what remembers a decision:
+/// the rest of it is our own report.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Inputs {
-    version: String,
+    generation: Option<i64>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    remembered: Vec<Value>,
     zones: BTreeMap<Cell, Zone>,
     claims: BTreeMap<String, u64>,
     backups: Vec<BackupView>,
@@ -71,6 +82,8 @@ enum Found {
 impl Rendering {
     /// Renders what has new inputs and compares what has a new version.
     pub fn refresh(&mut self, members: &Members, vitess: Option<&Observation>) {
+        self.changed = members.revision() != self.revision;
+        self.revision = members.revision();
         self.render(members, vitess);
         self.compare(members);
     }
@@ -81,7 +94,8 @@ impl Rendering {
         self.order.clear();
         self.objects.clear();
         self.unplaced.clear();
-        for (kind, object) in members.all().filter(|(_, o)| !o.is_terminating()) {
+        let may_have_children = |o: &Cached| !matches!(o.typed, Typed::Raw) && !o.is_terminating();
+        for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
             let inputs = inputs(kind, object, members, &zones, vitess);
             let at = (kind, object.name().to_owned());
             let parent = match self.parents.remove(&at) {
@@ -266,7 +280,10 @@ fn inputs(
     vitess: Option<&Observation>,
 ) -> Inputs {
     let mut inputs = Inputs {
-        version: object.raw.metadata.resource_version.clone().unwrap_or_default(),
+        generation: object.raw.metadata.generation,
+        labels: object.raw.metadata.labels.clone(),
+        annotations: object.raw.metadata.annotations.clone(),
+        remembered: REMEMBERED.iter().filter_map(|at| object.field(at).cloned()).collect(),
         ..Inputs::default()
     };
     match kind {

@@ -16,7 +16,7 @@ use pilothouse_sim::world::{World, WorldSettings};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -87,9 +87,9 @@ impl Embedded {
     pub fn new(epoch_ms: Millis, seed: u64, world: WorldSettings) -> Result<Self, Error> {
         let played = PlayedClock::starting_at(i64::try_from(epoch_ms).unwrap_or(0));
         let api = ApiServer::new(played.clone(), seed);
-        for definition in pilothouse_api::crds::all()? {
-            let value = serde_json::to_value(definition).unwrap_or(Value::Null);
-            api.create("pilothouse", &apiserver::kinds::DEFINITIONS, value).map_err(Error::Definition)?;
+        for definition in definitions()? {
+            api.create("pilothouse", &apiserver::kinds::DEFINITIONS, definition.clone())
+                .map_err(Error::Definition)?;
         }
         let world = World::new(api.clone(), played.clone(), seed, world);
         let client = Client::new(api.service(), "default");
@@ -123,6 +123,16 @@ impl Embedded {
             tokio::spawn(controller.run(stop.clone())),
         ]
     }
+}
+
+/// Our definitions, made once: a simulation begins thousands of control planes.
+fn definitions() -> Result<&'static [Value], Error> {
+    static MADE: OnceLock<Vec<Value>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let made = pilothouse_api::crds::all()?.into_iter().map(|d| serde_json::to_value(d).unwrap_or_default());
+    Ok(MADE.get_or_init(|| made.collect()))
 }
 
 /// Whether a manifest brings a claim that one node may mount at a time: its Pods

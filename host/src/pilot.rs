@@ -65,7 +65,7 @@ pub struct Pilot {
     pub(crate) key: ClusterKey,
     pub(crate) effects: Effects,
     pub(crate) policies: Arc<PolicySet>,
-    pub(crate) members: Members,
+    pub(crate) members: Arc<Members>,
     pub(crate) rendering: Rendering,
     pub(crate) invalid: Vec<(String, Vec<pilothouse_api::validate::FieldError>)>,
     judging: Judging,
@@ -82,7 +82,7 @@ impl Pilot {
             key,
             effects,
             policies,
-            members: Members::default(),
+            members: Arc::default(),
             rendering: Rendering::default(),
             invalid: Vec::new(),
             judging,
@@ -104,7 +104,13 @@ impl Pilot {
     /// What the next pass should know.
     #[must_use]
     pub fn into_memory(self) -> Memory {
-        Memory { settled: Settled::default(), unwritten: 0, rendering: self.rendering, zones: self.zones, said: self.said }
+        Memory {
+            settled: Settled::default(),
+            unwritten: 0,
+            rendering: self.rendering,
+            zones: self.zones,
+            said: self.said,
+        }
     }
 
     fn look(&mut self, as_of: Millis) -> Result<Observed, observe::Error> {
@@ -143,6 +149,10 @@ impl Observe for Pilot {
         self.recheck_at = observed.recheck_at;
         self.invalid = observed.invalid;
         Ok(observed.view)
+    }
+
+    fn changed_beyond_view(&self) -> bool {
+        self.rendering.changed
     }
 }
 

@@ -5,6 +5,7 @@
 //! end. The same seed, mix and policies give the same trace byte for byte. The
 //! checkers know the played world's truth and share no code with the guard.
 
+mod bell;
 mod draws;
 mod effects;
 mod layer;

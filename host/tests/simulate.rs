@@ -53,7 +53,8 @@ fn other_seeds_and_other_faults_are_other_days() {
 
 #[test]
 fn what_cannot_be_simulated_is_refused_by_name() {
-    for (args, word) in [(["--seed", "1", "--hours", "2"], "hours"), (["--seed", "1", "--only", "B7"], "B7")] {
+    for (args, word) in [(["--seed", "1", "--hours", "2"], "hours"), (["--seed", "1", "--only", "B7"], "B7")]
+    {
         let output = simulate(&args);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(word), "{args:?}: {said}");

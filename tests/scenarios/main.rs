@@ -66,6 +66,7 @@ scenarios! {
     backup_verified
     replicas_raised_and_lowered
     surge_adopted
+    spec_edited_at_rest
     another_failover_policy
     vitess_unknown
 }

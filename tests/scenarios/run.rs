@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
@@ -109,6 +109,12 @@ impl Scene {
             }
             Step::Edit(edit) => {
                 self.edit(edit).await?;
+                Ok(String::new())
+            }
+            Step::Remove(named) => {
+                let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
+                let api = kind.api(&self.stage.embedded.client, &self.namespace);
+                api.delete(&named.name, &DeleteParams::default()).await?;
                 Ok(String::new())
             }
             Step::WaitFor(wait) => {

@@ -46,6 +46,8 @@ pub(crate) enum Step {
     KillMysqld(String),
     Fill(Fill),
     Edit(Edit),
+    /// Deletes an object, as `kubectl delete` would.
+    Remove(Named),
     WaitFor(WaitFor),
     /// Lets time pass.
     Rest(Span),
@@ -56,6 +58,13 @@ pub(crate) enum Step {
 pub(crate) struct Fill {
     pub(crate) tablet: String,
     pub(crate) gib_per_hour: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Named {
+    pub(crate) kind: String,
+    pub(crate) name: String,
 }
 
 /// A change to the only object of a kind, or the one named, as `kubectl edit` would make it.
@@ -169,6 +178,7 @@ impl std::fmt::Display for Step {
                     }
                 }
             }
+            Self::Remove(named) => write!(f, "remove {} {}", named.kind, named.name),
             Self::WaitFor(wait) => wait.fmt(f),
             Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
         }

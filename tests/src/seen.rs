@@ -111,7 +111,7 @@ impl Teller {
             let before = self.counts.insert(series.to_owned(), count).unwrap_or(0);
             if count > before {
                 let value = |label: &&str| series.split(&format!("{label}=\"")).nth(1)?.split('"').next();
-                let values: Vec<&str> = labels.iter().filter_map(|l| value(&l)).collect();
+                let values: Vec<&str> = labels.iter().filter_map(value).collect();
                 grown.push(told(&values, count - before));
             }
         }

@@ -18,6 +18,12 @@ pub trait Observe {
     /// # Errors
     /// When something that the view needs cannot be read; nothing is decided then.
     fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<ClusterView, Self::Error>>;
+
+    /// Whether something changed since the last observation that later stages answer and the view
+    /// does not show: a spec that cannot be used, an object that is not as it is rendered.
+    fn changed_beyond_view(&self) -> bool {
+        false
+    }
 }
 
 /// Asks the policies, and the host itself, what should be done. Pure of the view.
@@ -90,7 +96,9 @@ pub async fn run<H: Observe + Propose + Actuate>(
 ) -> Result<Passed, H::Error> {
     let view = host.observe(as_of).await?;
     let fingerprint = view.fingerprint();
-    if let Some(requeue_after_ms) = settled.holds(fingerprint, as_of) {
+    if !host.changed_beyond_view()
+        && let Some(requeue_after_ms) = settled.holds(fingerprint, as_of)
+    {
         return Ok(Passed::Unchanged { requeue_after_ms });
     }
     let proposals = host.propose(&view);

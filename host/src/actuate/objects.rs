@@ -127,7 +127,12 @@ impl Effects {
         key: &ClusterKey,
         read: impl FnOnce(&crate::cache::Members) -> T,
     ) -> T {
-        self.cache.lock().expect("no panic under the lock").members(key).map(read).unwrap_or_default()
+        self.cache
+            .lock()
+            .expect("no panic under the lock")
+            .members(key)
+            .map(|members| read(members))
+            .unwrap_or_default()
     }
 }
 

@@ -55,17 +55,15 @@ pub(super) fn main(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     if let (Some(zones), Some(placement)) = (args.min_zones, &mut settings.policies.placement) {
         placement.config["minZones"] = json!(zones);
     }
-    println!(
+    say!(
         "pilothouse demo: {} zone(s) on the embedded control plane; Kubernetes, disks and Vitess are played, \
          the controller and its policies are real",
         zones.len()
-    );
+    )?;
     let policies = Arc::new(settings.load_policies()?);
     let shared = embedded::shares_a_disk(&documents);
     if shared {
-        println!(
-            "the manifest's Pods share a ReadWriteOnce claim: volumes are played as network file shares"
-        );
+        say!("the manifest's Pods share a ReadWriteOnce claim: volumes are played as network file shares")?;
     }
     let world = WorldSettings {
         zones: zones.iter().map(|name| ZoneSpec { name: name.clone(), nodes: 3 }).collect(),
@@ -86,12 +84,12 @@ pub(super) fn main(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         }
         anyhow::Ok((steps, embedded.telemetry))
     })?;
-    println!("\n{}", demo::render(&steps, &telemetry));
+    say!("\n{}", demo::render(&steps, &telemetry))?;
     let missed = steps.iter().any(|s| matches!(s.shown, Shown::Missed(_)));
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Live on a terminal, plain lines elsewhere.
+/// Live on a terminal, plain lines elsewhere. The show goes on when nobody reads them.
 struct Told {
     bar: Option<ProgressBar>,
     title: String,
@@ -105,7 +103,7 @@ impl Told {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => println!("{text}"),
+            None => drop(say!("{text}")),
         }
     }
 }
@@ -121,7 +119,7 @@ impl Progress for Told {
         title.clone_into(&mut self.title);
         match &self.bar {
             Some(bar) => bar.set_message(title.to_owned()),
-            None => println!("- {title}"),
+            None => drop(say!("- {title}")),
         }
     }
 
@@ -131,7 +129,7 @@ impl Progress for Told {
                 bar.set_message(format!("{}: {text}", self.title));
                 bar.tick();
             }
-            None => println!("    {text}"),
+            None => drop(say!("    {text}")),
         }
     }
 

@@ -54,23 +54,24 @@ pub(super) fn main(args: &DevArgs) -> anyhow::Result<ExitCode> {
         serve::write_kubeconfig(&path, &served.kubeconfig)?;
         let metrics = endpoints::serve(settings.listen, embedded.telemetry.clone(), stop.clone()).await;
         embedded::apply(&embedded.client, &manifests).await?;
-        println!(
-            "the embedded control plane serves on https://{}; Kubernetes, disks and Vitess are played",
-            served.address
+        let metrics = match metrics {
+            Ok(at) => format!("metrics and health: http://{at}"),
+            Err(error) => format!("metrics and health are not served: {}: {error}", settings.listen),
+        };
+        // It goes on when nobody reads.
+        let _ = say!(
+            "the embedded control plane serves on https://{}; Kubernetes, disks and Vitess are played\n\
+             {metrics}\nexport KUBECONFIG={}\nCtrl-C stops it",
+            served.address,
+            path.display()
         );
-        match metrics {
-            Ok(at) => println!("metrics and health: http://{at}"),
-            Err(error) => println!("metrics and health are not served: {}: {error}", settings.listen),
-        }
-        println!("export KUBECONFIG={}", path.display());
-        println!("Ctrl-C stops it");
         super::interrupted().await?;
         stop.cancel();
         for task in tasks {
             task.await?;
         }
         let _ = std::fs::remove_file(&path);
-        println!("stopped; the kubeconfig is removed");
+        let _ = say!("stopped; the kubeconfig is removed");
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -53,9 +53,9 @@ pub(super) fn main(args: &PlanArgs) -> anyhow::Result<ExitCode> {
             "plan": verdict.admitted.steps(),
             "refusals": verdict.refusals,
         });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        say!("{}", serde_json::to_string_pretty(&value)?)?;
     } else {
-        print!("{}", explain(&proposals, &verdict));
+        say!("{}", explain(&proposals, &verdict).trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

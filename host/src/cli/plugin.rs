@@ -24,29 +24,29 @@ pub(super) fn main(command: &PluginCommand) -> anyhow::Result<ExitCode> {
     let PluginCommand::Inspect { file, settings } = command;
     let seen =
         settings.load()?.runtime()?.inspect(file).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
-    println!("digest: {}", seen.digest);
-    println!("bytes: {}", seen.bytes);
-    println!("imports: {}", listed(&seen.contract.imports));
-    println!("answered with constants: {}", listed(&seen.contract.inert));
-    println!("refused imports: {}", listed(&seen.contract.refused));
-    println!("exports: {}", listed(&seen.contract.exports));
+    say!("digest: {}", seen.digest)?;
+    say!("bytes: {}", seen.bytes)?;
+    say!("imports: {}", listed(&seen.contract.imports))?;
+    say!("answered with constants: {}", listed(&seen.contract.inert))?;
+    say!("refused imports: {}", listed(&seen.contract.refused))?;
+    say!("exports: {}", listed(&seen.contract.exports))?;
     let mut fits = true;
     for (slot, manifest) in &seen.slots {
         match manifest {
             Ok(manifest) => {
-                println!("slot {slot}: {} {}", manifest.name, manifest.version);
-                println!("  needs: {}", manifest.needs.join(", "));
-                println!("  emits: {}", manifest.emits.join(", "));
-                println!("  configuration: {}", manifest.config_schema);
+                say!("slot {slot}: {} {}", manifest.name, manifest.version)?;
+                say!("  needs: {}", manifest.needs.join(", "))?;
+                say!("  emits: {}", manifest.emits.join(", "))?;
+                say!("  configuration: {}", manifest.config_schema)?;
             }
             Err(unfit) => {
                 fits = false;
-                println!("slot {slot}: refused: {unfit}");
+                say!("slot {slot}: refused: {unfit}")?;
             }
         }
     }
     if seen.slots.is_empty() {
-        println!("refused: it serves no slot of pilothouse:policy");
+        say!("refused: it serves no slot of pilothouse:policy")?;
     }
     Ok(if fits && !seen.slots.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -34,11 +34,12 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let at = endpoints::serve(settings.listen, telemetry.clone(), stop.clone())
             .await
             .with_context(|| format!("listen: {}", settings.listen))?;
-        println!(
-            "pilothouse runs against Kubernetes {}; metrics and health: http://{at}",
+        // It goes on when nobody reads.
+        let _ = say!(
+            "pilothouse runs against Kubernetes {}; metrics and health: http://{at}\n\
+             without a Vitess client it creates and reports; drains, deletes and reparents are refused",
             version.git_version
         );
-        println!("without a Vitess client it creates and reports; drains, deletes and reparents are refused");
         let controller = Controller::new(Parts {
             client,
             vitess: Vitess::Unknown,
@@ -49,11 +50,14 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
             namespace: settings.namespace.clone(),
             judging: (&settings).into(),
         });
-        let running = tokio::spawn(controller.run(stop.clone()));
-        super::interrupted().await?;
+        let mut running = tokio::spawn(controller.run(stop.clone()));
+        tokio::select! {
+            signal = super::interrupted() => signal?,
+            ended = &mut running => return ended.context("the controller").map(|()| ExitCode::FAILURE),
+        }
         stop.cancel();
         running.await?;
-        println!("stopped");
+        let _ = say!("stopped");
         Ok(ExitCode::SUCCESS)
     })
 }

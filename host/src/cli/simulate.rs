@@ -53,14 +53,16 @@ pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     for seed in args.seed..args.seed.saturating_add(args.count) {
         let plan = Plan { seed, hours: args.hours, mix: args.mix(), traced: args.trace };
         let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings)?;
-        print!("{}", verdict.trace);
-        println!("seed {seed}: {}", verdict.summary);
+        if args.trace {
+            say!("{}", verdict.trace.trim_end())?;
+        }
+        say!("seed {seed}: {}", verdict.summary)?;
         for blamed in verdict.blamed() {
-            println!("seed {seed}: VIOLATION {blamed}");
+            say!("seed {seed}: VIOLATION {blamed}")?;
         }
         failed += u64::from(!verdict.violations.is_empty());
     }
-    println!("{}", figures(args, failed, spent().as_secs_f64()));
+    say!("{}", figures(args, failed, spent().as_secs_f64()))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -126,7 +126,8 @@ impl Layer {
             }
             Fate::AnswerLost { after, how } => {
                 let answer = self.api.handle(Request::from_parts(parts, body));
-                self.sky.note(|| format!("{line} -> {}, answer lost for {after} ms", answer.status().as_u16()));
+                self.sky
+                    .note(|| format!("{line} -> {}, answer lost for {after} ms", answer.status().as_u16()));
                 self.lose(after, how).await
             }
             Fate::Delayed { answer, how, apply } => {
@@ -158,7 +159,8 @@ impl Layer {
             self.sky.note(|| format!("{line} -> {code} injected"));
             return Ok(refusal(*code, *wait));
         }
-        let answer = match self.api.service().call(Request::from_parts(parts, Full::new(Bytes::new()))).await {
+        let answer = match self.api.service().call(Request::from_parts(parts, Full::new(Bytes::new()))).await
+        {
             Ok(answer) => answer,
             Err(never) => match never {},
         };
@@ -225,9 +227,9 @@ impl Layer {
     }
 
     fn line(&self, parts: &Parts, asked: &Asked, body: &Bytes) -> String {
-        let digest = body.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-            (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let digest = body
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
         let of = if asked.is_write() { format!(" {digest:016x}") } else { String::new() };
         let said = if asked.kind.resource == "events" { said(body) } else { String::new() };
         format!("host {} {}{of}{said}", parts.method, parts.uri)
@@ -245,7 +247,8 @@ impl Layer {
             let options: Value = serde_json::from_slice(body).unwrap_or_default();
             for field in ["uid", "resourceVersion"] {
                 if !options["preconditions"][field].is_string() {
-                    self.sky.blame_now("S7", format!("{} is deleted without a {field} that must hold", object()));
+                    self.sky
+                        .blame_now("S7", format!("{} is deleted without a {field} that must hold", object()));
                 }
             }
         }
@@ -254,7 +257,11 @@ impl Layer {
 
 fn said(event: &Bytes) -> String {
     let event: Value = serde_json::from_slice(event).unwrap_or_default();
-    format!(" {}: {}", event["reason"].as_str().unwrap_or_default(), event["message"].as_str().unwrap_or_default())
+    format!(
+        " {}: {}",
+        event["reason"].as_str().unwrap_or_default(),
+        event["message"].as_str().unwrap_or_default()
+    )
 }
 
 fn whole(answer: Response<Bytes>) -> Response<FaultyBody> {

@@ -116,7 +116,12 @@ impl Mix {
     /// Only these, as often as in the default mix.
     #[must_use]
     pub fn only(faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self { faults: faults.into_iter().collect(), spacing_ms: 3_600_000, episodes: 6, overlapping_percent: 12 }
+        Self {
+            faults: faults.into_iter().collect(),
+            spacing_ms: 3_600_000,
+            episodes: 6,
+            overlapping_percent: 12,
+        }
     }
 
     /// Whether the fault is in.
@@ -137,6 +142,8 @@ mod tests {
         }
         let no = "B1".parse::<Fault>().unwrap_err();
         assert!(no.to_string().contains("B1"), "{no}");
-        assert!(Mix::calm().faults.is_empty() && Mix::default().has(Fault::A9) && !Mix::default().has(Fault::D5));
+        assert!(
+            Mix::calm().faults.is_empty() && Mix::default().has(Fault::A9) && !Mix::default().has(Fault::D5)
+        );
     }
 }

@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn paths_are_taken_apart() {
         let read = |method, path, query| Asked::read(&method, path, query).expect("an object");
-        let asked = read(Method::PATCH, "/apis/planetscale.com/v2/namespaces/d/vitessshards/s/status", "force=true");
+        let asked =
+            read(Method::PATCH, "/apis/planetscale.com/v2/namespaces/d/vitessshards/s/status", "force=true");
         assert_eq!((asked.verb, asked.name.as_str(), asked.namespace.as_str()), (Verb::Write, "s", "d"));
         assert_eq!(asked.kind, ResourceId::new("planetscale.com", "vitessshards"));
         assert_eq!(read(Method::GET, "/api/v1/pods", "&watch=true").verb, Verb::Watch);

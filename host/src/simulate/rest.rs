@@ -75,7 +75,8 @@ impl Rest<'_> {
         let began = facts.at - self.sky.elapsed();
         for backup in facts.shards.values().flat_map(|s| &s.backups) {
             let at = |ms: u64| i64::try_from(ms).unwrap_or(0) - began;
-            excuses.push((at(backup.started) - EXCUSED, at(backup.finished.unwrap_or(u64::MAX / 2)) + EXCUSED));
+            excuses
+                .push((at(backup.started) - EXCUSED, at(backup.finished.unwrap_or(u64::MAX / 2)) + EXCUSED));
         }
         for deed in self.world.deeds_since(0) {
             if let Deed::SizeAsked { at, .. } = deed {
@@ -109,7 +110,8 @@ impl Rest<'_> {
         }
         for shard in &shards {
             if shard.status.as_ref().is_none_or(|s| !s.serving_writes.is_true()) {
-                lacking.push(format!("status of shard {} does not say that it takes writes", shard.spec.name));
+                lacking
+                    .push(format!("status of shard {} does not say that it takes writes", shard.spec.name));
             }
         }
         // Nobody may wipe a server that has what nobody else has: its stand-in stays, until people decide.
@@ -117,7 +119,8 @@ impl Rest<'_> {
         for (key, shard) in &self.world.facts().shards {
             let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
             if !shard.primary.as_ref().is_some_and(writable) {
-                lacking.push(format!("shard {} has no primary that can have a write acknowledged", key.shard));
+                lacking
+                    .push(format!("shard {} has no primary that can have a write acknowledged", key.shard));
             }
             if !(wanted..=most).contains(&shard.servers.len()) {
                 lacking.push(format!("the topology has {} tablets of {wanted}", shard.servers.len()));

@@ -33,7 +33,11 @@ const HISTORY_MS: i64 = HOUR;
 /// Disks begin to fill when the databases stand.
 const FILL_FROM: i64 = 15 * 60_000;
 
-pub(super) async fn day(plan: &Plan, policies: Arc<PolicySet>, settings: &Settings) -> Result<Verdict, Error> {
+pub(super) async fn day(
+    plan: &Plan,
+    policies: Arc<PolicySet>,
+    settings: &Settings,
+) -> Result<Verdict, Error> {
     let hours = i64::try_from(plan.hours).unwrap_or(24);
     let (end, calm_from) = (hours * HOUR, (hours - (hours / 6).max(1)) * HOUR);
     let mut draws = Draws::new(plan.seed, "setting");

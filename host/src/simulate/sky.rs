@@ -12,6 +12,7 @@ use pilothouse_sim::clock::Clock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::bell::{Bell, Ear};
 use super::draws::Draws;
 use super::mix::Fault;
 use super::request::{Asked, Verb};
@@ -95,7 +96,7 @@ pub(super) struct Sky {
     clock: Clock,
     began: i64,
     /// Counts up when an open watch has to look again.
-    news: watch::Sender<u64>,
+    news: Bell,
     /// How many incarnations of the host are dead.
     dead: watch::Sender<u64>,
 }
@@ -120,7 +121,7 @@ impl Sky {
             api: api.clone(),
             clock,
             began,
-            news: watch::Sender::new(0),
+            news: Bell::default(),
             dead: watch::Sender::new(0),
         }
     }
@@ -169,12 +170,12 @@ impl Sky {
         state.struck += 1;
         if episode.drops && matches!(episode.fault, Fault::A5 | Fault::A6 | Fault::A7) {
             let how = if state.draws.chance(50) { Lost::Timeout } else { Lost::Broken };
-            let number = *self.news.borrow() + 1;
+            let number = self.news.rung() + 1;
             state.drops.push(Drop { resource: episode.resource, number, how });
         }
         state.active.push(Active { episode, until, as_of });
         drop(state);
-        self.news.send_modify(|n| *n += 1);
+        self.news.ring();
     }
 
     /// Ends every episode and disarms.
@@ -183,7 +184,7 @@ impl Sky {
         state.active.clear();
         state.kill = None;
         drop(state);
-        self.news.send_modify(|n| *n += 1);
+        self.news.ring();
     }
 
     /// Counts a fault of the world.
@@ -215,7 +216,12 @@ impl Sky {
             state.kill = again.then_some((Kill::Write { nth, before: nth.is_multiple_of(2) }, false));
             nth
         };
-        self.note(|| format!("host killed{}", if again { format!(", and again at write {nth}") } else { String::new() }));
+        self.note(|| {
+            format!(
+                "host killed{}",
+                if again { format!(", and again at write {nth}") } else { String::new() }
+            )
+        });
         self.dead.send_modify(|n| *n += 1);
     }
 
@@ -256,8 +262,8 @@ impl Sky {
     }
 
     /// Tells when an open watch has to look again.
-    pub(super) fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    pub(super) fn news(&self) -> Ear {
+        self.news.ear()
     }
 
     /// What this request meets.
@@ -375,7 +381,11 @@ fn fate(fault: Fault, asked: &Asked, as_of: u64, draws: &mut Draws) -> Option<Fa
         }
         Fault::A4 => {
             let how = lost();
-            write.then(|| Fate::Delayed { answer: draws.spread(1, 30_000), how, apply: draws.spread(10, 300_000) })
+            write.then(|| Fate::Delayed {
+                answer: draws.spread(1, 30_000),
+                how,
+                apply: draws.spread(10, 300_000),
+            })
         }
         Fault::A7 => matches!(asked.verb, Verb::Get | Verb::List).then_some(Fate::AsOf(as_of)),
         Fault::A5

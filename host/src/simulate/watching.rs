@@ -9,9 +9,9 @@ use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use pilothouse_sim::apiserver::ApiBody;
 use serde_json::Value;
-use tokio::sync::watch;
 use tower::BoxError;
 
+use super::bell::Ear;
 use super::sky::{Lost, Mood, Sky};
 
 /// Late by at most so many milliseconds.
@@ -21,7 +21,7 @@ struct Open {
     body: ApiBody,
     sky: Arc<Sky>,
     resource: String,
-    news: watch::Receiver<u64>,
+    news: Ear,
     opened: u64,
     over: bool,
 }
@@ -32,8 +32,8 @@ pub(super) fn lines(
     sky: Arc<Sky>,
     resource: String,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
-    let mut news = sky.news();
-    let opened = *news.borrow_and_update();
+    let news = sky.news();
+    let opened = news.heard();
     let open = Open { body, sky, resource, news, opened, over: false };
     stream::unfold(open, |mut open| async move { open.next().await.map(|lines| (lines, open)) }).fuse()
 }
@@ -49,12 +49,12 @@ impl Open {
                 }
                 Mood::Stalled(until) => tokio::select! {
                     biased;
-                    _ = self.news.changed() => {}
+                    () = self.news.ring() => {}
                     () = tokio::time::sleep_until(until) => {}
                 },
                 Mood::Open => tokio::select! {
                     biased;
-                    _ = self.news.changed() => {}
+                    () = self.news.ring() => {}
                     frame = self.body.frame() => match told(frame) {
                         Some(lines) => return Some(Ok(lines)),
                         None => self.over = true,
@@ -62,7 +62,7 @@ impl Open {
                 },
                 Mood::Jumbled => tokio::select! {
                     biased;
-                    _ = self.news.changed() => {}
+                    () = self.news.ring() => {}
                     frame = self.body.frame() => match told(frame) {
                         Some(first) => return Some(Ok(self.jumble(first).await)),
                         None => self.over = true,
@@ -131,7 +131,9 @@ mod tests {
     #[test]
     fn only_the_newest_change_of_an_object_is_told() {
         let line = |what: &str, uid: &str, rv: u64| {
-            format!(r#"{{"type":"{what}","object":{{"metadata":{{"uid":"{uid}","resourceVersion":"{rv}"}}}}}}"#)
+            format!(
+                r#"{{"type":"{what}","object":{{"metadata":{{"uid":"{uid}","resourceVersion":"{rv}"}}}}}}"#
+            )
         };
         let all = [
             line("ADDED", "a", 1),
@@ -143,7 +145,8 @@ mod tests {
         ];
         let lines: Vec<&[u8]> = all.iter().map(String::as_bytes).collect();
         let told = merged(&lines);
-        let left: Vec<usize> = lines.iter().enumerate().filter(|(_, l)| told.contains(l)).map(|(i, _)| i).collect();
+        let left: Vec<usize> =
+            lines.iter().enumerate().filter(|(_, l)| told.contains(l)).map(|(i, _)| i).collect();
         assert_eq!(left, [0, 2, 3, 4, 5]);
     }
 }

@@ -115,7 +115,8 @@ impl Sites {
     fn draw(&mut self, lasts: i64) -> i64 {
         let draws = &mut self.draws;
         let latest = (self.span - lasts).max(0);
-        let within = |draws: &mut Draws, high: i64| draws.range(0, u64::try_from(high).unwrap_or(0)).cast_signed();
+        let within =
+            |draws: &mut Draws, high: i64| draws.range(0, u64::try_from(high).unwrap_or(0)).cast_signed();
         let at = match draws.range(0, 9) {
             0 | 1 => within(draws, 2 * MINUTE),
             2..=7 if !self.anchors.is_empty() => {
@@ -130,7 +131,8 @@ impl Sites {
 
 /// N1 to N4, D3 and D5, each mended before the span ends.
 fn places(seed: u64, zones: &[ZoneSpec], mix: &Mix, span: i64) -> Day {
-    let weights = [(Fault::N1, 3), (Fault::N2, 1), (Fault::N3, 1), (Fault::N4, 1), (Fault::D3, 1), (Fault::D5, 1)];
+    let weights =
+        [(Fault::N1, 3), (Fault::N2, 1), (Fault::N3, 1), (Fault::N4, 1), (Fault::D3, 1), (Fault::D5, 1)];
     let weight: i64 = weights.iter().filter(|(f, _)| mix.has(*f)).map(|(_, w)| w).sum();
     if weight == 0 {
         return Vec::new();

@@ -1,3 +1,5 @@
+//! What validation takes and what it refuses, by field and reason.
+
 use kube::core::ObjectMeta;
 use pilothouse_core::topology::PoolType;
 use serde_json::json;

@@ -19,8 +19,8 @@ use super::store::{Change, ChangeKind, Stored};
 
 /// Shortest time a watch without `timeoutSeconds` lives, as in the real server; the longest is twice that.
 const MIN_TIMEOUT_SECONDS: u64 = 1800;
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// The last bookmark comes this long before the end.
+/// A watch's one bookmark comes this long before its end. The real server sends more, about one a
+/// minute, but promises none of them: clients that need them are caught here.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// An open watch.
@@ -121,7 +121,9 @@ impl Watch {
             ready: Vec::new(),
             headers_sent: false,
             deadline,
-            bookmark: query.flag("allowWatchBookmarks").then(|| next_bookmark(now, deadline)).flatten(),
+            bookmark: query
+                .flag("allowWatchBookmarks")
+                .then(|| deadline.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(now)),
             over: false,
         };
         if start.initial {
@@ -250,7 +252,7 @@ impl Watch {
             if !self.over {
                 self.tell_bookmark(self.cursor, false);
             }
-            self.bookmark = next_bookmark(now, self.deadline);
+            self.bookmark = None;
         }
         if self.deadline <= now {
             self.over = true;
@@ -261,11 +263,4 @@ impl Watch {
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut watch| async move { watch.next().await.map(|lines| (lines, watch)) })
     }
-}
-
-fn next_bookmark(now: Instant, deadline: Instant) -> Option<Instant> {
-    let regular = now + BOOKMARK_EVERY;
-    let last = deadline.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(now);
-    let next = regular.min(last);
-    (next > now).then_some(next)
 }
