@@ -38,6 +38,7 @@ pub(crate) fn print(loaded: &Loaded) {
 fn empty(loaded: &Loaded) -> Policy {
     let mut module = wat::parse_str(
         r#"(module
+            (import "pilothouse:policy/view@0.1.0" "[resource-drop]cluster" (func $drop (param i32)))
             (memory (export "memory") 1)
             (data (i32.const 64) "empty")
             (data (i32.const 72) "0.0.0")
@@ -48,7 +49,9 @@ fn empty(loaded: &Loaded) -> Policy {
             (func (export "pilothouse:policy/meta@0.1.0#describe") (result i32) (i32.const 128))
             (func (export "pilothouse:policy/meta@0.1.0#validate-config") (param i32 i32) (result i32)
                 (i32.const 256))
+            ;; A borrowed view has to be given back.
             (func (export "pilothouse:policy/failover@0.1.0#decide") (param i32 i32 i32) (result i32)
+                (call $drop (local.get 0))
                 (i32.const 256)))"#,
     )
     .expect("a module");
