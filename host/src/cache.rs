@@ -165,6 +165,7 @@ pub struct Cache {
     clusters: BTreeMap<ClusterKey, Arc<Members>>,
     revision: u64,
     shared: BTreeMap<(Kind, String), Arc<Cached>>,
+    shared_revision: u64,
     deleted: VecDeque<String>,
     synced: BTreeSet<Kind>,
     relisting: BTreeMap<Kind, BTreeSet<(String, String)>>,
@@ -192,6 +193,12 @@ impl Cache {
     #[must_use]
     pub const fn shared(&self) -> &BTreeMap<(Kind, String), Arc<Cached>> {
         &self.shared
+    }
+
+    /// Another number whenever any of [`Cache::shared`] was written, made or removed.
+    #[must_use]
+    pub const fn shared_revision(&self) -> u64 {
+        self.shared_revision
     }
 
     /// Takes a watch event in; returns the clusters that it touches (all, for a shared object).
@@ -234,6 +241,7 @@ impl Cache {
         let name = cached.name().to_owned();
         if !kind.is_namespaced() {
             self.shared.insert((kind, name), cached);
+            self.shared_revision += 1;
             return self.clusters.keys().cloned().collect();
         }
         let Some(key) = home(kind, &cached.raw) else { return BTreeSet::new() };
@@ -256,6 +264,7 @@ impl Cache {
         let name = object.metadata.name.clone().unwrap_or_default();
         if !kind.is_namespaced() {
             self.shared.remove(&(kind, name));
+            self.shared_revision += 1;
             return self.clusters.keys().cloned().collect();
         }
         self.deleted.push_back(object.metadata.uid.clone().unwrap_or_default());
@@ -284,6 +293,7 @@ impl Cache {
             let before = self.shared.len();
             self.shared.retain(|(k, name), _| *k != kind || seen.contains(&(String::new(), name.clone())));
             let changed = before != self.shared.len();
+            self.shared_revision += u64::from(changed);
             return if changed { self.clusters.keys().cloned().collect() } else { BTreeSet::new() };
         }
         let gone: Vec<(ClusterKey, String)> = self

@@ -32,15 +32,12 @@ const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", 
 pub struct Rendering {
     /// Every rendered object.
     pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
-    /// Whether any object was written, made or removed since the last look.
-    pub changed: bool,
     /// Tablet Pods that only a re-creation brings to what is rendered.
     pub outdated: BTreeSet<String>,
     parents: BTreeMap<(Kind, String), Parent>,
     order: Vec<ObjectRef>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
-    revision: u64,
 }
 
 #[derive(Debug, Default)]
@@ -82,8 +79,6 @@ enum Found {
 impl Rendering {
     /// Renders what has new inputs and compares what has a new version.
     pub fn refresh(&mut self, members: &Members, vitess: Option<&Observation>) {
-        self.changed = members.revision() != self.revision;
-        self.revision = members.revision();
         self.render(members, vitess);
         self.compare(members);
     }

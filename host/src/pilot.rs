@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pilothouse_core::Millis;
 use pilothouse_core::action::ObjectRef;
-use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Settled};
+use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Revision, Settled};
 use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
 use pilothouse_core::topology::Zone;
 use pilothouse_core::view::{ClusterId, ClusterView, Fact};
@@ -143,16 +143,21 @@ impl Pilot {
 impl Observe for Pilot {
     type Error = Error;
 
+    fn revision(&self) -> Revision {
+        let cache = self.effects.cache.lock().expect("no panic under the lock");
+        Revision {
+            objects: cache.members(&self.key).map_or(0, |members| members.revision()),
+            shared: cache.shared_revision(),
+            vitess: self.effects.vitess.revision(),
+        }
+    }
+
     async fn observe(&mut self, as_of: Millis) -> Result<ClusterView, Error> {
         let observed = self.look(as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
         self.recheck_at = observed.recheck_at;
         self.invalid = observed.invalid;
         Ok(observed.view)
-    }
-
-    fn changed_beyond_view(&self) -> bool {
-        self.rendering.changed
     }
 }
 

@@ -97,6 +97,15 @@ impl Vitess {
         }
     }
 
+    /// Another number whenever an observation may differ beyond the buckets of a view's fingerprint.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Unknown => 0,
+            Self::Played(played) => played.revision(),
+        }
+    }
+
     /// Tells when an observation may differ.
     #[must_use]
     pub fn changes(&self) -> Changes {

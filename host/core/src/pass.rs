@@ -9,21 +9,29 @@ use crate::guard::{self, Rule};
 use crate::plan::{Diagnostic, Outcome, Plan, Proposal, Refusal, Step};
 use crate::view::ClusterView;
 
+/// Numbers that differ whenever what they stand for may: without a new one there is no new view.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// The cluster's own objects. Later stages read them beside the view: specs that cannot be
+    /// used, objects that are not as they are rendered.
+    pub objects: u64,
+    /// Nodes and whatever else clusters share.
+    pub shared: u64,
+    /// What Vitess says, in the buckets of the view's fingerprint.
+    pub vitess: u64,
+}
+
 /// Reads the cluster.
 pub trait Observe {
     /// What goes wrong when it cannot be read.
     type Error;
+    /// The numbers of what a view would be made from now; cheap.
+    fn revision(&self) -> Revision;
     /// The view as of now.
     ///
     /// # Errors
     /// When something that the view needs cannot be read; nothing is decided then.
     fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<ClusterView, Self::Error>>;
-
-    /// Whether something changed since the last observation that later stages answer and the view
-    /// does not show: a spec that cannot be used, an object that is not as it is rendered.
-    fn changed_beyond_view(&self) -> bool {
-        false
-    }
 }
 
 /// Asks the policies, and the host itself, what should be done. Pure of the view.
@@ -69,13 +77,27 @@ pub enum Passed {
     Ran(Box<Report>),
 }
 
-/// The digest of the last view that led to an empty plan, and how long it is valid.
+/// The digest of the last view that led to an empty plan, what it was made from, and how long
+/// that is valid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled(Option<(u64, Millis)>);
+pub struct Settled(Option<Kept>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    fingerprint: u64,
+    revision: Revision,
+    until: Millis,
+}
 
 impl Settled {
-    fn holds(self, fingerprint: u64, as_of: Millis) -> Option<Millis> {
-        self.0.filter(|&(f, until)| f == fingerprint && as_of < until).map(|(_, until)| until - as_of)
+    fn holds(self, as_of: Millis, same: impl FnOnce(&Kept) -> bool) -> Option<Millis> {
+        self.0.filter(|kept| as_of < kept.until && same(kept)).map(|kept| kept.until - as_of)
+    }
+
+    const fn moved_to(&mut self, revision: Revision) {
+        if let Some(kept) = &mut self.0 {
+            kept.revision = revision;
+        }
     }
 }
 
@@ -94,11 +116,15 @@ pub async fn run<H: Observe + Propose + Actuate>(
     rules: &[Rule],
     as_of: Millis,
 ) -> Result<Passed, H::Error> {
+    let revision = host.revision();
+    if let Some(requeue_after_ms) = settled.holds(as_of, |kept| kept.revision == revision) {
+        return Ok(Passed::Unchanged { requeue_after_ms });
+    }
     let view = host.observe(as_of).await?;
     let fingerprint = view.fingerprint();
-    if !host.changed_beyond_view()
-        && let Some(requeue_after_ms) = settled.holds(fingerprint, as_of)
-    {
+    let same = |kept: &Kept| kept.fingerprint == fingerprint && kept.revision.objects == revision.objects;
+    if let Some(requeue_after_ms) = settled.holds(as_of, same) {
+        settled.moved_to(revision);
         return Ok(Passed::Unchanged { requeue_after_ms });
     }
     let proposals = host.propose(&view);
@@ -119,7 +145,7 @@ pub async fn run<H: Observe + Propose + Actuate>(
     let quiet = outcomes.is_empty() && refusals.is_empty();
     let requeue_after_ms = if quiet { rest } else { rest.min(AFTER_WORK_MS) };
     let until = as_of.saturating_add(requeue_after_ms);
-    *settled = Settled(outcomes.is_empty().then_some((fingerprint, until)));
+    *settled = Settled(outcomes.is_empty().then_some(Kept { fingerprint, revision, until }));
     let diagnostics = proposals.into_iter().flat_map(|p| p.diagnostics).collect();
     Ok(Passed::Ran(Box::new(Report { view, outcomes, refusals, diagnostics, requeue_after_ms })))
 }

@@ -13,7 +13,7 @@ use pilothouse_core::Millis;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::guard::{RULES, Why};
 use pilothouse_core::pass::{
-    self, AFTER_WORK_MS, Actuate, LONGEST_REST_MS, Observe, Passed, Propose, Settled,
+    self, AFTER_WORK_MS, Actuate, LONGEST_REST_MS, Observe, Passed, Propose, Revision, Settled,
 };
 use pilothouse_core::plan::{Author, Diagnostic, Outcome, Proposal, Reason, Refusal, Severity, Slot, Step};
 use pilothouse_core::report::{self, Kind, Status};
@@ -22,6 +22,7 @@ use pilothouse_core::view::ClusterView;
 /// A host whose stages are played from lists, and that notes each call.
 struct Host {
     view: ClusterView,
+    revision: Revision,
     proposals: Vec<Proposal>,
     own: Vec<Step>,
     vetoes: Vec<&'static str>,
@@ -31,6 +32,9 @@ struct Host {
 
 impl Observe for Host {
     type Error = Infallible;
+    fn revision(&self) -> Revision {
+        self.revision
+    }
     async fn observe(&mut self, as_of: Millis) -> Result<ClusterView, Infallible> {
         self.calls.push("observe".to_owned());
         Ok(ClusterView { as_of, ..self.view.clone() })
@@ -68,6 +72,7 @@ const NOW: Millis = 100_000_000;
 fn host() -> Host {
     Host {
         view: typed(&world("three-zones", None)),
+        revision: Revision::default(),
         proposals: Vec::new(),
         own: Vec::new(),
         vetoes: Vec::new(),
@@ -150,11 +155,41 @@ fn an_unchanged_view_asks_nobody_until_its_time_is_up() {
     assert_eq!(ran(run(&mut host, &mut settled, NOW)).requeue_after_ms, 30_000);
     host.calls.clear();
     assert_eq!(run(&mut host, &mut settled, NOW + 10_000), Passed::Unchanged { requeue_after_ms: 20_000 });
-    assert_eq!(host.calls, ["observe"]);
+    assert_eq!(host.calls, [""; 0], "nothing new was seen: not even a view is made");
     ran(run(&mut host, &mut settled, NOW + 30_000));
     host.view.tablets[1].ready = false;
+    host.revision.objects = 1;
     ran(run(&mut host, &mut settled, NOW + 31_000));
     assert_eq!(host.calls.iter().filter(|c| *c == "propose").count(), 2);
+}
+
+/// Something was written, but no decision rests on it.
+#[test]
+fn new_surroundings_with_the_same_view_ask_nobody() {
+    let mut host = host();
+    let mut settled = Settled::default();
+    ran(run(&mut host, &mut settled, NOW));
+    host.calls.clear();
+    for surroundings in
+        [Revision { shared: 1, ..Revision::default() }, Revision { vitess: 1, ..host.revision }]
+    {
+        host.revision = surroundings;
+        for _ in 0..2 {
+            assert!(matches!(run(&mut host, &mut settled, NOW + 1), Passed::Unchanged { .. }));
+        }
+    }
+    assert_eq!(host.calls, ["observe", "observe"], "each was looked at once");
+}
+
+/// A view does not show a spec that cannot be used, nor an object that differs from what is rendered.
+#[test]
+fn the_clusters_own_objects_are_looked_at_even_when_the_view_is_the_same() {
+    let mut host = host();
+    let mut settled = Settled::default();
+    ran(run(&mut host, &mut settled, NOW));
+    host.revision.objects = 1;
+    host.own = vec![apply()];
+    assert_eq!(ran(run(&mut host, &mut settled, NOW + 1)).outcomes.len(), 1);
 }
 
 #[test]

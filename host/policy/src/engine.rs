@@ -8,9 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::{Limits, PoolLimits};
+
+/// So much of a pooled memory or table stays resident for the next call.
+const RESIDENT_BYTES: usize = 256 << 10;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +179,11 @@ fn pooling(pool: &PoolLimits) -> PoolingAllocationConfig {
         .max_memories_per_component(pool.memories)
         .max_tables_per_component(pool.instances)
         .max_memory_size(size(pool.memory_bytes))
+        // A call touches a few pages: with the kernel telling which, they are zeroed in place and
+        // the next call takes no page faults. An older kernel zeroes the lowest ones, as many.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .table_keep_resident(RESIDENT_BYTES)
         .table_elements(size(pool.table_elements));
     config
 }

@@ -33,6 +33,12 @@ impl PlayedVitess {
         self.world.with(|state| state.vitess.changed.subscribe())
     }
 
+    /// What [`PlayedVitess::changed`] has counted so far.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.world.with(|state| *state.vitess.changed.borrow())
+    }
+
     /// `InitShardPrimary`: gives a shard its first primary. Needs the running world.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::objects::{Name, array, controller_uid, label, name_of, number, text, 
 use super::state::{State, owner_named};
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::PODS;
-use crate::vitess::{ClusterKey, ShardKey, acks_required, alias_of, cluster_of, may_ack, shard_of};
+use crate::vitess::{ClusterKey, ShardKey, Tablet, acks_required, alias_of, cluster_of, may_ack, shard_of};
 
 const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 
@@ -22,7 +22,7 @@ const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 #[allow(missing_docs, reason = "each deed's doc names its fields")]
 pub enum Deed {
     /// A tablet's Pod was asked to go by somebody else than the played controllers, while
-    /// `down` other tablets of its shard did not serve; `ackers_left` of the primary's
+    /// `down` other tablets of its shard did not serve, as far as anybody can have been told; `ackers_left` of the primary's
     /// caught-up ackers remain, `required` are needed.
     TabletPodDeleted {
         at: i64,
@@ -118,12 +118,14 @@ impl State {
         let served =
             self.vitess.tablet(&key.cluster, &tablet).is_some_and(|t| t.serves() && t.run == uid(pod));
         let others = || self.vitess.tablets_of(&key).filter(|(a, _)| **a != tablet);
+        // What fell silent a moment ago nobody can have been told: not yet down.
+        let fresh = |t: &Tablet| t.reach && !self.answers(t);
         let ackers = others().filter(|(a, t)| {
             let of = shard.primary.as_ref().filter(|p| t.source.as_ref() == Some(p));
-            of.is_some_and(|p| t.connected && may_ack(shard.durability, p, a, t))
+            of.is_some_and(|p| (t.connected || fresh(t)) && may_ack(shard.durability, p, a, t))
         });
         let ackers_left = ackers.count();
-        let down = others().filter(|(_, t)| !t.serves() || !self.answers(t)).count();
+        let down = others().filter(|(_, t)| !fresh(t) && !(t.serves() && self.answers(t))).count();
         let required = if shard.primary.is_some() { acks_required(shard.durability) } else { 0 };
         Some(Deed::TabletPodDeleted { at: self.now, shard: key, tablet, down, ackers_left, required, served })
     }

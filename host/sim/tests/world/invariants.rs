@@ -69,6 +69,19 @@ async fn s3_a_tablet_deleted_while_another_is_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s3_knows_what_nobody_can_have_been_told() {
+    for (wait, expected) in [(0, &[][..]), (30, &["S3", "S3"][..])] {
+        let kit = writing(57);
+        kit.three_tablets().await;
+        kit.world.lose_zone("zone-b");
+        kit.pass(wait).await;
+        kit.delete(&PODS, &pod_name(TABLETS[2].0), None);
+        kit.pass(1).await;
+        assert_eq!(broken(&kit), expected, "{wait} s after the zone was lost");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s4_the_last_copy_deleted() {
     let kit = writing(52);
     kit.three_tablets().await;
