@@ -306,3 +306,43 @@ fn with_version(uri: &Uri, rv: u64) -> Option<Uri> {
     }
     format!("{}?{query}&resourceVersion={rv}&resourceVersionMatch=Exact", uri.path()).parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use pilothouse_sim::clock::Clock;
+
+    use super::*;
+
+    /// What the wire's checkers say of one request to a host with business in `ours` only.
+    #[track_caller]
+    fn check(method: &Method, path: &str, body: &Value, broken: &[&str]) {
+        let api = ApiServer::new(Clock::starting_at(0), 1);
+        let sky = Arc::new(Sky::new(1, &api, false));
+        let layer = Layer {
+            api,
+            sky: Arc::clone(&sky),
+            incarnation: 0,
+            namespace: "ours".to_owned(),
+            watches: false,
+        };
+        let asked = Asked::read(method, path, "").expect("an object");
+        layer.check(&asked, &Bytes::from(body.to_string()));
+        let (_, violations, _) = sky.end();
+        let found: Vec<&str> = violations.iter().map(|v| v.id).collect();
+        assert_eq!(found, broken, "{method} {path}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_the_wire_shows_is_caught() {
+        let pod = |namespace: &str| format!("/api/v1/namespaces/{namespace}/pods/p");
+        let held = json!({ "preconditions": { "uid": "u", "resourceVersion": "7" } });
+        check(&Method::DELETE, &pod("ours"), &held, &[]);
+        check(&Method::DELETE, &pod("ours"), &json!({ "preconditions": { "uid": "u" } }), &["S7"]);
+        check(&Method::DELETE, &pod("ours"), &json!({}), &["S7", "S7"]);
+        check(&Method::PATCH, &pod("ours"), &json!({}), &[]);
+        check(&Method::PATCH, &pod("theirs"), &json!({}), &["S10"]);
+        check(&Method::GET, &pod("theirs"), &json!({}), &[]);
+        check(&Method::GET, "/api/v1/namespaces/ours/secrets/s", &json!({}), &["S11"]);
+    }
+}
