@@ -125,7 +125,8 @@ impl State {
             of.is_some_and(|p| (t.connected || fresh(t)) && may_ack(shard.durability, p, a, t))
         });
         let ackers_left = ackers.count();
-        let down = others().filter(|(_, t)| !fresh(t) && !(t.serves() && self.answers(t))).count();
+        let well = |t: &Tablet| t.serves() && self.answers(t);
+        let down = others().filter(|(_, t)| !(fresh(t) || well(t))).count();
         let required = if shard.primary.is_some() { acks_required(shard.durability) } else { 0 };
         Some(Deed::TabletPodDeleted { at: self.now, shard: key, tablet, down, ackers_left, required, served })
     }
