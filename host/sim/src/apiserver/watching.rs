@@ -121,9 +121,9 @@ impl Watch {
             ready: Vec::new(),
             headers_sent: false,
             deadline,
-            bookmark: query
-                .flag("allowWatchBookmarks")
-                .then(|| deadline.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(now)),
+            bookmark: deadline
+                .checked_sub(BOOKMARK_BEFORE_END)
+                .filter(|at| query.flag("allowWatchBookmarks") && *at > now),
             over: false,
         };
         if start.initial {

@@ -22,8 +22,8 @@ const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 #[allow(missing_docs, reason = "each deed's doc names its fields")]
 pub enum Deed {
     /// A tablet's Pod was asked to go by somebody else than the played controllers, while
-    /// `down` other tablets of its shard did not serve, as far as anybody can have been told; `ackers_left` of the primary's
-    /// caught-up ackers remain, `required` are needed.
+    /// `down` other tablets of its shard did not serve, as far as anybody can have been told;
+    /// `ackers_left` of the primary's caught-up ackers remain, `required` are needed.
     TabletPodDeleted {
         at: i64,
         shard: ShardKey,
