@@ -13,6 +13,7 @@ use pilothouse_api::{
     EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
 };
 
+use crate::asked::AskedShard;
 use crate::kinds::Kind;
 
 /// Namespace and name of a VitessCluster.
@@ -46,7 +47,7 @@ pub enum Typed {
     Cluster(Box<VitessCluster>),
     Cell(Box<VitessCell>),
     Keyspace(Box<VitessKeyspace>),
-    Shard(Box<VitessShard>),
+    Shard(Box<AskedShard>),
     Lockserver(Box<EtcdLockserver>),
     Storage(Box<VitessBackupStorage>),
     /// A kind that is only read in places.
@@ -65,11 +66,12 @@ impl Cached {
                 .try_parse::<K>()
                 .map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
         }
+        let shard = |shard: Box<VitessShard>| Typed::Shard(Box::new(AskedShard::read(*shard)));
         let typed = match kind {
             Kind::VitessCluster => parse(&raw, Typed::Cluster),
             Kind::VitessCell => parse(&raw, Typed::Cell),
             Kind::VitessKeyspace => parse(&raw, Typed::Keyspace),
-            Kind::VitessShard => parse(&raw, Typed::Shard),
+            Kind::VitessShard => parse(&raw, shard),
             Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
             Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
             Kind::VitessBackup

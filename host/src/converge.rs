@@ -38,6 +38,14 @@ pub struct Rendering {
     order: Vec<ObjectRef>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
+    current: Option<Current>,
+}
+
+/// What `objects` and `outdated` were made from, as long as nobody adjusts them.
+#[derive(Debug, PartialEq)]
+struct Current {
+    members: u64,
+    backups: Vec<BackupView>,
 }
 
 #[derive(Debug, Default)]
@@ -79,11 +87,23 @@ enum Found {
 impl Rendering {
     /// Renders what has new inputs and compares what has a new version.
     pub fn refresh(&mut self, members: &Members, vitess: Option<&Observation>) {
-        self.render(members, vitess);
+        let backups = vitess.map_or(&[][..], |v| &v.backups);
+        let same = |c: &Current| c.members == members.revision() && c.backups == backups;
+        if self.current.as_ref().is_some_and(same) {
+            return;
+        }
+        self.render(members, backups);
         self.compare(members);
+        self.current = Some(Current { members: members.revision(), backups: backups.to_vec() });
     }
 
-    fn render(&mut self, members: &Members, vitess: Option<&Observation>) {
+    /// The rendered objects, for rules to adjust: the next pass begins with what is rendered.
+    pub fn adjustable(&mut self) -> &mut BTreeMap<ObjectRef, Arc<Rendered>> {
+        self.current = None;
+        &mut self.objects
+    }
+
+    fn render(&mut self, members: &Members, backups: &[BackupView]) {
         let zones = zones_of_cells(members);
         let mut parents = BTreeMap::new();
         self.order.clear();
@@ -91,7 +111,7 @@ impl Rendering {
         self.unplaced.clear();
         let may_have_children = |o: &Cached| !matches!(o.typed, Typed::Raw) && !o.is_terminating();
         for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
-            let inputs = inputs(kind, object, members, &zones, vitess);
+            let inputs = inputs(kind, object, members, &zones, backups);
             let at = (kind, object.name().to_owned());
             let parent = match self.parents.remove(&at) {
                 Some(known) if known.uid == object.uid() && known.inputs == inputs => known,
@@ -272,7 +292,7 @@ fn inputs(
     object: &Cached,
     members: &Members,
     zones: &BTreeMap<Cell, Zone>,
-    vitess: Option<&Observation>,
+    backups: &[BackupView],
 ) -> Inputs {
     let mut inputs = Inputs {
         generation: object.raw.metadata.generation,
@@ -289,9 +309,7 @@ fn inputs(
                 sizes.filter_map(|c| Some((c.name().to_owned(), observe::requested_bytes(c)?))).collect();
         }
         Kind::EtcdLockserver => inputs.zones = zones.clone(),
-        Kind::VitessBackupStorage => {
-            inputs.backups = vitess.map(|v| v.backups.clone()).unwrap_or_default();
-        }
+        Kind::VitessBackupStorage => inputs.backups = backups.to_vec(),
         _ => {}
     }
     inputs
@@ -305,9 +323,9 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
         }
         Typed::Cell(cell) => Some(render::cell(cell)),
         Typed::Keyspace(keyspace) => Some(render::keyspace(keyspace)),
-        Typed::Shard(shard) => pilothouse_api::validate::validate_shard(shard)
-            .is_ok()
-            .then(|| render::shard(shard, &inputs.zones, &inputs.claims)),
+        Typed::Shard(shard) => {
+            shard.asked.is_ok().then(|| render::shard(&shard.object, &inputs.zones, &inputs.claims))
+        }
         Typed::Lockserver(etcd) => Some(render::lockserver(etcd, &inputs.zones)),
         Typed::Storage(storage) => Some(render::backup_records(storage, &inputs.backups)),
         Typed::Raw | Typed::Unreadable(_) => None,

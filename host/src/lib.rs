@@ -5,6 +5,7 @@
 //! by policy plugins.
 
 pub mod actuate;
+pub mod asked;
 pub mod cache;
 pub mod cli;
 pub mod clock;

@@ -11,7 +11,6 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::Component;
 use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
@@ -24,6 +23,7 @@ use pilothouse_core::view::{
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
 use serde_json::Value;
 
+use crate::asked::{Asked, AskedShard};
 use crate::cache::{Cached, ClusterKey, Members, Typed};
 use crate::kinds::Kind;
 use crate::vitess::Observation;
@@ -101,14 +101,15 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     let zones_of_cells = zones::by_cell(&cells);
     let mut shards = Vec::new();
     let mut tablets: Vec<TabletView> = Vec::new();
-    for object in shard_objects(seen.members) {
-        match validate::validate_shard(object) {
-            Ok(desired) => {
-                let pools = tablets::pools(&desired);
-                tablets.extend(tablets::of_shard(seen, object, &desired.id, &pools, &zones_of_cells));
-                shards.push(shard_view(seen, &desired, pools));
+    for AskedShard { object, asked } in shards_asked(seen.members) {
+        match asked {
+            Ok(asked) => {
+                tablets.extend(tablets::of_shard(seen, object, asked, &zones_of_cells));
+                shards.push(shard_view(seen, asked));
             }
-            Err(errors) => invalid.push((object.metadata.name.clone().unwrap_or_default(), errors)),
+            Err(errors) => {
+                invalid.push((object.metadata.name.clone().unwrap_or_default(), errors.clone()));
+            }
         }
     }
     shards.sort_by(|a, b| a.id.cmp(&b.id));
@@ -211,11 +212,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     }
 }
 
-fn shard_view(
-    seen: &Seen<'_>,
-    desired: &DesiredShard,
-    pools: Vec<pilothouse_core::view::PoolView>,
-) -> ShardView {
+fn shard_view(seen: &Seen<'_>, Asked { desired, pools }: &Asked) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
     let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
@@ -241,7 +238,7 @@ fn shard_view(
             .iter()
             .filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None })
             .max(),
-        pools,
+        pools: pools.clone(),
     }
 }
 
@@ -274,8 +271,8 @@ pub fn keyspace_objects(members: &Members) -> impl Iterator<Item = &VitessKeyspa
         .filter_map(|o| if let Typed::Keyspace(k) = &o.typed { Some(&**k) } else { None })
 }
 
-/// The VitessShards of a cluster, by name.
-pub fn shard_objects(members: &Members) -> impl Iterator<Item = &VitessShard> {
+/// The VitessShards of a cluster with what they ask for, by name.
+pub fn shards_asked(members: &Members) -> impl Iterator<Item = &AskedShard> {
     members
         .of(Kind::VitessShard)
         .filter_map(|o| if let Typed::Shard(s) = &o.typed { Some(&**s) } else { None })
@@ -284,5 +281,6 @@ pub fn shard_objects(members: &Members) -> impl Iterator<Item = &VitessShard> {
 /// The VitessShard of that id.
 #[must_use]
 pub fn shard_object<'a>(members: &'a Members, id: &ShardId) -> Option<&'a VitessShard> {
-    shard_objects(members).find(|s| validate::validate_shard(s).is_ok_and(|d| d.id == *id))
+    let is_it = |s: &&AskedShard| s.asked.as_ref().is_ok_and(|a| a.desired.id == *id);
+    shards_asked(members).find(is_it).map(|s| &s.object)
 }

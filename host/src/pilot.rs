@@ -152,21 +152,20 @@ impl Observe for Pilot {
         }
     }
 
-    async fn observe(&mut self, as_of: Millis) -> Result<ClusterView, Error> {
+    async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Error> {
         let observed = self.look(as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
         self.recheck_at = observed.recheck_at;
         self.invalid = observed.invalid;
-        Ok(observed.view)
+        Ok(Arc::new(observed.view))
     }
 }
 
 impl Propose for Pilot {
-    fn propose(&mut self, view: &ClusterView) -> Vec<Proposal> {
+    fn propose(&mut self, view: &Arc<ClusterView>) -> Vec<Proposal> {
         let metrics = &self.effects.telemetry.metrics;
-        let shared = Arc::new(view.clone());
         let mut proposals = Vec::new();
-        for (proposal, stats) in self.policies.propose(&shared) {
+        for (proposal, stats) in self.policies.propose(view) {
             if let Author::Policy { slot, plugin, .. } = &proposal.author {
                 let labels = PluginLabels {
                     slot: slot.as_str().to_owned(),
@@ -198,8 +197,12 @@ impl Propose for Pilot {
         steps
     }
 
-    fn review(&mut self, view: &ClusterView, steps: &[Step]) -> Vec<Refusal> {
-        crate::review::ask(&self.policies, view, steps, &mut self.rendering.objects)
+    fn review(&mut self, view: &Arc<ClusterView>, steps: &[Step]) -> Vec<Refusal> {
+        if self.policies.has_rules() {
+            crate::review::ask(&self.policies, view, steps, self.rendering.adjustable())
+        } else {
+            Vec::new()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::guard::Why;
-use pilothouse_core::plan::{Author, Refusal, Slot, Step};
+use pilothouse_core::plan::{Author, Refusal, Step};
 use pilothouse_core::view::ClusterView;
 use pilothouse_policy::convert::{Adjustment, RenderedObject, Verdict};
 use pilothouse_policy::set::PolicySet;
@@ -34,13 +34,10 @@ const ADJUSTABLE: &[&str] = &[
 #[must_use]
 pub fn ask(
     policies: &PolicySet,
-    view: &ClusterView,
+    view: &Arc<ClusterView>,
     steps: &[Step],
     objects: &mut BTreeMap<ObjectRef, Arc<Rendered>>,
 ) -> Vec<Refusal> {
-    if policies.policies().all(|p| p.slot() != Slot::Rule) {
-        return Vec::new();
-    }
     let written: Vec<ObjectRef> = steps
         .iter()
         .filter_map(
@@ -50,7 +47,7 @@ pub fn ask(
         .collect();
     let texts: Vec<RenderedObject> = written.iter().map(|object| text(object, &objects[object])).collect();
     let mut refusals = Vec::new();
-    for review in policies.review(&Arc::new(view.clone()), steps, &texts) {
+    for review in policies.review(view, steps, &texts) {
         let rule = format!("rule/{}", review.plugin);
         match review.verdict {
             Ok(verdict) => refusals.extend(take(&rule, verdict, steps, &written, objects)),

@@ -4,6 +4,8 @@
 //! stages themselves stand behind [`Observe`], [`Propose`] and [`Actuate`];
 //! this module must not know a client, a plugin or a clock.
 
+use std::sync::Arc;
+
 use crate::Millis;
 use crate::guard::{self, Rule};
 use crate::plan::{Diagnostic, Outcome, Plan, Proposal, Refusal, Step};
@@ -27,21 +29,21 @@ pub trait Observe {
     type Error;
     /// The numbers of what a view would be made from now; cheap.
     fn revision(&self) -> Revision;
-    /// The view as of now.
+    /// The view as of now; whoever reads it shares it.
     ///
     /// # Errors
     /// When something that the view needs cannot be read; nothing is decided then.
-    fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<ClusterView, Self::Error>>;
+    fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<Arc<ClusterView>, Self::Error>>;
 }
 
 /// Asks the policies, and the host itself, what should be done. Pure of the view.
 pub trait Propose {
     /// One proposal a policy; a policy that failed answers with a diagnostic and no step.
-    fn propose(&mut self, view: &ClusterView) -> Vec<Proposal>;
+    fn propose(&mut self, view: &Arc<ClusterView>) -> Vec<Proposal>;
     /// The host's own steps: rendered objects that differ, drains, turndown.
     fn own(&mut self, view: &ClusterView, proposals: &[Proposal]) -> Vec<Step>;
     /// What rule plugins refuse of the merged plan.
-    fn review(&mut self, view: &ClusterView, steps: &[Step]) -> Vec<Refusal>;
+    fn review(&mut self, view: &Arc<ClusterView>, steps: &[Step]) -> Vec<Refusal>;
 }
 
 /// Executes one admitted step: the one seam for effects.
@@ -54,7 +56,7 @@ pub trait Actuate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// The view that was judged.
-    pub view: ClusterView,
+    pub view: Arc<ClusterView>,
     /// Every admitted step with its outcome, in order.
     pub outcomes: Vec<(Step, Outcome)>,
     /// Every refused step.

@@ -6,6 +6,7 @@ mod fixture;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fixture::{typed, world};
@@ -35,14 +36,14 @@ impl Observe for Host {
     fn revision(&self) -> Revision {
         self.revision
     }
-    async fn observe(&mut self, as_of: Millis) -> Result<ClusterView, Infallible> {
+    async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Infallible> {
         self.calls.push("observe".to_owned());
-        Ok(ClusterView { as_of, ..self.view.clone() })
+        Ok(Arc::new(ClusterView { as_of, ..self.view.clone() }))
     }
 }
 
 impl Propose for Host {
-    fn propose(&mut self, _: &ClusterView) -> Vec<Proposal> {
+    fn propose(&mut self, _: &Arc<ClusterView>) -> Vec<Proposal> {
         self.calls.push("propose".to_owned());
         self.proposals.clone()
     }
@@ -50,7 +51,7 @@ impl Propose for Host {
         self.calls.push("own".to_owned());
         self.own.clone()
     }
-    fn review(&mut self, _: &ClusterView, steps: &[Step]) -> Vec<Refusal> {
+    fn review(&mut self, _: &Arc<ClusterView>, steps: &[Step]) -> Vec<Refusal> {
         self.calls.push(format!("review {}", steps.len()));
         let why = Why::Vetoed { code: "NotOnFridays".to_owned(), message: "not on Fridays".to_owned() };
         let vetoed = steps.iter().filter(|s| self.vetoes.contains(&s.action.verb()));

@@ -31,7 +31,8 @@ impl Digest {
     /// The 64 digits alone.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+        self.0.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
     }
 }
 

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonschema::Validator;
 use pilothouse_core::plan::{Author, Proposal, Slot, Step};
 use serde::Serialize;
 use serde_json::Value;
@@ -111,6 +110,7 @@ impl Decide {
 pub struct Policy {
     slot: Slot,
     digest: Digest,
+    author: Author,
     contract: Contract,
     manifest: Manifest,
     config: String,
@@ -155,7 +155,7 @@ pub(crate) fn describe(
 impl Described {
     /// Checks the configuration and makes it a policy.
     pub(crate) fn configure(self, slot: Slot, digest: Digest, config: &Value) -> Result<Policy, Unfit> {
-        let schema: Validator = schema::read(&self.manifest.config_schema)?;
+        let schema = schema::read(&self.manifest.config_schema)?;
         let flaws = schema::flaws(&schema, config);
         if !flaws.is_empty() {
             return Err(Unfit::Config(flaws));
@@ -173,7 +173,8 @@ impl Described {
         }
         let decide = Decide::of(slot, self.guest.pre()).map_err(|e| Misfit::Types(format!("{e:#}")))?;
         let Self { manifest, contract, guest, .. } = self;
-        let policy = Policy { slot, digest, contract, manifest, config: text, guest, decide };
+        let author = Author::Policy { slot, plugin: manifest.name.clone(), digest: digest.hex() };
+        let policy = Policy { slot, digest, author, contract, manifest, config: text, guest, decide };
         policy.check_types()?;
         Ok(policy)
     }
@@ -246,8 +247,8 @@ impl Policy {
 
     /// How its proposals are signed.
     #[must_use]
-    pub fn author(&self) -> Author {
-        Author::Policy { slot: self.slot, plugin: self.manifest.name.clone(), digest: self.digest.hex() }
+    pub const fn author(&self) -> &Author {
+        &self.author
     }
 
     /// Whether the slot's functions have the contract's types: known only once instantiated.
@@ -336,7 +337,12 @@ impl Policy {
     }
 
     fn silence(&self) -> Proposal {
-        Proposal { author: self.author(), steps: Vec::new(), diagnostics: Vec::new(), requeue_after_ms: None }
+        Proposal {
+            author: self.author.clone(),
+            steps: Vec::new(),
+            diagnostics: Vec::new(),
+            requeue_after_ms: None,
+        }
     }
 
     fn with_view<R>(
@@ -369,7 +375,7 @@ impl Policy {
             if raw.count() > limits.steps {
                 return Err(Failure::TooManySteps { count: raw.count(), limit: limits.steps });
             }
-            Ok(convert::read_decision(raw, &self.author(), snapshot.view().as_of, limits)?)
+            Ok(convert::read_decision(raw, &self.author, snapshot.view().as_of, limits)?)
         });
         (proposal, stats)
     }

@@ -1,13 +1,16 @@
 //! A plugin's configuration against the JSON Schema that the plugin exports.
 //!
-//! The schema comes from the guest: remote references are not resolved (that
-//! code is not built in) and patterns run on the linear-time engine.
+//! The schema comes from the guest: it can refer to nothing but itself and the
+//! drafts, and patterns run on a linear-time engine.
 
+use std::error::Error;
 use std::fmt;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use boon::{Compiler, Draft, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
+/// What the schema is called while it is read; nothing is at this address.
+const ADDRESS: &str = "config:/schema";
 /// Flaws shown at most.
 const SHOWN: usize = 16;
 
@@ -32,28 +35,60 @@ impl fmt::Display for ConfigFlaw {
 #[error("its configuration schema is not usable: {0}")]
 pub struct SchemaError(pub String);
 
+/// A schema that was read.
+pub(crate) struct Schema {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+/// Loads nothing: neither files nor the network are a guest's to name.
+struct Nothing;
+
+impl UrlLoader for Nothing {
+    fn load(&self, url: &str) -> Result<Value, Box<dyn Error>> {
+        Err(format!("{url}: a configuration schema may refer only to itself").into())
+    }
+}
+
 /// Reads a schema.
-pub(crate) fn read(text: &str) -> Result<Validator, SchemaError> {
-    let schema: Value = serde_json::from_str(text).map_err(|e| SchemaError(e.to_string()))?;
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex())
-        .build(&schema)
-        .map_err(|e| SchemaError(crate::text::clean(&e.to_string(), 1_024)))
+pub(crate) fn read(text: &str) -> Result<Schema, SchemaError> {
+    let bad = |e: &dyn fmt::Display| SchemaError(crate::text::clean(&e.to_string(), 1_024));
+    let schema: Value = serde_json::from_str(text).map_err(|e| bad(&e))?;
+    let mut compiler = Compiler::new();
+    compiler.set_default_draft(Draft::V2020_12);
+    compiler.use_loader(Box::new(Nothing));
+    compiler.add_resource(ADDRESS, schema).map_err(|e| bad(&e))?;
+    let mut schemas = Schemas::new();
+    let index = compiler.compile(ADDRESS, &mut schemas).map_err(|e| bad(&format_args!("{e:#}")))?;
+    Ok(Schema { schemas, index })
 }
 
 /// What is wrong with a configuration, sorted; nothing when it fits.
-pub(crate) fn flaws(schema: &Validator, config: &Value) -> Vec<ConfigFlaw> {
-    let mut flaws: Vec<ConfigFlaw> = schema
-        .iter_errors(config)
-        .take(SHOWN)
-        .map(|e| ConfigFlaw {
-            field: e.instance_path().to_string(),
-            message: crate::text::clean(&e.to_string(), 1_024),
-        })
-        .collect();
+pub(crate) fn flaws(schema: &Schema, config: &Value) -> Vec<ConfigFlaw> {
+    let mut flaws = Vec::new();
+    if let Err(error) = schema.schemas.validate(config, schema.index) {
+        gather(&error, &mut flaws);
+    }
     flaws.sort();
     flaws
+}
+
+/// The causes that have no further cause: what encloses them says only that something is wrong.
+fn gather(error: &ValidationError<'_, '_>, flaws: &mut Vec<ConfigFlaw>) {
+    let encloses = matches!(
+        error.kind,
+        ErrorKind::Group | ErrorKind::Schema { .. } | ErrorKind::Reference { .. } | ErrorKind::AllOf
+    );
+    if encloses && !error.causes.is_empty() {
+        for cause in &error.causes {
+            gather(cause, flaws);
+        }
+    } else if flaws.len() < SHOWN {
+        flaws.push(ConfigFlaw {
+            field: error.instance_location.to_string(),
+            message: crate::text::clean(&error.kind.to_string(), 1_024),
+        });
+    }
 }
 
 #[cfg(test)]
@@ -74,20 +109,28 @@ mod tests {
         assert_eq!(
             shown(json!({ "maxLagMs": -3, "zone": "a1", "x": 1 })),
             [
-                "config: Additional properties are not allowed ('x' was unexpected)",
-                "/maxLagMs: -3 is less than the minimum of 0",
-                "/zone: \"a1\" does not match \"^[a-z]+$\"",
+                "config: additionalProperties 'x' not allowed",
+                "/maxLagMs: must be >=0, but got -3",
+                "/zone: 'a1' does not match pattern '^[a-z]+$'",
             ]
         );
     }
 
     #[test]
     fn a_hostile_schema_is_refused_or_harmless() {
-        for bad in ["", "{", r#"{"type":7}"#, r#"{"$ref":"http://example.com/x"}"#, r#"{"pattern":"("}"#] {
+        for bad in [
+            "",
+            "{",
+            r#"{"type":7}"#,
+            r#"{"$ref":"http://example.com/x"}"#,
+            r#"{"$ref":"file:///etc/passwd"}"#,
+            r#"{"pattern":"("}"#,
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
         for endless in [r##"{"$ref":"#"}"##, r##"{"allOf":[{"$ref":"#"}]}"##] {
-            assert_eq!(flaws(&read(endless).unwrap(), &json!({})), []);
+            let told = flaws(&read(endless).unwrap(), &json!({}));
+            assert!(told.len() == 1 && told[0].message.ends_with("causing reference cycle"), "{told:?}");
         }
         let slow = read(r#"{"properties":{"a":{"pattern":"^(a+)+$"}}}"#).unwrap();
         assert_eq!(flaws(&slow, &json!({ "a": format!("{}!", "a".repeat(10_000)) })).len(), 1);

@@ -105,6 +105,12 @@ impl PolicySet {
         self.deciding.iter().chain(&self.rules).map(|s| &s.policy)
     }
 
+    /// Whether any rule is asked about plans.
+    #[must_use]
+    pub const fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Asks every deciding policy, in slot order. One that failed answers with no step and a diagnostic;
     /// the others are asked all the same.
     #[must_use]
@@ -121,7 +127,7 @@ impl PolicySet {
                     served.count(&stats, 0, Some(&error));
                     tracing::warn!(plugin = error.plugin, code = error.failure.code(), "{error}");
                     Proposal {
-                        author: served.policy.author(),
+                        author: served.policy.author().clone(),
                         steps: Vec::new(),
                         diagnostics: vec![error.diagnostic()],
                         requeue_after_ms: None,

@@ -6,37 +6,22 @@ use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::{Component, annotations};
 use pilothouse_api::update_strategy::{UpdateStrategy, UpdateStrategyType};
 use pilothouse_api::vitess_shard::SurgeTabletStatus;
-use pilothouse_api::{VitessShard, labels, names};
+use pilothouse_api::{VitessShard, labels};
 use pilothouse_core::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
-use pilothouse_core::view::{Drain, PodState, PoolView, Reach, Role, TabletView, Wanted};
+use pilothouse_core::view::{Drain, PodState, Reach, Role, TabletView, Wanted};
 use serde_json::Value;
 
 use super::Seen;
+use crate::asked::Asked;
 use crate::cache::Cached;
 use crate::kinds::Kind;
 use crate::vitess::Observation;
-
-/// How many aliases beyond `replicas` a pool names, for surge tablets.
-const SPARE_ALIASES: u32 = 4;
-
-/// The pools of a shard with the aliases of their first indexes.
-pub(super) fn pools(desired: &DesiredShard) -> Vec<PoolView> {
-    let view = |pool: &pilothouse_api::desired::DesiredPool| PoolView {
-        key: pool.key.clone(),
-        replicas: pool.replicas,
-        aliases: (1..=pool.replicas + SPARE_ALIASES)
-            .map(|index| names::tablet_alias(&desired.id.keyspace, &desired.id.range, &pool.key, index))
-            .collect(),
-    };
-    desired.pools.iter().map(view).collect()
-}
 
 /// Every tablet of a shard that is wanted or still there, by alias.
 pub(super) fn of_shard(
     seen: &Seen<'_>,
     shard: &VitessShard,
-    id: &ShardId,
-    pools: &[PoolView],
+    Asked { desired: DesiredShard { id, .. }, pools }: &Asked,
     zones: &BTreeMap<Cell, Zone>,
 ) -> Vec<TabletView> {
     let mut tablets: BTreeMap<TabletAlias, TabletView> = BTreeMap::new();

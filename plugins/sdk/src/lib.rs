@@ -7,6 +7,10 @@
 
 extern crate self as pilothouse_sdk;
 
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 pub mod bindings;
 mod decision;
 mod glue;
