@@ -113,7 +113,11 @@ impl Cached {
     /// A field by JSON pointer below the top (`/status/phase`).
     #[must_use]
     pub fn field(&self, pointer: &str) -> Option<&serde_json::Value> {
-        self.raw.data.pointer(pointer)
+        // The library's own `pointer` makes a new string of each name on the way.
+        pointer.split('/').skip(1).try_fold(&self.raw.data, |value, name| match value {
+            serde_json::Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+            _ => value.get(name),
+        })
     }
 
     /// Whether the API server waits for it to go.

@@ -7,4 +7,5 @@ pub mod checkers;
 pub mod clock;
 pub mod faults;
 pub mod vitess;
+mod walk;
 pub mod world;

@@ -417,6 +417,7 @@ pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Va
         }
     }
     let restore = |object: &mut Value, field: &str| match (old.get(field), object.as_object_mut()) {
+        (Some(value), Some(map)) if map.get(field) == Some(value) => {}
         (Some(value), Some(map)) => {
             map.insert(field.to_owned(), value.clone());
         }
@@ -524,16 +525,22 @@ fn spec_differs(how: &WriteAs<'_>, new: &Value, old: &Value) -> bool {
 
 /// A write that changes nothing but the times in `managedFields` is none.
 fn same_but_for_times(new: &Value, old: &Value) -> bool {
-    let split = |value: &Value| -> (Value, Vec<Value>) {
-        let mut rest = value.clone();
-        let owners = metadata::of_mut(&mut rest).remove("managedFields");
-        let mut owners = owners.and_then(|owners| owners.as_array().cloned()).unwrap_or_default();
-        for owner in &mut owners {
-            if let Some(map) = owner.as_object_mut() {
-                map.remove("time");
-            }
-        }
-        (rest, owners)
-    };
-    split(new) == split(old)
+    let (new_owners, old_owners) = (owners(new), owners(old));
+    same_but_for("metadata", new, old)
+        && same_but_for("managedFields", &new["metadata"], &old["metadata"])
+        && new_owners.len() == old_owners.len()
+        && new_owners.iter().zip(old_owners).all(|(new, old)| same_but_for("time", new, old))
+}
+
+fn owners(object: &Value) -> &[Value] {
+    object["metadata"]["managedFields"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Whether two objects have the same fields, one aside.
+fn same_but_for(aside: &str, a: &Value, b: &Value) -> bool {
+    fields_but(aside, a).eq(fields_but(aside, b))
+}
+
+fn fields_but<'a>(aside: &'a str, value: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    value.as_object().into_iter().flatten().filter(move |(name, _)| *name != aside)
 }

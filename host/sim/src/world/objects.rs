@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId, Status};
+use crate::walk::at;
 
 /// The field manager of everything that the world writes.
 const MANAGER: &str = "played-world";
@@ -17,17 +18,17 @@ pub(crate) type Name = (String, String);
 
 /// Text at a JSON pointer; empty if absent.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whole number at a JSON pointer.
 pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
-    value.pointer(pointer).and_then(Value::as_i64)
+    at(value, pointer).and_then(Value::as_i64)
 }
 
 /// Array at a JSON pointer; empty if absent.
 pub(crate) fn array<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// `metadata.name`.
@@ -47,8 +48,7 @@ pub(crate) fn name_of(value: &Value) -> Name {
 
 /// One label; empty if absent.
 pub(crate) fn label<'a>(value: &'a Value, key: &str) -> &'a str {
-    value
-        .pointer("/metadata/labels")
+    at(value, "/metadata/labels")
         .and_then(|labels| labels.get(key))
         .and_then(Value::as_str)
         .unwrap_or_default()
@@ -56,13 +56,13 @@ pub(crate) fn label<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// One annotation; empty if absent.
 pub(crate) fn annotation<'a>(value: &'a Value, key: &str) -> &'a str {
-    let all = value.pointer("/metadata/annotations");
+    let all = at(value, "/metadata/annotations");
     all.and_then(|a| a.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whether deletion was asked for.
 pub(crate) fn terminating(value: &Value) -> bool {
-    value.pointer("/metadata/deletionTimestamp").is_some_and(|v| !v.is_null())
+    at(value, "/metadata/deletionTimestamp").is_some_and(|v| !v.is_null())
 }
 
 /// A condition of `status.conditions`.
@@ -93,7 +93,7 @@ pub(crate) fn selects(selector: &Value, object: &Value) -> bool {
 }
 
 fn has_label(object: &Value, key: &str, wanted: Option<&str>) -> bool {
-    let labels = object.pointer("/metadata/labels");
+    let labels = at(object, "/metadata/labels");
     labels.and_then(|l| l.get(key)).and_then(Value::as_str).is_some_and(|v| wanted.is_none_or(|w| v == w))
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn quantity(text: &str) -> Option<f64> {
 
 /// Whole bytes of a quantity value (text or number) at a pointer; 0 if absent or not one.
 pub(crate) fn bytes_at(value: &Value, pointer: &str) -> u64 {
-    let found = value.pointer(pointer);
+    let found = at(value, pointer);
     let amount = found.and_then(|v| v.as_str().map_or_else(|| v.as_f64(), quantity)).unwrap_or(0.0);
     amount.max(0.0) as u64
 }

@@ -148,8 +148,11 @@ pub(crate) fn update(
         return;
     }
     let place = Place::root(schema);
-    let before = old.map_or_else(|| nothing(schema, kind), without_managed);
-    let difference = typed::compare(&before, &without_managed(new), place);
+    // Owners are compared as well, and do no harm: nobody owns them.
+    let difference = match old {
+        Some(old) => typed::compare(old, new, place),
+        None => typed::compare(&nothing(schema, kind), new, place),
+    };
     let touched = difference.added.union(&difference.modified);
     let mine = |entry: &Entry| {
         !entry.applied
@@ -219,7 +222,7 @@ pub(crate) fn apply(
         .filter(|entry| !mine(entry))
         .fold(fields.clone(), |all, entry| all.union(&entry.fields));
     let mut result = match &last {
-        Some(last) if !last.is_empty() => prune(&merged, last, &others, place),
+        Some(last) if !last.difference(&fields).is_empty() => prune(&merged, last, &others, place),
         _ => merged,
     };
     drop_nulls_left_by_pruning(&mut result, config);

@@ -117,6 +117,9 @@ fn compare_into(
     path: &mut Vec<Step>,
     out: &mut Difference,
 ) {
+    if old == new {
+        return; // most of most writes
+    }
     let Some(lead) = leading(old, new) else {
         note_presence(old, new, path, out);
         return;

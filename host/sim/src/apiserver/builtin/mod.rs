@@ -22,7 +22,7 @@ fn default(object: &mut Value, field: &str, value: Value) {
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+    crate::walk::at(object, pointer).and_then(Value::as_str).unwrap_or("")
 }
 
 /// Kinds whose `metadata.generation` counts changes of the spec.
