@@ -1,7 +1,8 @@
-//! Simulated days for mutants, and the question that every test asks of them.
+//! Simulated days for mutants, and the questions that every test asks of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Fault, Mix, Plan, Verdict};
@@ -20,7 +21,6 @@ const HOURS: u64 = 3;
 const MOST_WRITES: u64 = 1_000;
 
 /// What happens to a cluster, whoever runs it.
-#[derive(Clone)]
 pub(crate) struct Day {
     pub(crate) seed: u64,
     pub(crate) mix: Mix,
@@ -36,26 +36,47 @@ impl Day {
         Self { seed: 1, mix: Mix::calm(), durability: "semi_sync", settings: |_| () }
     }
 
-    /// What becomes of the day with the mutant.
-    pub(crate) fn verdict(&self, mutant: Mutant) -> Verdict {
-        let mut manifest = simulate::manifest().expect("the manifest is good");
-        manifest[0]["spec"]["keyspaces"][0]["durabilityPolicy"] = Value::from(self.durability);
-        let mut settings = simulate::settings();
-        (self.settings)(&mut settings);
-        let plan = Plan { seed: self.seed, hours: HOURS, mix: self.mix.clone(), manifest, traced: false };
-        let host = move |parts| mutant.controller(parts);
-        simulate::seed(&plan, policies(&settings), &settings, host).expect("a day")
+    /// The mutant's day is a good one.
+    #[track_caller]
+    pub(crate) fn holds(&self, mutant: Mutant) {
+        let Verdict { violations, summary, .. } = self.verdict(mutant);
+        assert!(violations.is_empty(), "{violations:#?}");
+        assert!(summary.writes < MOST_WRITES, "{summary}");
     }
 
-    /// The mutant's day breaks `broken`; without its fault the same day is a good one.
+    /// A sound host's day is a good one; looked at once for all tests.
     #[track_caller]
-    pub(crate) fn catches(&self, mutant: Mutant, sound: Mutant, broken: &[&str]) {
-        let good = self.verdict(sound);
-        assert!(good.violations.is_empty(), "without the fault: {:#?}", good.violations);
-        assert!(good.summary.writes < MOST_WRITES, "without the fault: {}", good.summary);
-        let found = self.verdict(mutant).violations;
-        let caught = |id: &&str| found.iter().any(|v| v.id == *id);
-        assert!(broken.iter().all(caught), "{broken:?} is not all in {found:#?}");
+    pub(crate) fn is_good(&self) {
+        static GOOD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let mut good = GOOD.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = format!("{} {:?} {} {}", self.seed, self.mix, self.durability, self.settings().to_yaml());
+        if !good.contains(&named) {
+            self.holds(Mutant::SOUND);
+            good.insert(named);
+        }
+    }
+
+    /// The mutant's day breaks all of these.
+    #[track_caller]
+    pub(crate) fn breaks(&self, mutant: Mutant, broken: &[&str]) {
+        let violations = self.verdict(mutant).violations;
+        // The last of each kind; some mutants break the same thing hundreds of times.
+        let found: BTreeMap<_, _> = violations.iter().map(|v| (v.id, &v.message)).collect();
+        assert!(broken.iter().all(|id| found.contains_key(id)), "{broken:?} is not all in {found:#?}");
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = simulate::settings();
+        (self.settings)(&mut settings);
+        settings
+    }
+
+    fn verdict(&self, mutant: Mutant) -> Verdict {
+        let mut manifest = simulate::manifest().expect("the manifest is good");
+        manifest[0]["spec"]["keyspaces"][0]["durabilityPolicy"] = Value::from(self.durability);
+        let plan = Plan { seed: self.seed, hours: HOURS, mix: self.mix.clone(), manifest, traced: false };
+        let (settings, host) = (self.settings(), move |parts| mutant.controller(parts));
+        simulate::seed(&plan, policies(&settings), &settings, host).expect("a day")
     }
 }
 
