@@ -4,6 +4,7 @@
 //! one cluster's failure or slowness never holds another back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert;
 use std::sync::{Arc, Mutex};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actuate::Effects;
 use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
-use crate::pilot::{Judging, Memory, Pilot};
+use crate::pilot::{Judging, Memory, Pilot, Stages};
 use crate::queue::Queue;
 use crate::telemetry::{PassLabels, Telemetry};
 use crate::vitess::Vitess;
@@ -51,8 +52,8 @@ pub struct Parts {
 
 type Finished = (ClusterKey, Memory, Result<Passed, crate::pilot::Error>);
 
-/// The control loop.
-pub struct Controller {
+/// The control loop, with what makes stages of a pilot.
+pub struct Controller<W = fn(Pilot) -> Pilot> {
     effects: Effects,
     policies: Arc<PolicySet>,
     rules: Arc<[Rule]>,
@@ -61,12 +62,21 @@ pub struct Controller {
     queue: Queue,
     memories: BTreeMap<ClusterKey, Memory>,
     busy: BTreeSet<ClusterKey>,
+    around: W,
 }
 
 impl Controller {
     /// A controller that has seen nothing yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        Self::around(parts, convert::identity)
+    }
+}
+
+impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
+    /// A controller whose every pilot is wrapped; only a test wraps any.
+    #[must_use]
+    pub fn around(parts: Parts, around: W) -> Self {
         let Parts { client, vitess, policies, rules, clock, telemetry, namespace, judging } = parts;
         let cache = Arc::new(Mutex::new(Cache::default()));
         Self {
@@ -78,6 +88,7 @@ impl Controller {
             queue: Queue::default(),
             memories: BTreeMap::new(),
             busy: BTreeSet::new(),
+            around,
         }
     }
 
@@ -151,17 +162,17 @@ impl Controller {
         due
     }
 
-    fn pass(&mut self, key: ClusterKey) -> impl Future<Output = Finished> + use<> {
-        let mut memory = self.memories.remove(&key).unwrap_or_default();
+    fn pass(&mut self, key: ClusterKey) -> impl Future<Output = Finished> + use<W, S> {
+        let memory = self.memories.remove(&key).unwrap_or_default();
         let rules = Arc::clone(&self.rules);
         let pilot =
             Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
         let as_of = self.effects.clock.now();
+        let (mut settled, mut unwritten) = (memory.settled, memory.unwritten);
+        let mut stages = (self.around)(pilot.remembering(memory));
         async move {
-            let mut settled: Settled = memory.settled;
-            let mut unwritten = memory.unwritten;
-            let mut pilot = pilot.remembering(memory);
-            let mut passed = pass::run(&mut pilot, &mut settled, &rules, as_of).await;
+            let mut passed = pass::run(&mut stages, &mut settled, &rules, as_of).await;
+            let mut pilot: Pilot = stages.into();
             if let Ok(Passed::Ran(report)) = &mut passed {
                 unwritten = if pilot.report(report).await { 0 } else { unwritten.saturating_add(1) };
                 if unwritten > 0 {
@@ -173,7 +184,7 @@ impl Controller {
             if let Err(error) = &passed {
                 pilot.report_failure(error).await;
             }
-            memory = pilot.into_memory();
+            let mut memory = pilot.into_memory();
             memory.settled = settled;
             memory.unwritten = unwritten;
             (key, memory, passed)

@@ -100,7 +100,13 @@ impl Embedded {
     /// The controller, as `run` would start it, with the played Vitess.
     #[must_use]
     pub fn controller(&self, policies: Arc<PolicySet>, settings: &Settings) -> Controller {
-        Controller::new(Parts {
+        Controller::new(self.parts(policies, settings))
+    }
+
+    /// What [`Embedded::controller`] runs on.
+    #[must_use]
+    pub fn parts(&self, policies: Arc<PolicySet>, settings: &Settings) -> Parts {
+        Parts {
             client: self.client.clone(),
             vitess: Vitess::Played(self.world.vitess()),
             policies,
@@ -109,7 +115,7 @@ impl Embedded {
             telemetry: self.telemetry.clone(),
             namespace: settings.namespace.clone(),
             judging: settings.into(),
-        })
+        }
     }
 
     /// Starts the world and the controller on the current runtime.

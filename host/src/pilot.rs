@@ -60,6 +60,11 @@ impl From<&Settings> for Judging {
     }
 }
 
+/// The stages of a pass: a pilot's own, or, in a test, faulty ones around them.
+pub trait Stages: Observe<Error = Error> + Propose + Actuate + Into<Pilot> + Send + 'static {}
+
+impl<S: Observe<Error = Error> + Propose + Actuate + Into<Pilot> + Send + 'static> Stages for S {}
+
 /// One cluster's pass.
 pub struct Pilot {
     pub(crate) key: ClusterKey,

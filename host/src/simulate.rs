@@ -22,10 +22,13 @@ use std::sync::Arc;
 
 use pilothouse_policy::set::PolicySet;
 pub use pilothouse_sim::checkers::Violation;
+use serde_json::{Value, json};
 
 pub use mix::{Fault, Mix, NoSuchFault};
 
+use crate::controller::{Controller, Parts};
 use crate::embedded;
+use crate::pilot::{Pilot, Stages};
 use crate::settings::Settings;
 
 /// Why a seed could not be run at all.
@@ -51,6 +54,8 @@ pub struct Plan {
     pub hours: u64,
     /// The faults.
     pub mix: Mix,
+    /// What is asked of the host: one cluster in the namespace `default`.
+    pub manifest: Vec<Value>,
     /// Whether the trace is kept.
     pub traced: bool,
 }
@@ -120,16 +125,41 @@ pub fn settings() -> Settings {
     settings
 }
 
-/// Runs one seed.
+/// What simulated hosts are asked for: the example of three zones, with TLS at its gateways besides.
+///
+/// # Errors
+/// When the example is no YAML: a defect.
+pub fn manifest() -> Result<Vec<Value>, Error> {
+    let mut documents = embedded::documents(include_str!("../../crds/examples/three-zones.yaml"))?;
+    let file = |key: &str| json!({ "name": "harbour-tls", "key": key });
+    for cell in documents[0]["spec"]["cells"].as_array_mut().into_iter().flatten() {
+        cell["gateway"]["secureTransport"] = json!({
+            "required": true,
+            "tls": { "certSecret": file("tls.crt"), "keySecret": file("tls.key") },
+        });
+    }
+    Ok(documents)
+}
+
+/// Runs one seed, with hosts as `host` makes them: [`Controller::new`], but in a test of the checkers.
 ///
 /// # Errors
 /// When it could not be run; what went wrong in it is in the verdict.
-pub fn seed(plan: &Plan, policies: Arc<PolicySet>, settings: &Settings) -> Result<Verdict, Error> {
+pub fn seed<W, S>(
+    plan: &Plan,
+    policies: Arc<PolicySet>,
+    settings: &Settings,
+    host: impl Fn(Parts) -> Controller<W> + Send + 'static,
+) -> Result<Verdict, Error>
+where
+    W: Fn(Pilot) -> S + Send + 'static,
+    S: Stages,
+{
     if plan.hours < 3 {
         return Err(Error::TooShort(plan.hours));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(run::day(plan, policies, settings))
+    runtime.block_on(run::day(plan, policies, settings, host))
 }
 
 /// Runs with the host's logs in the trace, or nowhere: under thousands of faults they would say

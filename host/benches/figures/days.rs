@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pilothouse::controller::Controller;
 use pilothouse::simulate::{self, Mix, Plan};
 
 use crate::cpu::spent;
@@ -18,9 +19,11 @@ pub(crate) fn print(loaded: &Loaded) {
     ] {
         let begun = spent();
         for seed in 1..=SEEDS {
-            let plan = Plan { seed, hours: HOURS, mix: mix.clone(), traced: false };
+            let manifest = simulate::manifest().expect("the manifest");
+            let plan = Plan { seed, hours: HOURS, mix: mix.clone(), manifest, traced: false };
+            let settings = simulate::settings();
             let verdict =
-                simulate::seed(&plan, Arc::clone(&loaded.set), &simulate::settings()).expect("a day");
+                simulate::seed(&plan, Arc::clone(&loaded.set), &settings, Controller::new).expect("a day");
             assert!(verdict.violations.is_empty(), "seed {seed}: {:?}", verdict.violations);
         }
         let minutes = (spent() - begun).as_secs_f64() / 60.0;

@@ -33,7 +33,10 @@ pub trait Observe {
     ///
     /// # Errors
     /// When something that the view needs cannot be read; nothing is decided then.
-    fn observe(&mut self, as_of: Millis) -> impl Future<Output = Result<Arc<ClusterView>, Self::Error>>;
+    fn observe(
+        &mut self,
+        as_of: Millis,
+    ) -> impl Future<Output = Result<Arc<ClusterView>, Self::Error>> + Send;
 }
 
 /// Asks the policies, and the host itself, what should be done. Pure of the view.
@@ -49,7 +52,7 @@ pub trait Propose {
 /// Executes one admitted step: the one seam for effects.
 pub trait Actuate {
     /// Does it once; checks its expectations on fresh state first.
-    fn actuate(&mut self, view: &ClusterView, step: &Step) -> impl Future<Output = Outcome>;
+    fn actuate(&mut self, view: &ClusterView, step: &Step) -> impl Future<Output = Outcome> + Send;
 }
 
 /// What happened in one pass.

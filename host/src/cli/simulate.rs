@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{SettingsArgs, stopwatch};
+use crate::controller::Controller;
 use crate::simulate::{self, Fault, Mix, Plan};
 
 /// Arguments of `simulate`.
@@ -51,8 +52,9 @@ pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let policies = Arc::new(settings.load_policies()?);
     let (mut failed, spent) = (0, cpu_time());
     for seed in args.seed..args.seed.saturating_add(args.count) {
-        let plan = Plan { seed, hours: args.hours, mix: args.mix(), traced: args.trace };
-        let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings)?;
+        let manifest = simulate::manifest()?;
+        let plan = Plan { seed, hours: args.hours, mix: args.mix(), manifest, traced: args.trace };
+        let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings, Controller::new)?;
         if args.trace {
             say!("{}", verdict.trace.trim_end())?;
         }

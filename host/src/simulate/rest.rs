@@ -40,8 +40,8 @@ impl Rest<'_> {
         let looks_again = self.end - LOOKED_AFTER - MINUTE;
         let converged = (self.calm_from + CONVERGED_AFTER).min(looks_again - 10 * MINUTE);
         tokio::time::sleep_until(self.sky.instant_of(converged)).await;
-        for lacking in self.lacking().await {
-            self.sky.blame_now("L1", format!("{} min after the last fault: {lacking}", self.minutes()));
+        for (id, lacking) in self.lacking().await {
+            self.sky.blame_now(id, format!("{} min after the last fault: {lacking}", self.minutes()));
         }
         tokio::time::sleep_until(self.sky.instant_of(looks_again)).await;
         self.blame_writes(converged, "L3", "at rest");
@@ -50,8 +50,8 @@ impl Rest<'_> {
         let from = self.sky.elapsed();
         tokio::time::sleep_until(self.sky.instant_of(self.end)).await;
         self.blame_writes(from, "L1", "by a host that started anew");
-        for lacking in self.lacking().await {
-            self.sky.blame_now("L1", format!("at the end: {lacking}"));
+        for (id, lacking) in self.lacking().await {
+            self.sky.blame_now(id, format!("at the end: {lacking}"));
         }
         for refused in self.world.refused_writes() {
             self.sky.blame_now("world", format!("a played controller was refused: {refused}"));
@@ -96,8 +96,8 @@ impl Rest<'_> {
         }
     }
 
-    /// What is not as the manifest asks.
-    async fn lacking(&self) -> Vec<String> {
+    /// What is not as the manifest asks: L1 where something is missing, L6 where something is left over.
+    async fn lacking(&self) -> Vec<(&'static str, String)> {
         let shards: Vec<VitessShard> = self.all().await;
         let pods: Vec<Pod> = self.all().await;
         let claims: Vec<PersistentVolumeClaim> = self.all().await;
@@ -106,12 +106,13 @@ impl Rest<'_> {
         let wanted: i32 = shards.iter().flat_map(|s| &s.spec.template.tablet_pools).map(|p| p.replicas).sum();
         let wanted = usize::try_from(wanted).unwrap_or(0);
         if shards.is_empty() {
-            lacking.push("no VitessShard".to_owned());
+            lacking.push(("L1", "no VitessShard".to_owned()));
         }
         for shard in &shards {
             if shard.status.as_ref().is_none_or(|s| !s.serving_writes.is_true()) {
-                lacking
-                    .push(format!("status of shard {} does not say that it takes writes", shard.spec.name));
+                let message =
+                    format!("status of shard {} does not say that it takes writes", shard.spec.name);
+                lacking.push(("L1", message));
             }
         }
         // Nobody may wipe a server that has what nobody else has: its stand-in stays, until people decide.
@@ -119,34 +120,41 @@ impl Rest<'_> {
         for (key, shard) in &self.world.facts().shards {
             let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
             if !shard.primary.as_ref().is_some_and(writable) {
-                lacking
-                    .push(format!("shard {} has no primary that can have a write acknowledged", key.shard));
+                let message =
+                    format!("shard {} has no primary that can have a write acknowledged", key.shard);
+                lacking.push(("L1", message));
             }
-            if !(wanted..=most).contains(&shard.servers.len()) {
-                lacking.push(format!("the topology has {} tablets of {wanted}", shard.servers.len()));
+            let servers = shard.servers.len();
+            if !(wanted..=most).contains(&servers) {
+                lacking.push((
+                    short_or_over(servers, wanted),
+                    format!("the topology has {servers} tablets of {wanted}"),
+                ));
             }
         }
         let of = |component: Component| move |l: Option<&str>| l == Some(component.as_str());
         let tablets: Vec<&Pod> = pods.iter().filter(|p| of(Component::Vttablet)(label(*p))).collect();
         let ready = tablets.iter().filter(|p| is_ready(p)).count();
         if ready != tablets.len() || !(wanted..=most).contains(&ready) {
-            lacking.push(format!("{ready} of {} tablet Pods ready, {wanted} wanted", tablets.len()));
+            let message = format!("{ready} of {} tablet Pods ready, {wanted} wanted", tablets.len());
+            lacking.push((short_or_over(ready, wanted), message));
         }
         let volumes = claims.iter().filter(|c| of(Component::Vttablet)(label(*c))).count();
         if volumes != tablets.len() {
-            lacking.push(format!("{volumes} claims of tablets for {} Pods", tablets.len()));
+            let message = format!("{volumes} claims of tablets for {} Pods", tablets.len());
+            lacking.push((short_or_over(volumes, tablets.len()), message));
         }
         let runs = pods.iter().filter(|p| of(Component::Vtbackup)(label(*p)) && !is_over(p)).count();
         let scratch = claims.iter().filter(|c| of(Component::Vtbackup)(label(*c))).count();
         if scratch > runs.max(1) {
-            lacking.push(format!("{scratch} claims of backup runs, {runs} running"));
+            lacking.push(("L6", format!("{scratch} claims of backup runs, {runs} running")));
         }
         for deployment in &gateways {
             let asked = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
             let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
             if ready != asked {
                 let name = deployment.metadata.name.as_deref().unwrap_or_default();
-                lacking.push(format!("Deployment {name}: {ready} of {asked} ready"));
+                lacking.push(("L1", format!("Deployment {name}: {ready} of {asked} ready")));
             }
         }
         lacking
@@ -162,6 +170,10 @@ impl Rest<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default()
     }
+}
+
+const fn short_or_over(found: usize, wanted: usize) -> &'static str {
+    if found > wanted { "L6" } else { "L1" }
 }
 
 fn label<K: Resource>(object: &K) -> Option<&str> {

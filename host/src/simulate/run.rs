@@ -20,10 +20,11 @@ use super::rest::Rest;
 use super::sky::Sky;
 use super::weather::{self, Day, Moment};
 use super::{Error, Plan, Summary, Verdict};
+use crate::controller::{Controller, Parts};
 use crate::embedded::{self, Embedded};
+use crate::pilot::{Pilot, Stages};
 use crate::settings::Settings;
 
-const MANIFEST: &str = include_str!("../../../crds/examples/three-zones.yaml");
 const NAMESPACE: &str = "default";
 /// 2026-01-01T00:00:00Z: where virtual time begins.
 pub(super) const EPOCH_MS: u64 = 1_767_225_600_000;
@@ -33,11 +34,16 @@ const HISTORY_MS: i64 = HOUR;
 /// Disks begin to fill when the databases stand.
 const FILL_FROM: i64 = 15 * 60_000;
 
-pub(super) async fn day(
+pub(super) async fn day<W, S>(
     plan: &Plan,
     policies: Arc<PolicySet>,
     settings: &Settings,
-) -> Result<Verdict, Error> {
+    controller: impl Fn(Parts) -> Controller<W> + Send + 'static,
+) -> Result<Verdict, Error>
+where
+    W: Fn(Pilot) -> S + Send + 'static,
+    S: Stages,
+{
     let hours = i64::try_from(plan.hours).unwrap_or(24);
     let (end, calm_from) = (hours * HOUR, (hours - (hours / 6).max(1)) * HOUR);
     let mut draws = Draws::new(plan.seed, "setting");
@@ -57,6 +63,7 @@ pub(super) async fn day(
         sky: Arc::clone(&sky),
         policies,
         settings: settings.clone(),
+        controller,
         watches: [Fault::A5, Fault::A6, Fault::A7, Fault::A8, Fault::A9].iter().any(|f| plan.mix.has(*f)),
         draws: Draws::new(plan.seed, "restarts"),
     };
@@ -65,7 +72,7 @@ pub(super) async fn day(
         tokio::spawn(observed(world.clone(), Arc::clone(&sky), stop.clone())),
         tokio::spawn(host.live(embedded, stop.clone())),
     ];
-    embedded::apply(&clean, &embedded::documents(MANIFEST)?).await?;
+    embedded::apply(&clean, &plan.manifest).await?;
     let weather = tokio::spawn(play(day, world.clone(), Arc::clone(&sky)));
     let fill = tokio::spawn(fill(world.clone(), Arc::clone(&sky), Draws::new(plan.seed, "fill")));
     tokio::time::sleep_until(sky.instant_of(calm_from)).await;
@@ -186,16 +193,22 @@ async fn death(deaths: &mut watch::Receiver<u64>, incarnation: u64) {
 }
 
 /// The host and everything that it needs to be born again.
-struct Host {
+struct Host<C> {
     api: ApiServer,
     sky: Arc<Sky>,
     policies: Arc<PolicySet>,
     settings: Settings,
+    controller: C,
     watches: bool,
     draws: Draws,
 }
 
-impl Host {
+impl<C, W, S> Host<C>
+where
+    C: Fn(Parts) -> Controller<W>,
+    W: Fn(Pilot) -> S + Send + 'static,
+    S: Stages,
+{
     /// Lives, dies when the sky says so, and comes again without a memory, until `stop`.
     async fn live(mut self, mut embedded: Embedded, stop: CancellationToken) {
         let mut deaths = self.sky.deaths();
@@ -208,7 +221,7 @@ impl Host {
                 watches: self.watches,
             };
             embedded.client = Client::new(layer, NAMESPACE);
-            let controller = embedded.controller(Arc::clone(&self.policies), &self.settings);
+            let controller = (self.controller)(embedded.parts(Arc::clone(&self.policies), &self.settings));
             let ends = CancellationToken::new();
             let mut life = tokio::spawn(controller.run(ends.clone()));
             tokio::select! {

@@ -13,6 +13,9 @@ use crate::view::{Drain, Durability, Reach, Role};
 use crate::zones::ZoneState;
 
 /// Why a step was refused.
+///
+/// A sentence leaves out what goes on changing by itself (times, lags): it stands in the status, and
+/// a status that always differs is written for ever.
 #[allow(missing_docs, reason = "each variant's sentence names its fields")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "why", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -28,7 +31,7 @@ pub enum Why {
     Vetoed { code: String, message: String },
     #[error("nothing is known of Vitess, and this step must not be guessed")]
     NoEvidence,
-    #[error("it expired at {expires}, and the view is as of {as_of}")]
+    #[error("its time to be done is over")]
     Expired { expires: Millis, as_of: Millis },
     #[error("it expects something that the view does not show: {expected}")]
     Unexpected { expected: Expectation },
@@ -60,7 +63,7 @@ pub enum Why {
     MayNotInitialize { shard: ShardId },
     #[error("{tablet} may hold data and does not answer")]
     DataUnseen { tablet: TabletAlias },
-    #[error("the primary changed {ago_ms} ms ago, and at least {least_ms} ms must lie between")]
+    #[error("the primary changed less than {least_ms} ms ago")]
     TooSoon { ago_ms: Millis, least_ms: Millis },
 
     // --- candidates ---
@@ -84,7 +87,7 @@ pub enum Why {
     NotReplicating { tablet: TabletAlias, source_alias: TabletAlias },
     #[error("{tablet} does not apply what it received")]
     NotApplying { tablet: TabletAlias },
-    #[error("{tablet} is {lag_ms} ms behind, and at most {most_ms} ms are allowed")]
+    #[error("{tablet} is more than the allowed {most_ms} ms behind")]
     Lagging { tablet: TabletAlias, lag_ms: Millis, most_ms: Millis },
 
     // --- proof that nothing acknowledged is lost ---
@@ -162,7 +165,7 @@ pub enum Why {
     OverMaximum { to: u64, maximum: u64 },
     #[error("the volume has {capacity} bytes of the {requested} asked for: the last change is not complete")]
     ChangeRunning { capacity: u64, requested: u64 },
-    #[error("its size changed {ago_ms} ms ago, and the provider wants {least_ms} ms between")]
+    #[error("its size changed less than {least_ms} ms ago, and the provider wants that between")]
     ChangedLately { ago_ms: Millis, least_ms: Millis },
     #[error("its size changed {count} times within {within_ms} ms, the most that the provider allows")]
     ChangedOften { count: usize, within_ms: Millis },

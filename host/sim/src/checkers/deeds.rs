@@ -19,8 +19,10 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
                 found.push(("S3", message));
             }
             if *served && *down > 0 {
-                let message =
-                    format!("shard {}: deleting {tablet} while {down} others do not serve", shard.shard);
+                let message = format!(
+                    "shard {}: deleting {tablet} while {down} others do not serve or are leaving",
+                    shard.shard
+                );
                 found.push(("S3", message));
             }
             (*at, found)

@@ -1,10 +1,11 @@
 //! Invariants S1–S14 of the fault model, judged by the world's truth.
 //!
 //! Owns the verdicts; shares no code with the guard and reads nothing that the
-//! host says of itself. Checked here: S1–S6, S8, S9, S12, S14. Elsewhere: S7
-//! (epochs) and S10, S11, S13 need the host's own side and live beside it.
+//! host says of itself. Checked here: S1–S6, S8, S9, S12–S14. Elsewhere: S7, S10
+//! and S11 need the host's own side and live beside it.
 
 mod deeds;
+mod secure;
 mod servers;
 
 use crate::world::World;
@@ -26,6 +27,7 @@ pub struct Checkers {
     deeds: usize,
     revision: Option<u64>,
     standing: Vec<(&'static str, String)>,
+    written: secure::Written,
 }
 
 impl Checkers {
@@ -43,12 +45,14 @@ impl Checkers {
             return Vec::new();
         }
         self.revision = Some(revision);
+        let insecure = self.written.judge(world.api());
         let fresh = world.deeds_since(self.deeds);
         self.deeds += fresh.len();
         let mut broken: Vec<Violation> = fresh.iter().flat_map(deeds::judge).collect();
         let standing = servers::judge(&world.facts());
         let told =
             |v: &Violation| self.standing.iter().any(|(id, message)| *id == v.id && *message == v.message);
+        broken.extend(insecure);
         broken.extend(standing.iter().filter(|v| !told(v)).cloned());
         self.standing = standing.into_iter().map(|v| (v.id, v.message)).collect();
         broken

@@ -22,7 +22,8 @@ const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 #[allow(missing_docs, reason = "each deed's doc names its fields")]
 pub enum Deed {
     /// A tablet's Pod was asked to go by somebody else than the played controllers, while
-    /// `down` other tablets of its shard did not serve, as far as anybody can have been told;
+    /// `down` other tablets of its shard did not serve, as far as anybody can have been told, or
+    /// had been asked to go before;
     /// `ackers_left` of the primary's caught-up ackers remain, `required` are needed.
     TabletPodDeleted {
         at: i64,
@@ -67,6 +68,8 @@ pub(crate) struct Journal {
     /// Size last asked for, by claim UID.
     pub(crate) requests: BTreeMap<String, u64>,
     seen: BTreeSet<(String, bool)>,
+    /// UIDs of tablets' Pods that somebody else asked to go.
+    leaving: BTreeSet<String>,
 }
 
 impl Journal {
@@ -94,6 +97,9 @@ impl State {
     /// Writes down a deletion that somebody else asked for, with the truth around it.
     pub(crate) fn note_deletion(&mut self, kind: &ResourceId, object: &Value, gone: bool) {
         let deed = if *kind == PODS { self.pod_deed(object, gone) } else { self.claim_deed(object, gone) };
+        if let Some(Deed::TabletPodDeleted { .. }) = &deed {
+            self.journal.leaving.insert(uid(object).to_owned());
+        }
         if let Some(deed) = deed {
             self.journal.push(deed);
         }
@@ -126,7 +132,8 @@ impl State {
         });
         let ackers_left = ackers.count();
         let well = |t: &Tablet| t.serves() && self.answers(t);
-        let down = others().filter(|(_, t)| !(fresh(t) || well(t))).count();
+        let leaving = |t: &Tablet| self.journal.leaving.contains(&t.run);
+        let down = others().filter(|(_, t)| leaving(t) || !(fresh(t) || well(t))).count();
         let required = if shard.primary.is_some() { acks_required(shard.durability) } else { 0 };
         Some(Deed::TabletPodDeleted { at: self.now, shard: key, tablet, down, ackers_left, required, served })
     }

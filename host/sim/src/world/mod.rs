@@ -162,6 +162,11 @@ impl World {
         self.with(|state| state.journal.refused.clone())
     }
 
+    /// Its API server.
+    pub(crate) fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
     /// Runs `act` on the state as of now.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
