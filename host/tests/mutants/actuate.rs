@@ -43,20 +43,7 @@ fn what_is_done_twice_is_done_once() {
     day.holds(Mutant { does: twice, ..Mutant::SOUND });
 }
 
-#[test]
-fn a_first_primary_is_said_to_be_made() {
-    let says: Does = |host, view, step| {
-        async {
-            if matches!(step.action, Action::InitPrimary { .. }) {
-                return Outcome::Done;
-            }
-            host.pilot.actuate(view, step).await
-        }
-        .boxed()
-    };
-    check(says, &Day::calm(), &["L1"]);
-}
-
+/// What is to go is said to be gone.
 #[test]
 fn a_claim_is_said_to_be_gone() {
     let says: Does = |host, view, step| {
@@ -71,6 +58,7 @@ fn a_claim_is_said_to_be_gone() {
     check(says, &Day { mix: frequent([Fault::N2]), ..Day::calm() }, &["L6"]);
 }
 
+/// No preconditions.
 #[test]
 fn a_claim_is_deleted_whatever_it_is_by_now() {
     let bare: Does = |host, view, step| {

@@ -57,6 +57,22 @@ async fn s1_two_servers_that_acknowledge() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s2_a_promotion_takes_what_others_received() {
+    let kit = writing(58);
+    kit.three_tablets().await;
+    let [a, b, c] = TABLETS.map(|(a, _)| alias(a));
+    kit.world.cut_zones("zone-a", "zone-c");
+    kit.pass(60).await;
+    kit.world.lose_zone("zone-a");
+    kit.pass(60).await;
+    let truth = kit.world.facts();
+    let servers = &truth.shards.values().next().expect("a shard").servers;
+    assert!(!servers[&c].position.contains(&servers[&b].position), "{c} lacks what {b} acknowledged");
+    kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &c).await.expect("promoted");
+    assert_eq!(broken(&kit), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s3_a_tablet_deleted_while_another_is_down() {
     let kit = writing(51);
     kit.three_tablets().await;
