@@ -41,7 +41,7 @@ pub enum Error {
     #[error("the runtime does not start: {0}")]
     Runtime(#[from] std::io::Error),
     /// Too short a day.
-    #[error("hours: {0} is less than 3: the last sixth is for coming to rest")]
+    #[error("hours: {0} is less than 3: the last ones are for coming to rest")]
     TooShort(u64),
 }
 

@@ -19,7 +19,8 @@ pub(super) struct SimulateArgs {
     /// How many seeds, counted up from the first.
     #[arg(long, default_value_t = 1)]
     count: u64,
-    /// Virtual hours a seed; the last sixth of them is without faults.
+    /// Virtual hours a seed; the last sixth of them, at least three where there are five, is without
+    /// faults.
     #[arg(long, default_value_t = 24)]
     hours: u64,
     /// No faults at all.

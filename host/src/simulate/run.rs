@@ -29,6 +29,8 @@ const NAMESPACE: &str = "default";
 /// 2026-01-01T00:00:00Z: where virtual time begins.
 pub(super) const EPOCH_MS: u64 = 1_767_225_600_000;
 const HOUR: i64 = 3_600_000;
+/// Hours without faults at the end, where the day has them: a zone's return takes two.
+const REST_HOURS: i64 = 3;
 /// Longer than a server remembers in reality, so that reads can be far behind.
 const HISTORY_MS: i64 = HOUR;
 /// Disks begin to fill when the databases stand.
@@ -45,7 +47,8 @@ where
     S: Stages,
 {
     let hours = i64::try_from(plan.hours).unwrap_or(24);
-    let (end, calm_from) = (hours * HOUR, (hours - (hours / 6).max(1)) * HOUR);
+    let calm = (hours / 6).max(REST_HOURS.min(hours - 2));
+    let (end, calm_from) = (hours * HOUR, (hours - calm) * HOUR);
     let mut draws = Draws::new(plan.seed, "setting");
     let world = WorldSettings {
         writes_per_minute: draws.range(1, 12),
