@@ -146,11 +146,16 @@ impl Settings {
     /// # Errors
     /// When the engine does not start or the cache directory cannot be used.
     pub fn runtime(&self) -> Result<Runtime, Error> {
-        let compiler = Compiler {
-            program: std::env::current_exe().map_err(Error::Program)?,
-            args: vec!["compile-component".into()],
-            limits: self.compile.clone(),
-        };
+        self.runtime_with(std::env::current_exe().map_err(Error::Program)?)
+    }
+
+    /// The same where this process is not the program that compiles: in tests and benchmarks.
+    ///
+    /// # Errors
+    /// When the engine does not start or the cache directory cannot be used.
+    pub fn runtime_with(&self, program: PathBuf) -> Result<Runtime, Error> {
+        let compiler =
+            Compiler { program, args: vec!["compile-component".into()], limits: self.compile.clone() };
         let cache = Cache::open(&self.cache_dir.clone().unwrap_or_else(default_cache_dir))?;
         Ok(Runtime::new(Arc::new(Engine::new(self.pool.clone())?), compiler, cache))
     }

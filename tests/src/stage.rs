@@ -14,9 +14,6 @@ use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse::vitess::Vitess;
 use pilothouse_core::guard::RULES;
-use pilothouse_policy::cache::Cache;
-use pilothouse_policy::compile::Compiler;
-use pilothouse_policy::engine::Engine;
 use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::apiserver::ResourceId;
@@ -35,13 +32,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// # Errors
 /// When the engine does not start or the cache cannot be used.
 pub fn runtime(program: &Path, cache: &Path, settings: &Settings) -> anyhow::Result<Runtime> {
-    let compiler = Compiler {
-        program: program.to_owned(),
-        args: vec!["compile-component".into()],
-        limits: settings.compile.clone(),
-    };
-    let engine = Arc::new(Engine::new(settings.pool.clone())?);
-    Ok(Runtime::new(engine, compiler, Cache::open(cache)?))
+    let settings = Settings { cache_dir: Some(cache.to_owned()), ..settings.clone() };
+    Ok(settings.runtime_with(program.to_owned())?)
 }
 
 /// What a stage is made of.

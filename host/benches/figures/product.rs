@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pilothouse::settings::Settings;
-use pilothouse_policy::cache::Cache;
-use pilothouse_policy::compile::Compiler;
-use pilothouse_policy::engine::Engine;
 use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 
@@ -23,15 +20,9 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 }
 
 pub(crate) fn policies() -> Loaded {
-    let settings = Settings::default();
-    let compiler = Compiler {
-        program: PROGRAM.into(),
-        args: vec!["compile-component".into()],
-        limits: settings.compile.clone(),
-    };
-    let engine = Arc::new(Engine::new(settings.pool.clone()).expect("an engine"));
-    let cache = Cache::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies")).expect("a cache");
-    let runtime = Runtime::new(engine, compiler, cache);
+    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
+    let settings = Settings { cache_dir, ..Settings::default() };
+    let runtime = settings.runtime_with(PROGRAM.into()).expect("an engine and a cache");
     let set = Arc::new(PolicySet::load(&runtime, &settings.policies).expect("policies"));
     Loaded { runtime, set }
 }

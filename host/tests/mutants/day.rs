@@ -6,10 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Fault, Mix, Plan, Verdict};
-use pilothouse_policy::cache::Cache;
-use pilothouse_policy::compile::Compiler;
-use pilothouse_policy::engine::Engine;
-use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 use serde_json::Value;
 
@@ -87,13 +83,9 @@ pub(crate) fn frequent(faults: impl IntoIterator<Item = Fault>) -> Mix {
 
 /// The policies of those settings; compiled once for all.
 fn policies(settings: &Settings) -> Arc<PolicySet> {
-    let compiler = Compiler {
-        program: env!("CARGO_BIN_EXE_pilothouse").into(),
-        args: vec!["compile-component".into()],
-        limits: settings.compile.clone(),
-    };
-    let cache = Cache::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies")).expect("a cache");
-    let engine = Engine::new(settings.pool.clone()).expect("an engine");
-    let runtime = Runtime::new(Arc::new(engine), compiler, cache);
+    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
+    let settings = Settings { cache_dir, ..settings.clone() };
+    let runtime =
+        settings.runtime_with(env!("CARGO_BIN_EXE_pilothouse").into()).expect("an engine and a cache");
     Arc::new(PolicySet::load(&runtime, &settings.policies).expect("the default policies"))
 }
