@@ -181,9 +181,6 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                     report.requeue_after_ms = report.requeue_after_ms.min(RETRY_MS << unwritten.min(6));
                 }
             }
-            if let Err(error) = &passed {
-                pilot.report_failure(error).await;
-            }
             let mut memory = pilot.into_memory();
             memory.settled = settled;
             memory.unwritten = unwritten;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::actuate::MANAGER;
 use crate::kinds::Kind;
-use crate::pilot::{Error, Pilot};
+use crate::pilot::Pilot;
 
 /// A status that differs from the one that stands.
 pub(crate) struct Wanted {
@@ -72,11 +72,6 @@ impl Pilot {
         }
         self.said = crate::events::emit(self, report, &self.said).await;
         written
-    }
-
-    /// Says on the cluster why there was no pass.
-    pub async fn report_failure(&self, error: &Error) {
-        tracing::warn!(cluster = %self.key, %error, "nothing could be decided");
     }
 
     async fn write_status(&self, wanted: Wanted) -> bool {
