@@ -42,7 +42,7 @@ pub struct Rendering {
 }
 
 /// What `objects` and `outdated` were made from, as long as nobody adjusts them.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Current {
     members: u64,
     backups: Vec<BackupView>,

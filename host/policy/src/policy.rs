@@ -336,7 +336,8 @@ impl Policy {
         (verdict.map_err(|failure| self.error(failure)), stats)
     }
 
-    fn silence(&self) -> Proposal {
+    /// What it says when it says nothing.
+    pub(crate) fn silence(&self) -> Proposal {
         Proposal {
             author: self.author.clone(),
             steps: Vec::new(),

@@ -126,12 +126,7 @@ impl PolicySet {
                 Err(error) => {
                     served.count(&stats, 0, Some(&error));
                     tracing::warn!(plugin = error.plugin, code = error.failure.code(), "{error}");
-                    Proposal {
-                        author: served.policy.author().clone(),
-                        steps: Vec::new(),
-                        diagnostics: vec![error.diagnostic()],
-                        requeue_after_ms: None,
-                    }
+                    Proposal { diagnostics: vec![error.diagnostic()], ..served.policy.silence() }
                 }
             };
             (proposal, stats)

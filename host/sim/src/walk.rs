@@ -13,6 +13,21 @@ pub(crate) fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     })
 }
 
+/// Text at a JSON pointer; empty if absent.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whole number at a JSON pointer.
+pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
+    at(value, pointer).and_then(Value::as_i64)
+}
+
+/// Array at a JSON pointer; empty if absent.
+pub(crate) fn array<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::at;

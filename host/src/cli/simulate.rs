@@ -52,9 +52,10 @@ pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         if args.settings.settings.is_some() { args.settings.load()? } else { simulate::settings() };
     let policies = Arc::new(settings.load_policies()?);
     let (mut failed, spent) = (0, cpu_time());
+    let manifest = simulate::manifest()?;
     for seed in args.seed..args.seed.saturating_add(args.count) {
-        let manifest = simulate::manifest()?;
-        let plan = Plan { seed, hours: args.hours, mix: args.mix(), manifest, traced: args.trace };
+        let (hours, traced) = (args.hours, args.trace);
+        let plan = Plan { seed, hours, mix: args.mix(), manifest: manifest.clone(), traced };
         let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings, Controller::new)?;
         if args.trace {
             say!("{}", verdict.trace.trim_end())?;

@@ -9,27 +9,13 @@ use serde_json::{Value, json};
 
 use crate::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId, Status};
 use crate::walk::at;
+pub(crate) use crate::walk::{array, number, text};
 
 /// The field manager of everything that the world writes.
 const MANAGER: &str = "played-world";
 
 /// Namespace and name.
 pub(crate) type Name = (String, String);
-
-/// Text at a JSON pointer; empty if absent.
-pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Whole number at a JSON pointer.
-pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
-    at(value, pointer).and_then(Value::as_i64)
-}
-
-/// Array at a JSON pointer; empty if absent.
-pub(crate) fn array<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
 
 /// `metadata.name`.
 pub(crate) fn name(value: &Value) -> &str {

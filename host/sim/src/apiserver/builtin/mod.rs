@@ -13,16 +13,13 @@ use super::kinds::{self, Kind};
 use super::metadata;
 use super::state::State;
 use super::status::{Cause, Status};
+use crate::walk::text;
 
 /// Sets `object[field]` unless it is there.
 fn default(object: &mut Value, field: &str, value: Value) {
     if object.get(field).is_none_or(Value::is_null) {
         object[field] = value;
     }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    crate::walk::at(object, pointer).and_then(Value::as_str).unwrap_or("")
 }
 
 /// Kinds whose `metadata.generation` counts changes of the spec.

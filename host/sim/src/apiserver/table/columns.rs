@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{age_of, definition, human_duration};
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::selector::LabelSelector;
+use crate::walk::text;
 
 /// A column: its head and how a cell is made.
 pub(super) struct Column {
@@ -31,10 +32,6 @@ const fn number(name: &'static str, cell: fn(&Value, i64) -> Value) -> Column {
 
 const fn wide(name: &'static str, cell: fn(&Value, i64) -> Value) -> Column {
     Column { name, kind: "string", wide: true, cell }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 
 fn or_none(text: &str) -> Value {
@@ -483,9 +480,9 @@ const NAMESPACE: &[Column] =
 
 const CLASS: &[Column] = &[
     column("Name", |class, _| {
-        let mark = text(&class["metadata"]["annotations"], "/storageclass.kubernetes.io~1is-default-class");
+        let mark = class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"].as_str();
         let name = text(class, "/metadata/name");
-        json!(if mark == "true" { format!("{name} (default)") } else { name.to_owned() })
+        json!(if mark == Some("true") { format!("{name} (default)") } else { name.to_owned() })
     }),
     column("Provisioner", |class, _| json!(text(class, "/provisioner"))),
     column("ReclaimPolicy", |class, _| json!(text(class, "/reclaimPolicy"))),
