@@ -11,9 +11,6 @@ use std::process::Command;
 
 const PLUGINS: [&str; 4] = ["az-placement", "failover", "expansion", "backup"];
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A call works in the memory that it begins with, so that the host need not map more of it, and
-/// clears all of it afterwards: a stack of 256 KiB, static data, a heap for an ordinary cluster.
-const FLAGS: &str = "-Clink-arg=-zstack-size=262144 -Clink-arg=--initial-memory=786432";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -28,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let component = wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)
-            .and_then(|encoder| encoder.encode())
+            .and_then(|mut encoder| encoder.encode())
             .map_err(|e| format!("{plugin} cannot be made a component: {e:#}"))?;
         fs::write(out.join(format!("{plugin}.wasm")), component)?;
     }
@@ -36,7 +33,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn watch(root: &Path) {
-    let shared = ["wit", "Cargo.lock", "Cargo.toml", "plugins/sdk/src", "plugins/sdk/Cargo.toml"];
+    let shared = [
+        "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+        ".cargo/config.toml",
+        "plugins/sdk/src",
+        "plugins/sdk/Cargo.toml",
+    ];
     for path in shared {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
@@ -59,7 +63,7 @@ fn build(root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
     for name in outer.into_iter().chain(["CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_LINKER"]) {
         cargo.env_remove(name);
     }
-    cargo.env("RUSTFLAGS", FLAGS).env("CARGO_TERM_COLOR", "never");
+    cargo.env("CARGO_TERM_COLOR", "never");
     let output = cargo.output()?;
     if output.status.success() {
         return Ok(());

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -40,12 +40,11 @@ pub async fn serve(
             });
             let stop = stop.clone();
             tokio::spawn(async move {
-                let builder = auto::Builder::new(TokioExecutor::new());
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    served = builder.serve_connection(TokioIo::new(stream), service) => {
+                    served = http1::Builder::new().serve_connection(TokioIo::new(stream), service) => {
                         if let Err(error) = served {
-                            tracing::debug!(error, "a connection to the endpoints ended badly");
+                            tracing::debug!(%error, "a connection to the endpoints ended badly");
                         }
                     }
                 }

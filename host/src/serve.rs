@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use pilothouse_sim::apiserver::ApiServer;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -101,7 +101,7 @@ fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Result<Tl
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], private)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -124,12 +124,11 @@ async fn connection(
             service.oneshot(request).await.map(|response| response.map(Either::Left))
         }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
     tokio::select! {
         () = stop.cancelled() => {}
-        served = builder.serve_connection(TokioIo::new(stream), service) => {
+        served = http1::Builder::new().serve_connection(TokioIo::new(stream), service) => {
             if let Err(error) = served {
-                tracing::debug!(error, "a connection ended badly");
+                tracing::debug!(%error, "a connection ended badly");
             }
         }
     }

@@ -91,7 +91,6 @@ pub(crate) fn core(items: &str, start: &str) -> Artifact {
         &resolve,
         world,
         wit_component::StringEncoding::UTF8,
-        false,
     )
     .unwrap();
     component(&module)

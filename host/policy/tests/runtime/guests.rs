@@ -26,6 +26,6 @@ pub(crate) fn component(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .unwrap()
 }
