@@ -88,8 +88,8 @@ impl view::HostCluster for HostState {
         let snapshot = self.snapshot(&handle)?;
         self.work(snapshot.view().tablets.len())?;
         let Some(passes) = convert::tablet_filter(filter) else { return Ok(Vec::new()) };
-        let entries = snapshot.view().tablets.iter().filter(|t| passes(t));
-        Ok(page(entries, (offset, limit), |t| convert::tablet(&snapshot, t)))
+        let entries = snapshot.tablets().filter(|(tablet, _)| passes(tablet)).map(|(_, record)| record);
+        Ok(page(entries, (offset, limit), Clone::clone))
     }
 
     fn tablet(
@@ -99,8 +99,8 @@ impl view::HostCluster for HostState {
     ) -> Result<Option<view::Tablet>> {
         let snapshot = self.snapshot(&handle)?;
         self.work(snapshot.view().tablets.len())?;
-        let found = snapshot.view().tablet(&convert::from_alias(alias));
-        Ok(found.map(|t| convert::tablet(&snapshot, t)))
+        let alias = convert::from_alias(alias);
+        Ok(snapshot.tablets().find(|(tablet, _)| tablet.alias == alias).map(|(_, record)| record.clone()))
     }
 
     fn has_all_of(

@@ -207,7 +207,7 @@ fn read_manifest(raw: meta::Manifest, limits: &Limits) -> Result<Manifest, Unfit
     if raw.config_schema.len() > limits.schema_bytes {
         return bad("config-schema", "is too long");
     }
-    let word = |w: &String| w.len() <= MANIFEST_WORD_BYTES && !w.chars().any(text::is_unprintable);
+    let word = |w: &String| w.len() <= MANIFEST_WORD_BYTES && text::unprintable(w).is_none();
     if !word(&raw.version) {
         return bad("version", "is too long or not printable");
     }

@@ -2,14 +2,18 @@
 //! policies that are asked about it.
 //!
 //! Owns what the contract computes from a view (`behind`, `covers-older`,
-//! `has-all-of`), each at most once a view. Must not know wasm nor any policy.
+//! `has-all-of`) and the tablets' records, which every policy reads: each at most
+//! once a view. Must not know wasm nor any policy.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, ClusterView, Reach};
+use pilothouse_core::view::{BackupView, ClusterView, Reach, TabletView};
+
+use crate::bindings::view as wit;
+use crate::convert;
 
 /// A view with what is computed from it. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -19,19 +23,28 @@ pub struct Snapshot(Arc<Inner>);
 struct Inner {
     view: Arc<ClusterView>,
     answered: OnceLock<BTreeMap<ShardId, GtidSet>>,
+    tablets: OnceLock<Vec<wit::Tablet>>,
 }
 
 impl Snapshot {
     /// Takes the view as it is; nothing is computed yet.
     #[must_use]
     pub fn new(view: &Arc<ClusterView>) -> Self {
-        Self(Arc::new(Inner { view: Arc::clone(view), answered: OnceLock::new() }))
+        let (answered, tablets) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner { view: Arc::clone(view), answered, tablets }))
     }
 
     /// The view.
     #[must_use]
     pub fn view(&self) -> &ClusterView {
         &self.0.view
+    }
+
+    /// The view's tablets, each with its record.
+    pub(crate) fn tablets(&self) -> impl Iterator<Item = (&TabletView, &wit::Tablet)> {
+        let tablets = &self.0.view.tablets;
+        let record = |tablet| convert::tablet(self, tablet);
+        tablets.iter().zip(self.0.tablets.get_or_init(|| tablets.iter().map(record).collect()))
     }
 
     /// Transactions that some tablet of the shard that answers has and this set has not.

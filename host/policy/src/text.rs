@@ -4,10 +4,23 @@
 //! they break them; log lines and error texts are cleaned, since they must be shown.
 
 /// Whether a character could forge or garble a log line: controls and bidirectional overrides.
-#[must_use]
-pub(crate) fn is_unprintable(c: char) -> bool {
+fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// The first character of a text that [`is_unprintable`].
+#[must_use]
+pub(crate) fn unprintable(text: &str) -> Option<char> {
+    let plain = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    if plain { None } else { text.chars().find(|&c| is_unprintable(c)) }
+}
+
+/// The first white space of a text.
+#[must_use]
+pub(crate) fn white_space(text: &str) -> Option<char> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic());
+    if plain { None } else { text.chars().find(|c| c.is_whitespace()) }
 }
 
 /// The text without unprintable characters, cut to `limit` bytes (and marked so).

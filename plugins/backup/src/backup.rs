@@ -77,7 +77,8 @@ impl Desk<'_> {
         let Some(newest) = self.record.newest() else {
             return self.start_initial(decision);
         };
-        let name = format!("{}/{}/{}", view.namespace, view.name, shard.id);
+        let (namespace, name) = view.name();
+        let name = format!("{namespace}/{name}/{}", shard.id);
         let (code, why) = match due(newest.started, view.as_of, &name, self.config) {
             Due::At(time) => return decision.again_in(time - view.as_of),
             Due::Age => ("older-than-max-age", format!("is older than {}", self.config.max_age)),

@@ -10,6 +10,10 @@ use pilothouse_sdk::{Queries, TabletAlias, Value, View, Volume};
 struct Silent;
 
 impl Queries for Silent {
+    fn name(&self) -> (String, String) {
+        (String::new(), String::new())
+    }
+
     fn has_all_of(&self, _: &TabletAlias, _: &TabletAlias) -> bool {
         false
     }

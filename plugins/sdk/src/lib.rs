@@ -31,7 +31,9 @@ pub use bindings::placement::exports::pilothouse::policy::placement;
 pub use bindings::rule::exports::pilothouse::policy::rule;
 pub use decision::{Decision, Step};
 pub use plugin::{Plugin, Policy, Reviewer, parse_config, schema_of, validate};
-pub use view::{Queries, Reads, View};
+#[cfg(not(target_arch = "wasm32"))]
+pub use view::Queries;
+pub use view::{Reads, View};
 #[doc(hidden)]
 pub use wit_bindgen;
 

@@ -1,5 +1,7 @@
-//! The view as plain data: every list read once, by pages; the two questions that
-//! are cheaper asked one by one stay questions.
+//! The view as plain data: every list read once, by pages; what is cheaper asked
+//! when it is needed stays a question.
+
+use std::mem::ManuallyDrop;
 
 use crate::records::{
     Backup, Cell, Cluster, Pool, Shard, Tablet, TabletFilter, VitessSource, Volume, Wanted, Zone,
@@ -25,32 +27,28 @@ impl Reads {
     pub const ALL: Self = Self { pools: true, volumes: true, backups: true };
 }
 
-/// What is asked of the host when needed, not read ahead.
+/// What is asked when needed, not read ahead; a test kit's stand-in for the host.
+#[cfg(not(target_arch = "wasm32"))]
 pub trait Queries {
+    /// The cluster's namespace and name.
+    fn name(&self) -> (String, String);
     /// Whether the first tablet's transactions hold all of the second's; false if either is unknown.
     fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool;
     /// A value without a field of its own.
     fn fact(&self, subject: &str, name: &str) -> Option<Value>;
 }
 
-impl Queries for &Cluster {
-    fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
-        Cluster::has_all_of(self, candidate, other)
-    }
-
-    fn fact(&self, subject: &str, name: &str) -> Option<Value> {
-        Cluster::fact(self, subject, name)
-    }
+/// Who answers.
+enum Asked<'a> {
+    Host(&'a Cluster),
+    #[cfg(not(target_arch = "wasm32"))]
+    Kit(Box<dyn Queries + 'a>),
 }
 
 /// One cluster as seen at `as_of`. Lists are sorted as the host gives them.
 pub struct View<'a> {
     /// When it was seen, in milliseconds since the Unix epoch: the only clock.
     pub as_of: u64,
-    /// Kubernetes namespace of the cluster.
-    pub namespace: String,
-    /// Name of the cluster.
-    pub name: String,
     /// Where the Vitess half comes from.
     pub vitess: VitessSource,
     /// Availability zones.
@@ -67,7 +65,7 @@ pub struct View<'a> {
     pub volumes: Vec<Volume>,
     /// Backups of all shards.
     pub backups: Vec<Backup>,
-    queries: Box<dyn Queries + 'a>,
+    asked: Asked<'a>,
 }
 
 fn pages<T>(page: impl Fn(u32, u32) -> Vec<T>) -> Vec<T> {
@@ -82,10 +80,10 @@ fn pages<T>(page: impl Fn(u32, u32) -> Vec<T>) -> Vec<T> {
 }
 
 impl<'a> View<'a> {
-    /// Reads what `reads` names from the host's handle.
+    /// Reads what `reads` names from the host's handle. It is never given back piece by
+    /// piece: the instance that holds it ends with the call.
     #[must_use]
-    pub fn gather(cluster: &'a Cluster, reads: Reads) -> Self {
-        let (namespace, name) = cluster.name();
+    pub fn gather(cluster: &'a Cluster, reads: Reads) -> ManuallyDrop<Self> {
         let shards = pages(|offset, limit| cluster.shards(offset, limit));
         let mut pools = Vec::new();
         let mut backups = Vec::new();
@@ -99,10 +97,8 @@ impl<'a> View<'a> {
         }
         let volumes = if reads.volumes { pages(|o, l| cluster.volumes(o, l)) } else { Vec::new() };
         let any = TabletFilter { shard: None, cell: None, role: None, reach: None };
-        Self {
+        ManuallyDrop::new(Self {
             as_of: cluster.as_of(),
-            namespace,
-            name,
             vitess: cluster.vitess(),
             zones: cluster.zones(),
             cells: cluster.cells(),
@@ -111,17 +107,16 @@ impl<'a> View<'a> {
             pools,
             volumes,
             backups,
-            queries: Box::new(cluster),
-        }
+            asked: Asked::Host(cluster),
+        })
     }
 
     /// An empty view with other answers behind it; a test kit fills in the lists.
+    #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn with_queries(as_of: u64, queries: Box<dyn Queries + 'a>) -> Self {
         Self {
             as_of,
-            namespace: String::new(),
-            name: String::new(),
             vitess: VitessSource::Unknown,
             zones: Vec::new(),
             cells: Vec::new(),
@@ -130,7 +125,17 @@ impl<'a> View<'a> {
             tablets: Vec::new(),
             volumes: Vec::new(),
             backups: Vec::new(),
-            queries,
+            asked: Asked::Kit(queries),
+        }
+    }
+
+    /// The cluster's namespace and name.
+    #[must_use]
+    pub fn name(&self) -> (String, String) {
+        match &self.asked {
+            Asked::Host(cluster) => cluster.name(),
+            #[cfg(not(target_arch = "wasm32"))]
+            Asked::Kit(queries) => queries.name(),
         }
     }
 
@@ -200,19 +205,27 @@ impl<'a> View<'a> {
     /// Whether the first tablet's transactions hold all of the second's; false if either is unknown.
     #[must_use]
     pub fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
-        self.queries.has_all_of(candidate, other)
+        match &self.asked {
+            Asked::Host(cluster) => cluster.has_all_of(candidate, other),
+            #[cfg(not(target_arch = "wasm32"))]
+            Asked::Kit(queries) => queries.has_all_of(candidate, other),
+        }
     }
 
     /// A fact that is a truth value; false if it is not there or something else.
     #[must_use]
     pub fn flag(&self, subject: &str, name: &str) -> bool {
-        matches!(self.queries.fact(subject, name), Some(Value::Flag(true)))
+        matches!(self.fact(subject, name), Some(Value::Flag(true)))
     }
 
     /// A value without a field of its own.
     #[must_use]
     pub fn fact(&self, subject: &str, name: &str) -> Option<Value> {
-        self.queries.fact(subject, name)
+        match &self.asked {
+            Asked::Host(cluster) => cluster.fact(subject, name),
+            #[cfg(not(target_arch = "wasm32"))]
+            Asked::Kit(queries) => queries.fact(subject, name),
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Reader<'_> {
         if value.len() > limit {
             return self.no(field, Flaw::TooLong { bytes: value.len(), limit });
         }
-        match value.chars().find(|&c| text::is_unprintable(c)) {
+        match text::unprintable(&value) {
             Some(c) => self.no(field, Flaw::Character(u32::from(c))),
             None => Ok(value),
         }
@@ -124,7 +124,7 @@ impl Reader<'_> {
         if value.is_empty() {
             return self.no(field, Flaw::Empty);
         }
-        if let Some(c) = value.chars().find(|c| c.is_whitespace()) {
+        if let Some(c) = text::white_space(&value) {
             return self.no(field, Flaw::Character(u32::from(c)));
         }
         self.label(field, value)

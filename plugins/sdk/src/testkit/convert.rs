@@ -14,13 +14,18 @@ use crate::records::{
 use crate::types::{PoolKey, PoolType, ShardId, TabletAlias, Value, ZoneState};
 use crate::view::{Queries, View};
 
-/// What the view answers when asked: positions and facts.
+/// What the view answers when asked.
 struct Answers {
+    name: (String, String),
     positions: BTreeMap<TabletAlias, GtidSet>,
     facts: BTreeMap<(String, String), Value>,
 }
 
 impl Queries for Answers {
+    fn name(&self) -> (String, String) {
+        self.name.clone()
+    }
+
     fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
         match (self.positions.get(candidate), self.positions.get(other)) {
             (Some(has), Some(needed)) => has.contains(needed),
@@ -41,10 +46,9 @@ pub fn view(core: &ClusterView) -> View<'static> {
     let facts = core.facts.iter().flat_map(|(subject, facts)| {
         facts.iter().map(|(name, fact)| ((subject.clone(), name.clone()), value(fact)))
     });
-    let answers = Answers { positions: positions.collect(), facts: facts.collect() };
+    let name = (core.cluster.namespace.clone(), core.cluster.name.clone());
+    let answers = Answers { name, positions: positions.collect(), facts: facts.collect() };
     let mut view = View::with_queries(core.as_of, Box::new(answers));
-    view.namespace.clone_from(&core.cluster.namespace);
-    view.name.clone_from(&core.cluster.name);
     view.vitess = match core.vitess {
         core_view::VitessSource::Unknown => VitessSource::Unknown,
         core_view::VitessSource::Observed => VitessSource::Observed,
