@@ -44,7 +44,9 @@ fn concerns_collectors(state: &State) -> bool {
     let Some(mut changes) = state.store.changes_since(state.collected) else { return true };
     changes.any(|change| {
         let object = &change.object.value;
-        let references = |object: &Value| object["metadata"].get("ownerReferences").cloned();
+        fn references(object: &Value) -> Option<&Value> {
+            object["metadata"].get("ownerReferences")
+        }
         let before = change.previous.as_ref().and_then(|previous| references(&previous.value));
         change.what == ChangeKind::Deleted
             || is_deleted(object)

@@ -10,12 +10,13 @@ use super::schema::{Schema, builtin};
 use super::status::Status;
 
 /// The stored identity of a kind: API group and plural resource name, without a version.
+/// Ordered by the latter first, by which most differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
-    /// API group; empty for core.
-    pub group: Cow<'static, str>,
     /// Plural, lower case: `pods`.
     pub resource: Cow<'static, str>,
+    /// API group; empty for core.
+    pub group: Cow<'static, str>,
 }
 
 impl ResourceId {

@@ -47,7 +47,10 @@ pub(crate) fn patch(
     let kind = how.kind;
     let old = state.store.get(key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
     let served = convert::to_served(kind, how.version, &old.value);
-    let patched = apply_patch(how, &served, form, patch)?;
+    let patched = match form {
+        PatchKind::Merge => apply_patch(how, &write::writable(how, &served), form, patch)?,
+        PatchKind::Json | PatchKind::Strategic | PatchKind::Apply => apply_patch(how, &served, form, patch)?,
+    };
     let (object, warnings) = write::decode(how, patched, true)?;
     if object["metadata"]["name"] != json!(key.name) {
         let cause = Cause::invalid("metadata.name", &object["metadata"]["name"], "field is immutable");
@@ -140,7 +143,8 @@ fn apply(
     };
     write::check_preconditions(kind, key, &live, &config)?;
     metadata::of_mut(&mut config).remove("resourceVersion");
-    let mut object = ownership::apply(Some(&live.value), &config, &schema, kind, &by, force)?;
+    let mut object =
+        ownership::apply(Some(&write::writable(how, &live.value)), &config, &schema, kind, &by, force)?;
     add_head(&mut object, kind, key);
     settle(how, &mut object, &schema)?;
     let owners = object["metadata"].get("managedFields").cloned();

@@ -1,6 +1,9 @@
 //! From stored objects to the bytes of an answer: plain, as a table, or metadata alone.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::convert;
@@ -48,6 +51,32 @@ pub(crate) fn form_of(accept: &str, include: &str) -> Result<Form, Status> {
         return Err(Status::unsupported(&format!("answers in {accept}")));
     }
     Err(Status::not_acceptable())
+}
+
+/// A list, its objects not copied.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    api_version: String,
+    items: Vec<Item<'a>>,
+    kind: &'a str,
+    metadata: Map<String, Value>,
+}
+
+/// An object of a list. Items of typed lists carry no head of their own.
+struct Item<'a> {
+    object: Cow<'a, Value>,
+    headless: bool,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.object.as_object().filter(|_| self.headless) {
+            Some(fields) => serializer
+                .collect_map(fields.iter().filter(|(name, _)| *name != "apiVersion" && *name != "kind")),
+            None => self.object.serialize(serializer),
+        }
+    }
 }
 
 /// What is asked for: a kind in a version and a form.
@@ -101,11 +130,13 @@ impl Rendering<'_> {
             page.items.iter().map(|stored| convert::to_served(self.kind, self.version, &stored.value));
         let list = match self.form {
             Form::Plain => {
-                let items: Vec<Value> = served.map(|item| self.list_item(item.into_owned())).collect();
-                json!({
-                    "kind": self.kind.list_kind, "apiVersion": self.kind.api_version(self.version),
-                    "metadata": metadata, "items": items,
-                })
+                let list = List {
+                    api_version: self.kind.api_version(self.version),
+                    items: served.map(|object| Item { object, headless: !self.kind.custom }).collect(),
+                    kind: &self.kind.list_kind,
+                    metadata,
+                };
+                return Bytes::from(serde_json::to_vec(&list).unwrap_or_default());
             }
             Form::Metadata => {
                 let items: Vec<Value> = served.map(|item| metadata_only(&item)).collect();
@@ -129,17 +160,6 @@ impl Rendering<'_> {
             }
         };
         Bytes::from(list.to_string())
-    }
-
-    /// Items of typed lists carry no head of their own.
-    fn list_item(&self, mut item: Value) -> Value {
-        if !self.kind.custom
-            && let Some(map) = item.as_object_mut()
-        {
-            map.remove("apiVersion");
-            map.remove("kind");
-        }
-        item
     }
 
     /// What a bookmark carries: nothing but the resourceVersion.

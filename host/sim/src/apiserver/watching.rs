@@ -33,6 +33,8 @@ pub(crate) struct Watch {
     wake: watch::Receiver<u64>,
     /// Everything up to here was told.
     cursor: u64,
+    /// Whether the history was looked at, which may no longer reach back to the cursor.
+    looked: bool,
     ready: Vec<u8>,
     headers_sent: bool,
     deadline: Instant,
@@ -118,6 +120,7 @@ impl Watch {
             selection,
             wake,
             cursor: start.from.unwrap_or(state.store.rv()),
+            looked: false,
             ready: Vec::new(),
             headers_sent: false,
             deadline,
@@ -161,9 +164,8 @@ impl Watch {
 
     fn tell_bookmark(&mut self, rv: u64, initial_end: bool) {
         let rendering = Rendering { kind: &self.kind, version: &self.version, form: self.form, now_ms: 0 };
-        let event = json!({ "type": "BOOKMARK", "object": rendering.bookmark(rv, initial_end) });
-        self.ready.extend_from_slice(event.to_string().as_bytes());
-        self.ready.push(b'\n');
+        let bookmark = rendering.bookmark(rv, initial_end);
+        self.ready.extend_from_slice(format!("{{\"type\":\"BOOKMARK\",\"object\":{bookmark}}}\n").as_bytes());
     }
 
     fn tell_error(&mut self, status: &Status) {
@@ -173,11 +175,16 @@ impl Watch {
         self.over = true;
     }
 
-    /// Tells what happened since the cursor.
+    /// Tells what happened since the cursor; mostly that is nothing of this kind.
     fn catch_up(&mut self) {
         let server = self.server.clone();
         let state = server.lock();
         let newest = state.store.rv();
+        if *self.wake.borrow_and_update() <= self.cursor && self.looked {
+            self.cursor = newest;
+            return;
+        }
+        self.looked = true;
         if self.cursor < state.store.compacted() {
             let message = format!("too old resource version: {} ({})", self.cursor, state.store.compacted());
             self.tell_error(&Status::expired(message));
@@ -222,7 +229,6 @@ impl Watch {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if !self.over {
-                self.wake.borrow_and_update();
                 self.catch_up();
             }
             if !self.ready.is_empty() {

@@ -2,9 +2,10 @@
 //!
 //! Requests and the played controllers both come through here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::apply::ownership;
 use super::builtin;
@@ -139,7 +140,8 @@ fn to_typed(how: &WriteAs<'_>, body: &mut Value) -> Result<(), Status> {
 
 /// Refuses wrong JSON types without changing anything.
 pub(crate) fn check_types(how: &WriteAs<'_>, body: &Value) -> Result<(), Status> {
-    to_typed(how, &mut body.clone())
+    let mut checked = if how.kind.custom { json!({ "metadata": body["metadata"] }) } else { body.clone() };
+    to_typed(how, &mut checked)
 }
 
 /// Drops fields the schema does not know; warns or refuses as the writer asked.
@@ -322,7 +324,7 @@ pub(crate) fn check_namespace(state: &State, kind: &Kind, namespace: &str, name:
 fn check_object(kind: &Kind, object: &Value, schema: &Schema, causes: &mut Vec<Cause>) {
     metadata::check(kind, object, causes);
     if kind.custom {
-        validate::check(object, schema, "", causes);
+        validate::check(object, schema, causes);
     } else {
         builtin::check(kind, object, causes);
     }
@@ -401,6 +403,18 @@ pub(crate) fn check_preconditions(
     }
 }
 
+/// What this way of writing may touch of an object: all of it, or its status beside its head.
+/// The rest comes back by [`keep_system_fields`].
+pub(crate) fn writable<'a>(how: &WriteAs<'_>, object: &'a Value) -> Cow<'a, Value> {
+    if how.subresource != "status" {
+        return Cow::Borrowed(object);
+    }
+    let fields = object.as_object().into_iter().flatten();
+    let touched = |name: &str| matches!(name, "apiVersion" | "kind" | "metadata" | "status");
+    let part = fields.filter(|(name, _)| touched(name)).map(|(name, value)| (name.clone(), value.clone()));
+    Cow::Owned(Value::Object(part.collect()))
+}
+
 /// What this way of writing may not touch is taken from the old object.
 pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Value) {
     let metadata = metadata::of_mut(object);
@@ -439,20 +453,19 @@ pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Va
         }
         // A status write may not change metadata either, but for the owners (and, of built-ins, annotations and labels).
         let owners = object["metadata"].get("managedFields").cloned();
-        let mut kept = old["metadata"].clone();
+        let kept = fields_but("managedFields", &old["metadata"]);
+        let mut kept: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         if !how.kind.custom {
             for field in ["labels", "annotations", "finalizers"] {
-                if let (Some(value), Some(map)) = (object["metadata"].get(field), kept.as_object_mut()) {
-                    map.insert(field.to_owned(), value.clone());
+                if let Some(value) = object["metadata"].get(field) {
+                    kept.insert(field.to_owned(), value.clone());
                 }
             }
         }
-        match (owners, kept.as_object_mut()) {
-            (Some(owners), Some(map)) => map.insert("managedFields".to_owned(), owners),
-            (None, Some(map)) => map.remove("managedFields"),
-            (_, None) => None,
-        };
-        object["metadata"] = kept;
+        if let Some(owners) = owners {
+            kept.insert("managedFields".to_owned(), owners);
+        }
+        object["metadata"] = Value::Object(kept);
     } else if how.has_status() {
         restore(object, "status");
     }

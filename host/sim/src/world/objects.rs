@@ -182,7 +182,8 @@ impl Objects {
         }
         let (namespace, name) = name_of(old);
         let key = ObjectKey::new(kind.clone(), &namespace, &name);
-        let patch = json!({ "metadata": { "uid": uid(old) }, "status": status });
+        let mut patch = json!({ "metadata": { "uid": uid(old) } });
+        patch["status"] = status;
         self.api.merge_patch(MANAGER, &key, &patch, Some("status")).map(|_| ())
     }
 

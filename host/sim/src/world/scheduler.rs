@@ -25,8 +25,48 @@ type Misfit = &'static str;
 /// What every judgement of one round reads.
 struct Round {
     nodes: Vec<Arc<Value>>,
-    pods: Vec<Arc<Value>>,
+    /// How many Pods each node was given, ended ones among them.
+    given: Vec<usize>,
+    placed: Vec<Placed>,
 }
+
+/// A Pod that holds a place: bound and not ended.
+struct Placed {
+    pod: Arc<Value>,
+    /// Its node, if that is still there.
+    node: Option<usize>,
+    /// Whether it has required anti-affinity terms of its own.
+    repels: bool,
+}
+
+impl Round {
+    fn of(nodes: Vec<Arc<Value>>, pods: Vec<Arc<Value>>) -> Self {
+        let mut round = Self { given: vec![0; nodes.len()], nodes, placed: Vec::new() };
+        for pod in pods {
+            let bound_to = text(&pod, "/spec/nodeName");
+            if bound_to.is_empty() {
+                continue;
+            }
+            let node = round.nodes.iter().position(|n| name(n) == bound_to);
+            if let Some(node) = node {
+                round.given[node] += 1;
+            }
+            if !matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed") {
+                let repels = !array(&pod, ANTI_AFFINITY).is_empty();
+                round.placed.push(Placed { pod, node, repels });
+            }
+        }
+        round
+    }
+
+    /// A label of the node that a Pod is on; empty if there is none.
+    fn domain(&self, placed: &Placed, key: &str) -> &str {
+        placed.node.map_or("", |node| label(&self.nodes[node], key))
+    }
+}
+
+const ANTI_AFFINITY: &str = "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+const AFFINITY: &str = "/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution";
 
 impl State {
     /// Tries every Pod without a node, in order of creation, then of name.
@@ -43,7 +83,7 @@ impl State {
         }
         waiting.sort_by_key(|pod| (text(pod, "/metadata/creationTimestamp").to_owned(), name_of(pod)));
         for pod in waiting {
-            let round = Round { nodes: self.objects.all(&NODES), pods: self.objects.all(&PODS) };
+            let round = Round::of(self.objects.all(&NODES), self.objects.all(&PODS));
             match self.choose_node(&round, &pod) {
                 Ok(node) => self.bind_when_volumes_are(&pod, &node),
                 Err(message) => self.tell_unschedulable(&pod, &message),
@@ -56,13 +96,12 @@ impl State {
         let homes = self.volume_homes(pod)?;
         let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
         let mut best: Option<(usize, String)> = None;
-        for node in &round.nodes {
-            if let Some(why) = misfit(round, pod, node, &homes) {
+        for (at, node) in round.nodes.iter().enumerate() {
+            if let Some(why) = misfit(round, pod, at, &homes) {
                 *misfits.entry(why).or_default() += 1;
                 continue;
             }
-            let count = round.pods.iter().filter(|p| text(p, "/spec/nodeName") == name(node)).count();
-            let candidate = (count, name(node).to_owned());
+            let candidate = (round.given[at], name(node).to_owned());
             if best.as_ref().is_none_or(|b| candidate < *b) {
                 best = Some(candidate);
             }
@@ -164,7 +203,8 @@ impl State {
 }
 
 /// The first reason for which a node does not take a Pod.
-fn misfit(round: &Round, pod: &Value, node: &Value, homes: &[Value]) -> Option<Misfit> {
+fn misfit(round: &Round, pod: &Value, at: usize, homes: &[Value]) -> Option<Misfit> {
+    let node = &*round.nodes[at];
     if node["spec"]["unschedulable"] == true {
         return Some("node(s) were unschedulable");
     }
@@ -191,7 +231,7 @@ fn misfit(round: &Round, pod: &Value, node: &Value, homes: &[Value]) -> Option<M
     if !spread_fits(round, pod, node) {
         return Some("node(s) didn't match pod topology spread constraints");
     }
-    room_misfit(round, pod, node)
+    room_misfit(round, pod, at)
 }
 
 fn selector_fits(pod: &Value, node: &Value) -> bool {
@@ -209,19 +249,6 @@ fn term_fits(term: &Value, node: &Value) -> bool {
     !expressions.is_empty() && expressions.iter().all(|e| expression_holds(e, node))
 }
 
-/// Pods that hold a place: bound and not ended.
-fn placed(round: &Round) -> impl Iterator<Item = &Value> {
-    let holds = |p: &&Arc<Value>| {
-        !text(p, "/spec/nodeName").is_empty() && !matches!(text(p, "/status/phase"), "Succeeded" | "Failed")
-    };
-    round.pods.iter().filter(holds).map(|p| &**p)
-}
-
-fn domain<'a>(round: &'a Round, pod: &Value, key: &str) -> &'a str {
-    let node = text(pod, "/spec/nodeName");
-    round.nodes.iter().find(|n| name(n) == node).map_or("", |n| label(n, key))
-}
-
 /// Whether a term of `owner` speaks of `other`: its selector, within its namespaces (own one if none is named).
 fn term_selects(term: &Value, owner: &Value, other: &Value) -> bool {
     let namespaces = array(term, "/namespaces");
@@ -234,27 +261,29 @@ fn term_selects(term: &Value, owner: &Value, other: &Value) -> bool {
 }
 
 fn anti_affinity_fits(round: &Round, pod: &Value, node: &Value) -> bool {
-    const TERMS: &str = "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
-    let clash = |term: &Value, owner: &Value, other: &Value, placed_pod: &Value| {
+    let own = array(pod, ANTI_AFFINITY);
+    let clash = |term: &Value, owner: &Value, other: &Value, placed: &Placed| {
         let key = text(term, "/topologyKey");
         let here = label(node, key);
-        !here.is_empty() && here == domain(round, placed_pod, key) && term_selects(term, owner, other)
+        !here.is_empty() && here == round.domain(placed, key) && term_selects(term, owner, other)
     };
-    placed(round).all(|other| {
-        !array(pod, TERMS).iter().any(|t| clash(t, pod, other, other))
-            && !array(other, TERMS).iter().any(|t| clash(t, other, pod, other))
+    round.placed.iter().all(|placed| {
+        let other = &*placed.pod;
+        let theirs = if placed.repels { array(other, ANTI_AFFINITY) } else { &[] };
+        !own.iter().any(|t| clash(t, pod, other, placed))
+            && !theirs.iter().any(|t| clash(t, other, pod, placed))
     })
 }
 
 fn affinity_fits(round: &Round, pod: &Value, node: &Value) -> bool {
-    const TERMS: &str = "/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution";
-    array(pod, TERMS).iter().all(|term| {
+    array(pod, AFFINITY).iter().all(|term| {
         let key = text(term, "/topologyKey");
-        let mut any = placed(round).filter(|other| term_selects(term, pod, other)).peekable();
+        let selected = round.placed.iter().filter(|other| term_selects(term, pod, &other.pod));
+        let mut any = selected.peekable();
         if any.peek().is_none() {
             return term_selects(term, pod, pod); // the first of its group
         }
-        any.any(|other| !label(node, key).is_empty() && label(node, key) == domain(round, other, key))
+        any.any(|other| !label(node, key).is_empty() && label(node, key) == round.domain(other, key))
     })
 }
 
@@ -272,9 +301,10 @@ fn spread_fits(round: &Round, pod: &Value, node: &Value) -> bool {
                 counts.entry(label(candidate, key)).or_default();
             }
         }
-        for other in placed(round).filter(|p| !terminating(p) && selects(&constraint["labelSelector"], p)) {
-            if text(other, "/metadata/namespace") == text(pod, "/metadata/namespace")
-                && let Some(count) = counts.get_mut(domain(round, other, key))
+        let counted = |p: &&Placed| !terminating(&p.pod) && selects(&constraint["labelSelector"], &p.pod);
+        for other in round.placed.iter().filter(counted) {
+            if text(&other.pod, "/metadata/namespace") == text(pod, "/metadata/namespace")
+                && let Some(count) = counts.get_mut(round.domain(other, key))
             {
                 *count += 1;
             }
@@ -296,8 +326,9 @@ fn requests(pod: &Value) -> (f64, f64) {
     })
 }
 
-fn room_misfit(round: &Round, pod: &Value, node: &Value) -> Option<Misfit> {
-    let here: Vec<&Value> = placed(round).filter(|p| text(p, "/spec/nodeName") == name(node)).collect();
+fn room_misfit(round: &Round, pod: &Value, at: usize) -> Option<Misfit> {
+    let node = &*round.nodes[at];
+    let here: Vec<&Value> = round.placed.iter().filter(|p| p.node == Some(at)).map(|p| &*p.pod).collect();
     if here.len() as u64 >= bytes_at(node, "/status/allocatable/pods") {
         return Some("Too many pods");
     }

@@ -168,6 +168,16 @@ impl FieldSet {
         out
     }
 
+    /// Whether any of these paths is one of a `FieldsV1` form.
+    pub(crate) fn overlaps(&self, stored: &Value) -> bool {
+        let ends = |below: &Value| below.as_object().is_none_or(|m| m.is_empty() || m.contains_key("."));
+        self.members.iter().any(|step| stored.get(step.encode()).is_some_and(ends))
+            || self
+                .children
+                .iter()
+                .any(|(step, child)| stored.get(step.encode()).is_some_and(|below| child.overlaps(below)))
+    }
+
     /// Drops every path at or below `path`.
     pub(crate) fn without(&mut self, path: &[Step]) {
         match path {

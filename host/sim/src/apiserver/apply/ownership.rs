@@ -1,6 +1,8 @@
 //! `metadata.managedFields`: read, updated by writes and applies, written back.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
 
 use super::fieldset::{FieldSet, Step};
 use super::typed;
@@ -19,31 +21,85 @@ pub(crate) struct Write<'a> {
 }
 
 /// One entry of `managedFields`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Entry {
     manager: String,
     applied: bool,
     api_version: String,
     subresource: String,
     time: String,
-    fields: FieldSet,
+    fields: Fields,
 }
 
-fn read(object: &Value) -> Vec<Entry> {
-    let listed = object["metadata"]["managedFields"].as_array();
-    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or("").to_owned();
-    listed
-        .into_iter()
-        .flatten()
-        .map(|entry| Entry {
-            manager: text(entry, "manager"),
-            applied: entry["operation"] == json!("Apply"),
-            api_version: text(entry, "apiVersion"),
-            subresource: text(entry, "subresource"),
-            time: text(entry, "time"),
-            fields: FieldSet::from_value(&entry["fieldsV1"]),
-        })
-        .collect()
+/// An entry's paths. Most entries of most writes go on as they stand.
+#[derive(Clone, Debug)]
+enum Fields {
+    /// `FieldsV1`, as this server wrote it.
+    Stored(Value),
+    Read(FieldSet),
+}
+
+impl Fields {
+    fn read(&self) -> Cow<'_, FieldSet> {
+        match self {
+            Self::Stored(value) => Cow::Owned(FieldSet::from_value(value)),
+            Self::Read(set) => Cow::Borrowed(set),
+        }
+    }
+
+    fn shared_with(&self, other: &FieldSet) -> FieldSet {
+        match self {
+            Self::Stored(value) if !other.overlaps(value) => FieldSet::default(),
+            Self::Stored(_) | Self::Read(_) => self.read().intersection(other),
+        }
+    }
+
+    fn lose(&mut self, lost: &FieldSet) {
+        if !self.shared_with(lost).is_empty() {
+            *self = Self::Read(self.read().difference(lost));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Stored(value) => value.as_object().is_none_or(Map::is_empty),
+            Self::Read(set) => set.is_empty(),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Stored(value) => value,
+            Self::Read(set) => set.to_value(),
+        }
+    }
+}
+
+/// The entries of a list; `own` says that this server wrote it.
+fn read(listed: Value, own: bool) -> Vec<Entry> {
+    let Value::Array(listed) = listed else { return Vec::new() };
+    let entry = |mut entry: Value| {
+        let mut text = |key: &str| match entry.get_mut(key).map(Value::take) {
+            Some(Value::String(text)) => text,
+            Some(_) | None => String::new(),
+        };
+        Entry {
+            manager: text("manager"),
+            applied: text("operation") == "Apply",
+            api_version: text("apiVersion"),
+            subresource: text("subresource"),
+            time: text("time"),
+            fields: match entry.get_mut("fieldsV1").map(Value::take).unwrap_or_default() {
+                fields if own => Fields::Stored(fields),
+                fields => Fields::Read(FieldSet::from_value(&fields)),
+            },
+        }
+    };
+    listed.into_iter().map(entry).collect()
+}
+
+fn listed(object: &Value) -> Value {
+    object["metadata"]["managedFields"].clone()
 }
 
 fn write(object: &mut Value, mut entries: Vec<Entry>) {
@@ -57,7 +113,7 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
         ))
     });
     let listed: Vec<Value> = entries
-        .iter()
+        .into_iter()
         .map(|entry| {
             let mut value = json!({
                 "manager": entry.manager,
@@ -65,10 +121,10 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
                 "apiVersion": entry.api_version,
                 "time": entry.time,
                 "fieldsType": "FieldsV1",
-                "fieldsV1": entry.fields.to_value(),
             });
+            value["fieldsV1"] = entry.fields.into_value();
             if !entry.subresource.is_empty() {
-                value["subresource"] = json!(entry.subresource);
+                value["subresource"] = Value::String(entry.subresource);
             }
             value
         })
@@ -136,22 +192,24 @@ pub(crate) fn update(
     write_by: &Write<'_>,
 ) {
     // An empty list resets the owners; an absent one keeps the old object's.
-    let given = new["metadata"].get("managedFields").cloned();
-    let reset = matches!(&given, Some(Value::Array(items)) if items.is_empty() || items.len() == 1 && items[0] == json!({}));
-    let mut entries = match (old, reset) {
-        (_, true) | (None, false) => Vec::new(),
-        (Some(old), false) => read(if given.is_some() { new } else { old }),
-    };
+    let given = new["metadata"].get("managedFields");
+    let reset = matches!(given, Some(Value::Array(items)) if items.is_empty() || items.len() == 1 && items[0] == json!({}));
     if reset {
         metadata::of_mut(new).remove("managedFields");
-        write(new, entries);
         return;
     }
+    let own = given == old.map(|old| &old["metadata"]["managedFields"]);
     let place = Place::root(schema);
     // Owners are compared as well, and do no harm: nobody owns them.
     let difference = match old {
         Some(old) => typed::compare(old, new, place),
         None => typed::compare(&nothing(schema, kind), new, place),
+    };
+    let given = metadata::of_mut(new).remove("managedFields");
+    let mut entries = match (old, given) {
+        (None, _) => Vec::new(),
+        (Some(_), Some(given)) => read(given, own),
+        (Some(old), None) => read(listed(old), true),
     };
     let touched = difference.added.union(&difference.modified);
     let mine = |entry: &Entry| {
@@ -163,19 +221,18 @@ pub(crate) fn update(
     // Changed fields leave every other owner; removed ones leave all.
     for entry in entries.iter_mut() {
         if !mine(entry) {
-            entry.fields = entry.fields.difference(&entry.fields.intersection(&touched));
+            entry.fields.lose(&touched);
         }
-        entry.fields = entry.fields.difference(&difference.removed);
+        entry.fields.lose(&difference.removed);
     }
     let mut gained = touched;
     strip(&mut gained, write_by.subresource, kind);
     match entries.iter_mut().find(|entry| mine(entry)) {
         Some(entry) => {
-            let merged = entry.fields.union(&gained);
             if !gained.is_empty() {
                 entry.time.clone_from(&write_by.time);
+                entry.fields = Fields::Read(entry.fields.read().union(&gained));
             }
-            entry.fields = merged;
         }
         None => entries.push(Entry {
             manager: write_by.manager.to_owned(),
@@ -183,7 +240,7 @@ pub(crate) fn update(
             api_version: write_by.api_version.clone(),
             subresource: write_by.subresource.to_owned(),
             time: write_by.time.clone(),
-            fields: gained,
+            fields: Fields::Read(gained),
         }),
     }
     entries.retain(|entry| !entry.fields.is_empty());
@@ -208,21 +265,21 @@ pub(crate) fn apply(
             vec![Cause { reason: "FieldValueInvalid", message: bad.why, field: bad.path }],
         ));
     }
-    let mut entries = live.map(read).unwrap_or_default();
+    let mut entries = live.map(|live| read(listed(live), true)).unwrap_or_default();
     let mine = |entry: &Entry| {
         entry.applied && entry.manager == write_by.manager && entry.subresource == write_by.subresource
     };
-    let last = entries.iter().find(|entry| mine(entry)).map(|entry| entry.fields.clone());
+    let last = entries.iter().find(|entry| mine(entry)).map(|entry| entry.fields.read().into_owned());
     let mut fields = typed::fields_of(config, place);
     strip(&mut fields, write_by.subresource, kind);
 
     let merged = typed::merge(Some(&start), config, place);
-    let others = entries
-        .iter()
-        .filter(|entry| !mine(entry))
-        .fold(fields.clone(), |all, entry| all.union(&entry.fields));
     let mut result = match &last {
-        Some(last) if !last.difference(&fields).is_empty() => prune(&merged, last, &others, place),
+        Some(last) if !last.difference(&fields).is_empty() => {
+            let others = entries.iter().filter(|entry| !mine(entry));
+            let owned = others.fold(fields.clone(), |all, entry| all.union(&entry.fields.read()));
+            prune(&merged, last, &owned, place)
+        }
         _ => merged,
     };
     drop_nulls_left_by_pruning(&mut result, config);
@@ -231,7 +288,7 @@ pub(crate) fn apply(
     let touched = difference.added.union(&difference.modified);
     let mut conflicts = Vec::new();
     for entry in entries.iter().filter(|entry| !mine(entry)) {
-        let contested = entry.fields.intersection(&touched);
+        let contested = entry.fields.shared_with(&touched);
         if !contested.is_empty() {
             conflicts.push((entry.clone(), contested));
         }
@@ -240,13 +297,13 @@ pub(crate) fn apply(
         return Err(conflict(&conflicts));
     }
     for entry in entries.iter_mut().filter(|entry| !mine(entry)) {
-        entry.fields =
-            entry.fields.difference(&entry.fields.intersection(&touched)).difference(&difference.removed);
+        entry.fields.lose(&touched);
+        entry.fields.lose(&difference.removed);
     }
     let unchanged = last.as_ref() == Some(&fields) && difference_is_empty(&difference);
     match entries.iter_mut().find(|entry| mine(entry)) {
         Some(entry) => {
-            entry.fields = fields;
+            entry.fields = Fields::Read(fields);
             entry.api_version.clone_from(&write_by.api_version);
             if !unchanged {
                 entry.time.clone_from(&write_by.time);
@@ -258,7 +315,7 @@ pub(crate) fn apply(
             api_version: write_by.api_version.clone(),
             subresource: write_by.subresource.to_owned(),
             time: write_by.time.clone(),
-            fields,
+            fields: Fields::Read(fields),
         }),
     }
     entries.retain(|entry| !entry.fields.is_empty());

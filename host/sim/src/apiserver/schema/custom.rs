@@ -2,8 +2,10 @@
 //!
 //! What it cannot honour is a [`SchemaError::Unsupported`], never ignored.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::builtin;
@@ -255,6 +257,18 @@ fn read_list_kind(map: &Map<String, Value>, schema: &Schema, path: &str) -> Resu
     }
 }
 
+/// The expression, compiled once a process: a simulation begins thousands of servers with the same schemas.
+fn compiled(source: &str) -> Result<Regex, regex::Error> {
+    static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let mut known = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(expression) = known.get(source) {
+        return Ok(expression.clone());
+    }
+    let expression = Regex::new(source)?;
+    known.insert(source.to_owned(), expression.clone());
+    Ok(expression)
+}
+
 fn read_checks(map: &Map<String, Value>, path: &str) -> Result<Checks, SchemaError> {
     let number = |key: &str| map.get(key).and_then(Value::as_f64);
     let count = |key: &str| map.get(key).and_then(Value::as_u64);
@@ -265,7 +279,7 @@ fn read_checks(map: &Map<String, Value>, path: &str) -> Result<Checks, SchemaErr
     };
     let pattern = match text(map, "pattern") {
         "" => None,
-        source => Some(regex::Regex::new(source).map_err(|error| {
+        source => Some(compiled(source).map_err(|error| {
             invalid(
                 &format!("{path}.pattern"),
                 &format!(
@@ -319,7 +333,7 @@ fn check_default(schema: &Schema, default: &Value, path: &str) -> Result<(), Sch
     }
     super::normalise::add_defaults(&mut value, schema);
     let mut causes = Vec::new();
-    super::validate::check(&value, schema, "", &mut causes);
+    super::validate::check(&value, schema, &mut causes);
     match causes.first() {
         Some(cause) => Err(invalid(&format!("{path}.default"), &cause.message)),
         None => Ok(()),

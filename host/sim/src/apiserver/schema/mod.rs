@@ -5,6 +5,7 @@
 pub(crate) mod builtin;
 pub(crate) mod custom;
 pub(crate) mod normalise;
+mod path;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;

@@ -3,27 +3,24 @@
 
 use serde_json::{Map, Value, json};
 
+use super::path::Path;
 use super::{Schema, Type};
 
 /// Drops what the schema does not know; returns the dropped fields' paths in order.
 pub(crate) fn prune(value: &mut Value, schema: &Schema) -> Vec<String> {
     let mut unknown = Vec::new();
-    prune_at(value, schema, "", &mut unknown);
+    prune_at(value, schema, &Path::Root, &mut unknown);
     unknown
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-fn prune_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<String>) {
+fn prune_at(value: &mut Value, schema: &Schema, path: &Path<'_>, unknown: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             if schema.values.is_none() && !schema.preserve_unknown && schema.kind == Type::Object {
                 map.retain(|name, _| {
                     let known = schema.fields.contains_key(name);
                     if !known {
-                        unknown.push(join(path, name));
+                        unknown.push(Path::Field(path, name).to_string());
                     }
                     known
                 });
@@ -31,14 +28,14 @@ fn prune_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<St
             for (name, child) in map.iter_mut() {
                 let declared = schema.fields.get(name).map(|field| &field.schema);
                 if let Some(child_schema) = declared.or(schema.values.as_ref()) {
-                    prune_at(child, child_schema, &join(path, name), unknown);
+                    prune_at(child, child_schema, &Path::Field(path, name), unknown);
                 }
             }
         }
         Value::Array(items) => {
             if let Some(item_schema) = &schema.items {
                 for (at, item) in items.iter_mut().enumerate() {
-                    prune_at(item, item_schema, &format!("{path}[{at}]"), unknown);
+                    prune_at(item, item_schema, &Path::Item(path, at), unknown);
                 }
             }
         }
@@ -88,12 +85,16 @@ pub(crate) struct WrongType {
 
 /// Brings a built-in's value to its typed form: wrong types refused, `null`s dropped, always-present fields added.
 pub(crate) fn to_typed(value: &mut Value, schema: &Schema) -> Result<(), WrongType> {
-    to_typed_at(value, schema, "")
+    to_typed_at(value, schema, &Path::Root)
 }
 
-fn to_typed_at(value: &mut Value, schema: &Schema, path: &str) -> Result<(), WrongType> {
+fn to_typed_at(value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<(), WrongType> {
     if !fits(value, schema.kind) {
-        return Err(WrongType { path: path.to_owned(), found: json_word(value), wanted: schema.kind.word() });
+        return Err(WrongType {
+            path: path.to_string(),
+            found: json_word(value),
+            wanted: schema.kind.word(),
+        });
     }
     match value {
         Value::Object(map) if schema.kind == Type::Object => {
@@ -101,7 +102,7 @@ fn to_typed_at(value: &mut Value, schema: &Schema, path: &str) -> Result<(), Wro
             for (name, child) in map.iter_mut() {
                 let declared = schema.fields.get(name).map(|field| &field.schema);
                 if let Some(child_schema) = declared.or(schema.values.as_ref()) {
-                    to_typed_at(child, child_schema, &join(path, name))?;
+                    to_typed_at(child, child_schema, &Path::Field(path, name))?;
                 }
             }
             // An empty list or map that may be left out is left out, as a typed server does.
@@ -114,7 +115,7 @@ fn to_typed_at(value: &mut Value, schema: &Schema, path: &str) -> Result<(), Wro
         Value::Array(items) => {
             if let Some(item_schema) = &schema.items {
                 for (at, item) in items.iter_mut().enumerate() {
-                    to_typed_at(item, item_schema, &format!("{path}[{at}]"))?;
+                    to_typed_at(item, item_schema, &Path::Item(path, at))?;
                 }
             }
         }

@@ -3,11 +3,16 @@
 use serde_json::Value;
 
 use super::normalise::{fits, json_word};
+use super::path::Path;
 use super::{Checks, ListKind, Schema, Type};
 use crate::apiserver::status::Cause;
 
-/// Appends what is wrong with `value`; `path` is empty at the root.
-pub(crate) fn check(value: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
+/// Appends what is wrong with a whole object.
+pub(crate) fn check(object: &Value, schema: &Schema, causes: &mut Vec<Cause>) {
+    check_at(object, schema, &Path::Root, causes);
+}
+
+fn check_at(value: &Value, schema: &Schema, path: &Path<'_>, causes: &mut Vec<Cause>) {
     if value.is_null() {
         if !schema.nullable && !matches!(schema.kind, Type::Any | Type::Opaque) {
             causes.push(wrong_type(path, value, schema.kind));
@@ -25,12 +30,12 @@ pub(crate) fn check(value: &Value, schema: &Schema, path: &str, causes: &mut Vec
         Value::Object(map) => {
             for (name, child) in map {
                 // Metadata has its own validation.
-                if path.is_empty() && name == "metadata" {
+                if matches!(path, Path::Root) && name == "metadata" {
                     continue;
                 }
                 let declared = schema.fields.get(name).map(|field| &field.schema);
                 if let Some(child_schema) = declared.or(schema.values.as_ref()) {
-                    check(child, child_schema, &join(path, name), causes);
+                    check_at(child, child_schema, &Path::Field(path, name), causes);
                 }
             }
         }
@@ -38,7 +43,7 @@ pub(crate) fn check(value: &Value, schema: &Schema, path: &str, causes: &mut Vec
             check_duplicates(items, schema, path, causes);
             if let Some(item_schema) = &schema.items {
                 for (at, item) in items.iter().enumerate() {
-                    check(item, item_schema, &format!("{path}[{at}]"), causes);
+                    check_at(item, item_schema, &Path::Item(path, at), causes);
                 }
             }
         }
@@ -46,26 +51,22 @@ pub(crate) fn check(value: &Value, schema: &Schema, path: &str, causes: &mut Vec
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-fn in_body(path: &str, why: &str) -> String {
+fn in_body(path: &Path<'_>, why: &str) -> String {
     format!("{path} in body {why}")
 }
 
-fn wrong_type(path: &str, value: &Value, wanted: Type) -> Cause {
+fn wrong_type(path: &Path<'_>, value: &Value, wanted: Type) -> Cause {
     let found = json_word(value);
     let why = in_body(path, &format!("must be of type {}: \"{found}\"", wanted.word()));
     Cause {
         reason: "FieldValueTypeInvalid",
         message: format!("Invalid value: \"{found}\": {why}"),
-        field: path.to_owned(),
+        field: path.to_string(),
     }
 }
 
-fn check_value(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
-    let mut wrong = |why: String| causes.push(Cause::invalid(path, value, in_body(path, &why)));
+fn check_value(value: &Value, checks: &Checks, path: &Path<'_>, causes: &mut Vec<Cause>) {
+    let mut wrong = |why: String| causes.push(Cause::invalid(path.to_string(), value, in_body(path, &why)));
     match value {
         Value::String(text) => {
             if let Some(min) = checks.length.0.filter(|&min| (text.chars().count() as u64) < min) {
@@ -129,38 +130,38 @@ fn check_number(number: f64, checks: &Checks, wrong: &mut impl FnMut(String)) {
 }
 
 /// The checks whose wording is not "… in body …".
-fn check_limits(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
+fn check_limits(value: &Value, checks: &Checks, path: &Path<'_>, causes: &mut Vec<Cause>) {
     if let (Value::String(text), Some(max)) = (value, checks.length.1)
         && text.chars().count() as u64 > max
     {
         let message = format!("Too long: may not be more than {max} bytes");
-        causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
+        causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_string() });
     }
     if let (Value::Array(items), Some(max)) = (value, checks.items.1)
         && items.len() as u64 > max
     {
         let message = format!("Too many: {}: must have at most {max} items", items.len());
-        causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_owned() });
+        causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_string() });
     }
     if let Value::Object(map) = value {
         for name in checks.required.iter().filter(|name| !map.contains_key(*name)) {
-            causes.push(Cause::required(join(path, name), ""));
+            causes.push(Cause::required(Path::Field(path, name).to_string(), ""));
         }
     }
     if !checks.choices.is_empty() && !checks.choices.contains(value) {
         let choices: Vec<String> = checks.choices.iter().map(Value::to_string).collect();
-        causes.push(Cause::unsupported(path, value, &choices));
+        causes.push(Cause::unsupported(path.to_string(), value, &choices));
     }
 }
 
-fn valid(value: &Value, schema: &Schema, path: &str) -> bool {
+fn valid(value: &Value, schema: &Schema, path: &Path<'_>) -> bool {
     let mut causes = Vec::new();
-    check(value, schema, path, &mut causes);
+    check_at(value, schema, path, &mut causes);
     causes.is_empty()
 }
 
-fn check_branches(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
-    let mut wrong = |why: &str| causes.push(Cause::invalid(path, value, in_body(path, why)));
+fn check_branches(value: &Value, checks: &Checks, path: &Path<'_>, causes: &mut Vec<Cause>) {
+    let mut wrong = |why: &str| causes.push(Cause::invalid(path.to_string(), value, in_body(path, why)));
     if !checks.all_of.iter().all(|branch| valid(value, branch, path)) {
         wrong("must validate all the schemas (allOf)");
     }
@@ -181,7 +182,7 @@ fn check_branches(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<C
     }
 }
 
-fn check_duplicates(items: &[Value], schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
+fn check_duplicates(items: &[Value], schema: &Schema, path: &Path<'_>, causes: &mut Vec<Cause>) {
     let identity = |item: &Value| -> Value {
         match &schema.list {
             ListKind::Map(keys) => keys
