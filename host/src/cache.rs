@@ -13,6 +13,9 @@ use pilothouse_api::{
     EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
 };
 
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+
 use crate::asked::AskedShard;
 use crate::kinds::Kind;
 
@@ -60,11 +63,9 @@ impl Cached {
     fn read(kind: Kind, raw: DynamicObject) -> Self {
         fn parse<K>(raw: &DynamicObject, wrap: fn(Box<K>) -> Typed) -> Typed
         where
-            K: kube::Resource + serde::de::DeserializeOwned,
+            K: DeserializeOwned,
         {
-            raw.clone()
-                .try_parse::<K>()
-                .map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
+            typed::<K>(raw).map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
         }
         let shard = |shard: Box<VitessShard>| Typed::Shard(Box::new(AskedShard::read(*shard)));
         let typed = match kind {
@@ -125,10 +126,18 @@ impl Cached {
     pub fn is_terminating(&self) -> bool {
         self.raw.metadata.deletion_timestamp.is_some()
     }
+}
 
-    fn version(&self) -> Option<u64> {
-        self.raw.metadata.resource_version.as_deref()?.parse().ok()
-    }
+/// The object as its type; only its metadata is copied on the way.
+fn typed<K: DeserializeOwned>(raw: &DynamicObject) -> Result<K, serde_json::Error> {
+    let head = serde_json::json!({ "metadata": raw.metadata });
+    let types = raw.types.as_ref().map_or(serde_json::Value::Null, |t| serde_json::json!(t));
+    let fields = [&head, &types, &raw.data].into_iter().filter_map(|part| part.as_object()).flatten();
+    K::deserialize(MapDeserializer::new(fields.map(|(name, value)| (name.as_str(), value))))
+}
+
+fn version(object: &DynamicObject) -> Option<u64> {
+    object.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// The objects of one cluster.
@@ -243,24 +252,23 @@ impl Cache {
     }
 
     fn put(&mut self, kind: Kind, object: DynamicObject) -> BTreeSet<ClusterKey> {
-        let cached = Arc::new(Cached::read(kind, object));
-        let name = cached.name().to_owned();
+        let name = object.metadata.name.clone().unwrap_or_default();
         if !kind.is_namespaced() {
-            self.shared.insert((kind, name), cached);
+            self.shared.insert((kind, name), Arc::new(Cached::read(kind, object)));
             self.shared_revision += 1;
             return self.clusters.keys().cloned().collect();
         }
-        let Some(key) = home(kind, &cached.raw) else { return BTreeSet::new() };
+        let Some(key) = home(kind, &object) else { return BTreeSet::new() };
         let slot = (kind, name);
         let known = self.clusters.get(&key).and_then(|members| members.objects.get(&slot));
-        let same = known.filter(|old| old.uid() == cached.uid());
-        match same.and_then(|old| Some(cached.version()?.cmp(&old.version()?))) {
+        let same = known.filter(|old| old.raw.metadata.uid == object.metadata.uid);
+        match same.and_then(|old| Some(version(&object)?.cmp(&version(&old.raw)?))) {
             Some(Ordering::Less) => return BTreeSet::new(),
             Some(Ordering::Equal) => return BTreeSet::from([key]),
             Some(Ordering::Greater) | None => {}
         }
         let members = Arc::make_mut(self.clusters.entry(key.clone()).or_default());
-        members.objects.insert(slot, cached);
+        members.objects.insert(slot, Arc::new(Cached::read(kind, object)));
         self.revision += 1;
         members.revision = self.revision;
         BTreeSet::from([key])

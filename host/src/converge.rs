@@ -16,10 +16,11 @@ use serde_json::Value;
 
 use crate::actuate::MANAGER;
 use crate::cache::{Cached, Members, Typed};
+use crate::equality::{self, Watched};
 use crate::kinds::Kind;
+use crate::observe;
 use crate::render::{self, Rendered};
 use crate::vitess::Observation;
-use crate::{equality, observe};
 
 /// How long the host's own steps stay valid.
 const OWN_STEP_TTL_MS: u64 = 30_000;
@@ -267,18 +268,21 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
 }
 
 fn judge(rendered: &Rendered, live: &Cached) -> Found {
-    let Ok(value) = serde_json::to_value(&live.raw) else { return Found::Differs };
-    if rendered.object.kind == Kind::Pod.as_str()
-        && equality::pod_needs_recreation(&rendered.value, &value, MANAGER)
+    let live = Watched::new(&live.raw);
+    if equality::satisfied(&rendered.value, &live, MANAGER) {
+        Found::Same
+    } else if rendered.object.kind == Kind::Pod.as_str()
+        && equality::pod_needs_recreation(&rendered.value, &live, MANAGER)
     {
-        return Found::NeedsRecreation;
+        Found::NeedsRecreation
+    } else {
+        Found::Differs
     }
-    if equality::satisfied(&rendered.value, &value, MANAGER) { Found::Same } else { Found::Differs }
 }
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {
-    let value = serde_json::to_value(&live.raw).unwrap_or_default();
-    equality::differences(&rendered.value, &value, MANAGER).into_iter().next().unwrap_or_default()
+    let live = Watched::new(&live.raw);
+    equality::differences(&rendered.value, &live, MANAGER).into_iter().next().unwrap_or_default()
 }
 
 fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {
@@ -345,10 +349,14 @@ fn unplaced(
         pinned.zones.remove(&Cell(cell.spec.template.name.clone()));
     }
     let mut object = object.clone();
+    let mut assigned = None;
     if let Typed::Cell(cell) = &mut object.typed
         && let Some(status) = &mut cell.status
     {
-        status.assigned_zone = None;
+        assigned = status.assigned_zone.take();
+    }
+    if assigned.is_none() && pinned == *inputs {
+        return Vec::new();
     }
     let children = children(&object, &pinned).unwrap_or_default();
     let differs =

@@ -18,22 +18,56 @@ mod quantity;
 
 use std::ops::ControlFlow;
 
+use kube::api::DynamicObject;
 use serde_json::Value;
 
 use compare::{Difference, compare};
 use path::Path;
 
+/// An object as it is, by the fields of its top level.
+pub trait Live {
+    /// One of them.
+    fn field(&self, name: &str) -> Option<&Value>;
+}
+
+impl Live for Value {
+    fn field(&self, name: &str) -> Option<&Value> {
+        self.get(name)
+    }
+}
+
+/// An object of the cache; only its metadata is copied.
+pub struct Watched<'a> {
+    metadata: Value,
+    data: &'a Value,
+}
+
+impl<'a> Watched<'a> {
+    /// The object as a live one.
+    #[must_use]
+    pub fn new(object: &'a DynamicObject) -> Self {
+        let metadata = serde_json::to_value(&object.metadata).unwrap_or_default();
+        Self { metadata, data: &object.data }
+    }
+}
+
+impl Live for Watched<'_> {
+    fn field(&self, name: &str) -> Option<&Value> {
+        if name == "metadata" { Some(&self.metadata) } else { self.data.get(name) }
+    }
+}
+
 /// Whether `live` already has every rendered field with an equal value, and `manager` owns
 /// (by operation `Apply`) nothing that is no longer rendered.
 #[must_use]
-pub fn satisfied(rendered: &Value, live: &Value, manager: &str) -> bool {
+pub fn satisfied(rendered: &Value, live: &dyn Live, manager: &str) -> bool {
     objects(rendered, live, manager, &mut |_, _| ControlFlow::Break(())).is_continue()
 }
 
 /// Where `live` differs, one readable line each, in a fixed order:
 /// `spec.replicas: 2, wanted 3`.
 #[must_use]
-pub fn differences(rendered: &Value, live: &Value, manager: &str) -> Vec<String> {
+pub fn differences(rendered: &Value, live: &dyn Live, manager: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let _: ControlFlow<()> = objects(rendered, live, manager, &mut |path, difference| {
         lines.push(format!("{path}: {difference}"));
@@ -48,7 +82,7 @@ pub fn differences(rendered: &Value, live: &Value, manager: &str) -> Vec<String>
 /// past the drain. Not so tolerations that the rendered Pod has on top, which Kubernetes adds
 /// in place, and nothing in `metadata`.
 #[must_use]
-pub fn pod_needs_recreation(rendered: &Value, live: &Value, manager: &str) -> bool {
+pub fn pod_needs_recreation(rendered: &Value, live: &dyn Live, manager: &str) -> bool {
     objects(rendered, live, manager, &mut |path, difference| {
         let in_place = path.root() != "spec" || matches!(difference, Difference::TolerationAdded(_));
         if in_place { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -60,11 +94,11 @@ pub fn pod_needs_recreation(rendered: &Value, live: &Value, manager: &str) -> bo
 type Report<'r> = dyn FnMut(&Path<'_>, Difference<'_>) -> ControlFlow<()> + 'r;
 
 /// The top level: `apiVersion` and `kind` say which object this is, not how it should be.
-fn objects(rendered: &Value, live: &Value, manager: &str, report: &mut Report<'_>) -> ControlFlow<()> {
+fn objects(rendered: &Value, live: &dyn Live, manager: &str, report: &mut Report<'_>) -> ControlFlow<()> {
     let Some(fields) = rendered.as_object() else { return ControlFlow::Continue(()) };
     for (name, wanted) in fields {
         if name != "apiVersion" && name != "kind" {
-            compare(&Path::Root(name), wanted, live.get(name), report)?;
+            compare(&Path::Root(name), wanted, live.field(name), report)?;
         }
     }
     ownership::dropped(rendered, live, manager, report)

@@ -77,12 +77,12 @@ impl Pilot {
     async fn write_status(&self, wanted: Wanted) -> bool {
         let Wanted { kind, name, status } = wanted;
         let resource = kind.resource();
-        let body = json!({
+        let mut body = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": { "name": name },
-            "status": status,
         });
+        body["status"] = status;
         let api = kind.api(&self.effects.client, &self.key.namespace);
         let params = PatchParams::apply(MANAGER).force();
         match api.patch_status(&name, &params, &Patch::Apply(&body)).await {

@@ -7,19 +7,20 @@ use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
 
-use super::Report;
 use super::compare::{Difference, surplus};
 use super::lists::{has_key, is_absent};
 use super::path::Path;
+use super::{Live, Report};
 
 /// Reports each owned field that is no longer rendered.
 pub(super) fn dropped(
     rendered: &Value,
-    live: &Value,
+    live: &dyn Live,
     manager: &str,
     report: &mut Report<'_>,
 ) -> ControlFlow<()> {
-    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let metadata = live.field("metadata");
+    let entries = metadata.and_then(|m| m.get("managedFields")).and_then(Value::as_array);
     for entry in entries.into_iter().flatten() {
         let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
         let ours =
@@ -29,7 +30,7 @@ pub(super) fn dropped(
         };
         for (key, inner) in fields {
             let Some(name) = key.strip_prefix("f:") else { continue };
-            field(&Path::Root(name), inner, rendered.get(name), live.get(name), report)?;
+            field(&Path::Root(name), inner, rendered.get(name), live.field(name), report)?;
         }
     }
     ControlFlow::Continue(())

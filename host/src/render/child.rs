@@ -84,16 +84,12 @@ impl Child<'_> {
                 "controller": true, "blockOwnerDeletion": true,
             }]),
         );
-        Rendered {
-            object: ObjectRef {
-                kind: self.kind.to_owned(),
-                namespace: owner.namespace.to_owned(),
-                name: self.name,
-            },
-            value: json!({
-                "apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec,
-            }),
-        }
+        let object =
+            ObjectRef { kind: self.kind.to_owned(), namespace: owner.namespace.to_owned(), name: self.name };
+        let mut value = json!({ "apiVersion": self.api_version, "kind": self.kind });
+        value["metadata"] = Value::Object(metadata);
+        value["spec"] = spec;
+        Rendered { object, value }
     }
 }
 
