@@ -1,5 +1,8 @@
-//! A fresh call of a policy (store, instantiate, call, drop) beside one of an empty component.
+//! A fresh call of a policy (store, instantiate, call, drop) beside those of empty components:
+//! one that the SDK makes, and one written by hand, which allocates nothing.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use pilothouse_core::plan::Slot;
@@ -20,22 +23,53 @@ pub(crate) fn print(loaded: &Loaded) {
     let view: ClusterView = serde_yaml_ng::from_str(VIEW).expect("a view");
     assert_eq!(view.tablets.len(), 3);
     let snapshot = Snapshot::new(&Arc::new(view));
-    let empty = empty(loaded);
+    let (bare, idle) = (policy(loaded, bare()), policy(loaded, idle()));
     let failover = loaded.set.policies().find(|p| p.slot() == Slot::Failover).expect("a failover policy");
     let steps = |policy: &Policy| policy.propose(&snapshot).expect("a decision").0.steps.len();
-    assert_eq!((steps(&empty), steps(failover)), (0, 1), "one decides, the other does nothing");
-    let nothing = least(200, || drop(empty.propose(&snapshot)));
-    let call = least(200, || drop(failover.propose(&snapshot)));
-    line("a fresh call of an empty component", nothing, "");
-    line(
-        "a fresh call of failover, three tablets, primary lost",
-        call,
-        &format!("{:.2}x the empty one (bound: 3x)", call / nothing),
+    assert_eq!(
+        (steps(&bare), steps(&idle), steps(failover)),
+        (0, 0, 1),
+        "one decides, the others do nothing"
     );
+    let cost = |policy: &Policy| least(200, || drop(policy.propose(&snapshot)));
+    let (least_of_all, nothing, call) = (cost(&bare), cost(&idle), cost(failover));
+    line("a fresh call of an empty component, hand-written", least_of_all, "");
+    line("a fresh call of an empty component, by the SDK", nothing, "");
+    let beside = format!(
+        "{:.2}x the SDK's empty one (bound: 3x), {:.2}x the hand-written one",
+        call / nothing,
+        call / least_of_all
+    );
+    line("a fresh call of failover, three tablets, primary lost", call, &beside);
+}
+
+fn policy(loaded: &Loaded, module: Vec<u8>) -> Policy {
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .expect("a component");
+    let artifact = Artifact::new(component, 1 << 20).expect("small");
+    loaded.runtime.policy(Slot::Failover, &artifact, &json!({}), &Limits::default()).expect("it serves")
+}
+
+/// The SDK's example `idle`, built as the embedded policies are.
+fn idle() -> Vec<u8> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("plugins");
+    let built = Command::new(env!("CARGO"))
+        .current_dir(repository(""))
+        .args(["build", "--locked", "--quiet", "--profile", "plugin", "--target", TARGET])
+        .args(["--package", "pilothouse-sdk", "--example", "idle", "--target-dir"])
+        .arg(&folder)
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the SDK's example does not build");
+    std::fs::read(folder.join(TARGET).join("plugin/examples/idle.wasm")).expect("the example")
 }
 
 /// A failover policy that answers an empty decision: its answers lie ready in its memory.
-fn empty(loaded: &Loaded) -> Policy {
+fn bare() -> Vec<u8> {
     let mut module = wat::parse_str(
         r#"(module
             (import "pilothouse:policy/view@0.1.0" "[resource-drop]cluster" (func $drop (param i32)))
@@ -59,12 +93,6 @@ fn empty(loaded: &Loaded) -> Policy {
     let (package, _) = resolve.push_path(repository("wit")).expect("the contract");
     let world = resolve.select_world(&[package], Some("failover-policy")).expect("the world");
     let utf8 = wit_component::StringEncoding::UTF8;
-    wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).expect("metadata");
-    let component = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .expect("a component");
-    let artifact = Artifact::new(component, 1 << 20).expect("small");
-    loaded.runtime.policy(Slot::Failover, &artifact, &json!({}), &Limits::default()).expect("it serves")
+    wit_component::embed_component_metadata(&mut module, &resolve, world, utf8).expect("metadata");
+    module
 }

@@ -1,7 +1,7 @@
 //! The figures that the project promises, as ratios and least processor times of one run.
 //!
 //! Owns the table that `cargo bench` prints; `cargo bench -- calls passes` prints only those
-//! of its parts `calls`, `passes`, `days` and `product`.
+//! of its parts `calls`, `passes`, `days`, `start` and `product`.
 //! Asserts nothing about time: machines are shared and noisy, so a figure is for people to read.
 
 mod calls;
@@ -9,6 +9,7 @@ mod cpu;
 mod days;
 mod passes;
 mod product;
+mod start;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,10 +22,11 @@ fn main() {
     }
     println!("least of {} rounds, microseconds of processor time for one\n", cpu::ROUNDS);
     let policies = product::policies();
-    let parts: [(&str, &dyn Fn()); 4] = [
+    let parts: [(&str, &dyn Fn()); 5] = [
         ("calls", &|| calls::print(&policies)),
         ("passes", &|| passes::print(&policies)),
         ("days", &|| days::print(&policies)),
+        ("start", &start::print),
         ("product", &product::print),
     ];
     for (name, print) in parts {

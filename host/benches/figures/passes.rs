@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cpu::{least, line};
 use crate::product::Loaded;
 
-const MANIFEST: &str = include_str!("../../../crds/examples/three-zones.yaml");
+pub(crate) const MANIFEST: &str = include_str!("../../../crds/examples/three-zones.yaml");
 /// 2026-01-01T00:00:00Z.
-const EPOCH_MS: u64 = 1_767_225_600_000;
+pub(crate) const EPOCH_MS: u64 = 1_767_225_600_000;
 
 pub(crate) fn print(loaded: &Loaded) {
     let runtime = tokio::runtime::Builder::new_current_thread()
