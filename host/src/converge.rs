@@ -211,7 +211,7 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
             Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
                 "vttablet" => continue,
                 "vtbackup" if backup_run_is_over(kind, object, members) => {
-                    ("backup-run-over", "its backup run has ended")
+                    ("backup-run-over", "its backup run is over")
                 }
                 "vtbackup" => continue,
                 _ => ("orphan", "nothing asks for it any more"),
@@ -238,8 +238,7 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
     steps
 }
 
-/// A run's Pod may go when it succeeded, or when a newer run stands beside it;
-/// its claim when no Pod of its name is left.
+/// A run's Pod may go when it has ended or cannot begin; its claim when no Pod of its name is left.
 fn backup_run_is_over(kind: Kind, object: &Cached, members: &Members) -> bool {
     match members.get(Kind::Pod, object.name()) {
         None => true,

@@ -34,6 +34,12 @@ fn days_of_every_fault_hold() {
     assert_eq!(told.lines().count(), 3, "{told}");
 }
 
+/// 973: two backup Pods were created late, when their claims had gone again, and waited for ever.
+#[test]
+fn days_that_once_broke_hold() {
+    holds(&["--seed", "973"]);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace_in_one_process_and_in_another() {
     let alone = holds(&["--seed", "2", "--hours", "3", "--trace"]);

@@ -114,7 +114,8 @@ pub(super) fn run(pod: &Cached) -> Run {
 }
 
 /// Whether a backup Pod's run is over and nothing is told by it any more: it
-/// succeeded, or it failed and a newer run stands beside it.
+/// succeeded, it failed and a newer run stands beside it, or it can never begin:
+/// a Pod that was created late, when its claim had gone again.
 pub(crate) fn backup_run_ended(pod: &Cached, members: &Members) -> bool {
     let of_same_shard = |other: &&Cached| {
         let same = |key| other.label(key) == pod.label(key);
@@ -123,7 +124,10 @@ pub(crate) fn backup_run_ended(pod: &Cached, members: &Members) -> bool {
             && same(labels::SHARD)
     };
     match run(pod) {
-        Run::Running(_) => false,
+        Run::Running(_) => {
+            let placed = pod.field("/spec/nodeName").is_some();
+            !placed && members.get(Kind::PersistentVolumeClaim, pod.name()).is_none()
+        }
         Run::Succeeded(_) => true,
         Run::Failed(at) => {
             let others = members.of(Kind::Pod).map(AsRef::as_ref).filter(of_same_shard);
