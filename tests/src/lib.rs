@@ -1,8 +1,10 @@
 //! What the tests of the whole share: a stage to put a cluster on, and what is seen on it.
 //!
-//! The stage is the embedded control plane with the controller that `run` starts.
+//! The stage is the embedded control plane with the controller that `run` starts; the
+//! real control plane stands beside it.
 //! Must not know what any test expects.
 
+pub mod cluster;
 pub mod seen;
 pub mod stage;
 

@@ -1,0 +1,237 @@
+//! The host on Kubernetes' own API server, and whether the played one tells the truth about it:
+//! the same manifest, taken by the same controller, must stand there as the same objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use pilothouse::clock::Clock;
+use pilothouse::controller::{Controller, Parts};
+use pilothouse::embedded::{self, Embedded};
+use pilothouse::kinds::Kind;
+use pilothouse::settings::Settings;
+use pilothouse::telemetry::Telemetry;
+use pilothouse::vitess::Vitess;
+use pilothouse_core::guard::RULES;
+use pilothouse_policy::set::PolicySet;
+use pilothouse_sim::world::WorldSettings;
+use pilothouse_tests::cluster::{self, Cluster};
+use pilothouse_tests::{repository, stage};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T00:00:00Z.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+/// What takes longer than this on a real server never comes.
+const WITHIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// What no two servers have alike.
+const OF_ONE_SERVER: [&str; 8] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "lastTransitionTime",
+    "time",
+    "since",
+    "clusterIP",
+    "clusterIPs",
+];
+
+/// What the played server does not do: it knows no PriorityClass, so a Pod that names one gets nothing of it.
+const NOT_PLAYED: [&str; 2] = ["priority", "preemptionPolicy"];
+/// The Service by which Pods find the API server.
+const THE_SERVERS_OWN: &str = "kubernetes";
+
+/// Every object of the kinds that the host writes, by kind and name.
+type Tree = BTreeMap<String, Value>;
+
+/// Three zones of one node each, which the policies place by. Nobody plays kubelets here.
+fn nodes() -> Vec<Value> {
+    let node = |zone: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": { "name": format!("{zone}-1"), "labels": { "topology.kubernetes.io/zone": zone } },
+        })
+    };
+    ["zone-a", "zone-b", "zone-c"].map(node).into()
+}
+
+/// What the played world brings by itself, or does not ask for: a default class of volumes,
+/// and the class of Pods that vitess-operator's own installation makes.
+fn classes() -> Vec<Value> {
+    let volumes = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
+        "metadata": {
+            "name": "standard",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+    });
+    let pods = json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 0,
+        "metadata": { "name": "vitess" },
+    });
+    vec![volumes, pods]
+}
+
+/// Says of every Node that its kubelet is well.
+async fn make_ready(client: &Client) -> anyhow::Result<()> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Node.resource());
+    let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }] } });
+    for node in nodes() {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(&ready)).await?;
+    }
+    Ok(())
+}
+
+fn manifest() -> anyhow::Result<Vec<Value>> {
+    let example = std::fs::read_to_string(repository("crds/examples/three-zones.yaml"))?;
+    let mut documents = nodes();
+    documents.extend(embedded::documents(&example)?);
+    Ok(documents)
+}
+
+fn policies() -> anyhow::Result<Arc<PolicySet>> {
+    let program = env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref();
+    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
+    let settings = Settings::default();
+    let runtime = stage::runtime(program, &cache, &settings)?;
+    Ok(Arc::new(PolicySet::load(&runtime, &settings.policies)?))
+}
+
+fn controller(client: Client, clock: Clock, policies: &Arc<PolicySet>) -> Controller {
+    Controller::new(Parts {
+        client,
+        vitess: Vitess::Unknown,
+        policies: Arc::clone(policies),
+        rules: RULES.to_vec(),
+        clock,
+        telemetry: Telemetry::default(),
+        namespace: None,
+        judging: (&Settings::default()).into(),
+    })
+}
+
+async fn tree(client: &Client) -> anyhow::Result<Tree> {
+    let mut tree = Tree::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
+        for object in kind.api(client, "default").list(&ListParams::default()).await? {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            if name == THE_SERVERS_OWN {
+                continue;
+            }
+            let mut value = serde_json::to_value(&object)?;
+            forget(&mut value);
+            tree.insert(format!("{} {name}", kind.as_str()), value);
+        }
+    }
+    Ok(tree)
+}
+
+fn forget(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let known = |name: &str| !OF_ONE_SERVER.contains(&name) && !NOT_PLAYED.contains(&name);
+            let fields = std::mem::take(map).into_iter().filter(|(name, _)| known(name));
+            *map = fields.map(|(name, value)| (without_uid(name), value)).collect();
+            map.values_mut().for_each(forget);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The owner of a field by its UID, in `managedFields`.
+fn without_uid(name: String) -> String {
+    if name.starts_with("k:{\"uid\":") { "k:{\"uid\":…}".to_owned() } else { name }
+}
+
+/// What the host makes of the manifest on the played server, with nobody else at work.
+fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Tree> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(async {
+        let embedded = Embedded::new(EPOCH_MS, 1, WorldSettings::default())?;
+        embedded::apply(&embedded.client, &manifest()?).await?;
+        let stop = CancellationToken::new();
+        let controller = controller(embedded.client.clone(), embedded.clock.clone(), policies);
+        let running = tokio::spawn(controller.run(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        stop.cancel();
+        running.await?;
+        tree(&embedded.client).await
+    })
+}
+
+/// The same on the real one; it ends when the same objects stand, or never come.
+async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &Tree) -> anyhow::Result<Tree> {
+    let client = &cluster.client;
+    let definitions: Result<Vec<Value>, _> =
+        pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
+    embedded::apply(client, &definitions?).await?;
+    embedded::apply(client, &classes()).await?;
+    let applied = async {
+        // A definition is served a moment after it was taken.
+        while embedded::apply(client, &manifest()?).await.is_err() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(WITHIN, applied).await.context("the manifest is not taken")??;
+    make_ready(client).await?;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(controller(client.clone(), Clock::system(), policies).run(stop.clone()));
+    let stands = async {
+        loop {
+            let tree = tree(client).await?;
+            if tree == *wanted {
+                return anyhow::Ok(tree);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let stands = tokio::time::timeout(WITHIN, stands).await;
+    stop.cancel();
+    running.await?;
+    match stands {
+        Ok(tree) => tree,
+        Err(_) => tree(client).await,
+    }
+}
+
+fn differences(at: &str, played: &Value, real: &Value, found: &mut Vec<String>) {
+    match (played, real) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for name in names {
+                let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
+                differences(&format!("{at}/{name}"), a, b, found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(&format!("{at}/{i}"), a, b, found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => found.push(format!("{at}: played {a}, real {b}")),
+    }
+}
+
+#[test]
+fn what_stands_on_the_played_server_stands_on_the_real_one() {
+    let Some(binary) = cluster::binary().unwrap() else { return };
+    let policies = policies().unwrap();
+    let played = played(&policies).unwrap();
+    assert!(played.len() > 20, "the host made a tree: {:?}", played.keys());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let real = runtime.block_on(async {
+        let cluster = Cluster::start(&binary).await.unwrap();
+        real(&cluster, &policies, &played).await.unwrap()
+    });
+    let mut found = Vec::new();
+    differences("", &json!(played), &json!(real), &mut found);
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
+}

@@ -1,0 +1,188 @@
+//! The real control plane: Kubernetes' own API server on etcd, as processes on loopback.
+//!
+//! Owns starting and ending its processes; `tests/cluster` builds them. Must not know what any test expects. Where it cannot be had, says so in one line.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use kube::{Client, Config};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::repository;
+
+/// A ready binary, instead of building one.
+const GIVEN: &str = "PILOTHOUSE_CLUSTER";
+/// The only user, of the group that may do everything.
+const TOKEN: &str = "tests";
+/// A server that does not answer by then never will.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The binary; `None` where there is no Go to build it with, which `CI` does not accept.
+///
+/// # Errors
+/// When it does not build.
+pub fn binary() -> anyhow::Result<Option<PathBuf>> {
+    if let Some(given) = std::env::var_os(GIVEN) {
+        return Ok(Some(given.into()));
+    }
+    if !Command::new("go").arg("version").output().is_ok_and(|o| o.status.success()) {
+        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
+        println!("not run here: there is no Go on the path; {GIVEN} may name a binary");
+        return Ok(None);
+    }
+    let built = Command::new(repository("tests/cluster/build")).stderr(Stdio::inherit()).output()?;
+    ensure!(built.status.success(), "the real control plane does not build");
+    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
+}
+
+/// A process that ends with its owner.
+struct Part {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Part {
+    fn start(binary: &Path, name: &'static str, dir: &Path, args: &[String]) -> anyhow::Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let file = std::fs::File::create(&log)?;
+        let child = Command::new(binary)
+            .arg(name)
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Why it ended, if it did.
+    fn check(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let from = log.lines().count().saturating_sub(20);
+            let last: Vec<&str> = log.lines().skip(from).collect();
+            bail!("{} ended ({status}):\n{}", self.name, last.join("\n"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A running API server on its own etcd; both end with it.
+pub struct Cluster {
+    /// A client that may do everything.
+    pub client: Client,
+    // In the order in which they end.
+    _server: Part,
+    _etcd: Part,
+    _dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Starts etcd and the API server, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When one of them ends, or does not answer in two minutes.
+    pub async fn start(binary: &Path) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let at = |port: u16| format!("http://127.0.0.1:{port}");
+        let [clients, peers, secure] = free_ports()?;
+        let flag = |name: &str, value: &str| format!("--{name}={value}");
+        let etcd = Part::start(
+            binary,
+            "etcd",
+            dir.path(),
+            &[
+                flag("data-dir", "etcd"),
+                flag("unsafe-no-fsync", "true"),
+                flag("listen-client-urls", &at(clients)),
+                flag("advertise-client-urls", &at(clients)),
+                flag("listen-peer-urls", &at(peers)),
+                flag("initial-advertise-peer-urls", &at(peers)),
+                flag("initial-cluster", &format!("default={}", at(peers))),
+            ],
+        )?;
+        let key = rcgen::KeyPair::generate()?;
+        std::fs::write(dir.path().join("signing.key"), key.serialize_pem())?;
+        std::fs::write(dir.path().join("signing.pub"), key.public_key_pem())?;
+        std::fs::write(dir.path().join("tokens"), format!("{TOKEN},tests,tests,system:masters\n"))?;
+        let server = Part::start(
+            binary,
+            "kube-apiserver",
+            dir.path(),
+            &[
+                flag("etcd-servers", &at(clients)),
+                flag("bind-address", "127.0.0.1"),
+                flag("secure-port", &secure.to_string()),
+                flag("cert-dir", "certificates"),
+                flag("service-account-issuer", "https://kubernetes.default.svc"),
+                flag("service-account-key-file", "signing.pub"),
+                flag("service-account-signing-key-file", "signing.key"),
+                flag("token-auth-file", "tokens"),
+                flag("authorization-mode", "RBAC"),
+                flag("service-cluster-ip-range", "10.0.0.0/24"),
+                flag("disable-admission-plugins", "ServiceAccount"),
+            ],
+        )?;
+        let (mut etcd, mut server) = (etcd, server);
+        let certificate = dir.path().join("certificates/apiserver.crt");
+        let ready = async {
+            loop {
+                etcd.check()?;
+                server.check()?;
+                if let Ok(client) = client(secure, &certificate)
+                    && client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.is_ok()
+                {
+                    return anyhow::Ok(client);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let client =
+            tokio::time::timeout(READY_WITHIN, ready).await.context("the API server is not ready")??;
+        Ok(Self { client, _server: server, _etcd: etcd, _dir: dir })
+    }
+}
+
+fn client(port: u16, certificate: &Path) -> anyhow::Result<Client> {
+    let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
+    let pem = std::fs::read_to_string(certificate)?;
+    config.root_cert = Some(vec![der(&pem)?]);
+    config.auth_info.token = Some(TOKEN.to_owned().into());
+    Ok(Client::try_from(config)?)
+}
+
+/// The last certificate of a PEM file: the one that signed the others.
+fn der(pem: &str) -> anyhow::Result<Vec<u8>> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|e| anyhow::anyhow!("the server's certificate: {e:?}"))?;
+    Ok(all.last().context("the server has no certificate")?.to_vec())
+}
+
+/// Ports that nobody has; between this and their use somebody may take them.
+fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
