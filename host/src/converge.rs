@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_api::labels;
+use pilothouse_api::labels::{self, Component};
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::topology::{Cell, Zone};
@@ -307,9 +307,10 @@ fn inputs(
     match kind {
         Kind::VitessShard => {
             inputs.zones = zones.clone();
-            let sizes = members.of(Kind::PersistentVolumeClaim);
-            inputs.claims =
-                sizes.filter_map(|c| Some((c.name().to_owned(), observe::requested_bytes(c)?))).collect();
+            let claims = members.of(Kind::PersistentVolumeClaim);
+            let of_tablets = claims.filter(|c| c.label(labels::COMPONENT) == Component::Vttablet.as_str());
+            let size = |c: &Arc<Cached>| Some((c.name().to_owned(), observe::requested_bytes(c)?));
+            inputs.claims = of_tablets.filter_map(size).collect();
         }
         Kind::EtcdLockserver => inputs.zones = zones.clone(),
         Kind::VitessBackupStorage => inputs.backups = backups.to_vec(),
