@@ -102,7 +102,7 @@ impl Cluster {
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let [clients, peers, secure] = free_ports()?;
         let flag = |name: &str, value: &str| format!("--{name}={value}");
-        let etcd = Part::start(
+        let mut etcd = Part::start(
             binary,
             "etcd",
             dir.path(),
@@ -120,7 +120,7 @@ impl Cluster {
         std::fs::write(dir.path().join("signing.key"), key.serialize_pem())?;
         std::fs::write(dir.path().join("signing.pub"), key.public_key_pem())?;
         std::fs::write(dir.path().join("tokens"), format!("{TOKEN},tests,tests,system:masters\n"))?;
-        let server = Part::start(
+        let mut server = Part::start(
             binary,
             "kube-apiserver",
             dir.path(),
@@ -138,7 +138,6 @@ impl Cluster {
                 flag("disable-admission-plugins", "ServiceAccount"),
             ],
         )?;
-        let (mut etcd, mut server) = (etcd, server);
         let certificate = dir.path().join("certificates/apiserver.crt");
         let ready = async {
             loop {
