@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 const EPOCH_MS: u64 = 1_767_225_600_000;
 /// What takes longer than this on a real server never comes.
 const WITHIN: Duration = Duration::from_secs(60);
+/// Other processes work; what they made is asked for again until it is there, or [`WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What no two servers have alike.
 const OF_ONE_SERVER: [&str; 8] = [
@@ -158,6 +159,7 @@ fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Tree> {
         let stop = CancellationToken::new();
         let controller = controller(embedded.client.clone(), embedded.clock.clone(), policies);
         let running = tokio::spawn(controller.run(stop.clone()));
+        // Virtual: over as soon as nobody has anything left to do.
         tokio::time::sleep(Duration::from_secs(600)).await;
         stop.cancel();
         running.await?;

@@ -19,6 +19,7 @@ const GIVEN: &str = "PILOTHOUSE_CLUSTER";
 const TOKEN: &str = "tests";
 /// A server that does not answer by then never will.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// A process tells nobody that it is ready; it is asked again until it is, or [`READY_WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The binary; `None` where there is no Go to build it with, which `CI` does not accept.

@@ -13,7 +13,6 @@ use pilothouse::embedded::{self, Embedded};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse::vitess::Vitess;
-use pilothouse_core::guard::RULES;
 use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::apiserver::ResourceId;
@@ -212,17 +211,6 @@ impl Stage {
 }
 
 fn controller(embedded: &Embedded, setting: &Setting) -> Controller {
-    if setting.has_vitess {
-        return embedded.controller(Arc::clone(&setting.policies), &setting.settings);
-    }
-    Controller::new(Parts {
-        client: embedded.client.clone(),
-        vitess: Vitess::Unknown,
-        policies: Arc::clone(&setting.policies),
-        rules: RULES.to_vec(),
-        clock: embedded.clock.clone(),
-        telemetry: embedded.telemetry.clone(),
-        namespace: setting.settings.namespace.clone(),
-        judging: (&setting.settings).into(),
-    })
+    let parts = embedded.parts(Arc::clone(&setting.policies), &setting.settings);
+    Controller::new(if setting.has_vitess { parts } else { Parts { vitess: Vitess::Unknown, ..parts } })
 }
