@@ -15,7 +15,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
-    watch(&root);
+    watch();
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out.
     let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("plugins");
     build(&root, &target_dir)?;
@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn watch(root: &Path) {
+/// Relative paths: clones that share a target directory must not watch each other's files.
+fn watch() {
     let shared = [
         "wit",
         "Cargo.lock",
@@ -42,11 +43,11 @@ fn watch(root: &Path) {
         "plugins/sdk/Cargo.toml",
     ];
     for path in shared {
-        println!("cargo::rerun-if-changed={}", root.join(path).display());
+        println!("cargo::rerun-if-changed=../../{path}");
     }
     for plugin in PLUGINS {
         for path in ["src", "Cargo.toml"] {
-            println!("cargo::rerun-if-changed={}", root.join("plugins").join(plugin).join(path).display());
+            println!("cargo::rerun-if-changed=../../plugins/{plugin}/{path}");
         }
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -11,14 +11,14 @@ use crate::zones::names;
 /// Assigns a zone to every cell that has none. An assignment is for good, so it
 /// waits until every zone that could be used has been judged.
 pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
-    let mut open: Vec<&Cell> = view.cells.iter().filter(|c| c.zone.is_none() && !c.zone_pinned).collect();
+    let mut open: Vec<&Cell> = view.cells().iter().filter(|c| c.zone.is_none() && !c.zone_pinned).collect();
     open.dedup_by(|a, b| a.name == b.name);
     if open.is_empty() {
         return;
     }
     let allowed =
         |z: &&Zone| z.nodes > 0 && (config.spread.zones.is_empty() || config.spread.zones.contains(&z.name));
-    let usable: Vec<&Zone> = view.zones.iter().filter(allowed).collect();
+    let usable: Vec<&Zone> = view.zones().iter().filter(allowed).collect();
     let unknown = usable.iter().filter(|z| z.state == ZoneState::Unknown).map(|z| z.name.as_str());
     let unknown: Vec<&str> = unknown.collect();
     if !unknown.is_empty() {
@@ -27,7 +27,7 @@ pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<A
         return;
     }
     let mut cells = Counts::default();
-    for zone in view.cells.iter().filter_map(|c| c.zone.as_deref()) {
+    for zone in view.cells().iter().filter_map(|c| c.zone.as_deref()) {
         cells.add(zone);
     }
     let healthy: Vec<&Zone> =

@@ -45,7 +45,7 @@ fn stand_in(home: &Cell, taker: &Cell, replicas: u32, lost: &Zone, config: &Conf
 
 /// Proposes the return of stand-ins whose home cell serves again.
 pub(crate) fn give_back(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
-    for cell in &view.cells {
+    for cell in view.cells() {
         for surge in &cell.gateway_surge {
             match home_of(view, config, &surge.stands_in_for) {
                 Home::Back(zone) => {

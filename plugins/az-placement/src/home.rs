@@ -61,14 +61,14 @@ impl Stay {
 /// Proposes the return of one surge tablet, of one shard, at a time.
 pub(crate) fn decide(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) {
     let on_the_way = |t: &&Tablet| t.wanted == Wanted::No && is_beyond_spec(view, t);
-    if let Some(going) = view.tablets.iter().find(on_the_way) {
-        if view.tablets.iter().any(|t| t.stands_in_for().is_some()) {
+    if let Some(going) = view.tablets().iter().find(on_the_way) {
+        if view.tablets().iter().any(|t| t.stands_in_for().is_some()) {
             let message = format!("surge tablet {} is on its way out; others follow one by one", going.alias);
             decision.info("ReturnWaits", &going.shard, message);
         }
         return;
     }
-    for shard in &view.shards {
+    for shard in view.shards() {
         let mut surged: Vec<&Tablet> = view
             .tablets_of(&shard.id)
             .filter(|t| t.stands_in_for().is_some() && is_beyond_spec(view, t))

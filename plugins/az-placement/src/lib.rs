@@ -11,7 +11,7 @@ mod surge;
 mod zones;
 
 pub use config::{Config, Spread};
-use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View, placement::Action};
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, View, placement::Action};
 
 /// The built-in placement policy.
 pub struct AzPlacement;
@@ -20,7 +20,6 @@ impl Plugin for AzPlacement {
     type Config = Config;
     const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const READS: Reads = Reads { pools: true, volumes: false, backups: false };
     const EMITS: &'static [&'static str] =
         &["assign-zone", "surge-tablet", "return-tablet", "surge-gateway", "return-gateway"];
 

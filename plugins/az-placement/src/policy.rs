@@ -11,14 +11,14 @@ pub(crate) fn decide(view: &View<'_>, config: &Config) -> Decision<Action> {
     if !zones::enough(view, config, &mut decision) {
         return decision;
     }
-    let lost: Vec<&Zone> = view.zones.iter().filter(|z| z.state == ZoneState::Lost).collect();
+    let lost: Vec<&Zone> = view.zones().iter().filter(|z| z.state == ZoneState::Lost).collect();
     let dark = zones::dark(view);
-    let judged_dark = view.zones.iter().filter(|z| z.is_dark()).count();
+    let judged_dark = view.zones().iter().filter(|z| z.is_dark()).count();
     if judged_dark < 2 {
         assign::decide(view, config, &mut decision);
     }
-    let stood_in = view.tablets.iter().any(|t| t.stands_in_for().is_some())
-        || view.cells.iter().any(|c| !c.gateway_surge.is_empty());
+    let stood_in = view.tablets().iter().any(|t| t.stands_in_for().is_some())
+        || view.cells().iter().any(|c| !c.gateway_surge.is_empty());
     let concerned = lost.iter().any(|z| !zones::cells_in(view, z).is_empty()) || stood_in;
     if dark.len() >= 2 && (concerned || judged_dark >= 2) {
         let message = format!(

@@ -36,11 +36,11 @@ enum NoPlace {
 /// Proposes the surge tablets that a lost zone's shards lack.
 pub(crate) fn decide(view: &View<'_>, config: &Config, lost: &Zone, decision: &mut Decision<Action>) {
     let mut in_cell = Counts::default();
-    for tablet in view.tablets.iter().filter(|t| t.stands_in_for().is_some()) {
+    for tablet in view.tablets().iter().filter(|t| t.stands_in_for().is_some()) {
         in_cell.add(&tablet.pool.cell);
     }
     let mut surge = Surge { view, config, lost, survivors: survivors(view), in_cell };
-    for shard in &view.shards {
+    for shard in view.shards() {
         for cell in cells_in(view, lost) {
             surge.shard(shard, cell, decision);
         }
@@ -139,7 +139,7 @@ impl<'a> Surge<'a> {
             };
             alias.is_none()
                 || taken.contains(&(pool.key.cell.as_str(), index))
-                || self.view.tablets.iter().any(in_pool)
+                || self.view.tablets().iter().any(in_pool)
         };
         let last = u32::try_from(pool.aliases.len()).unwrap_or(u32::MAX);
         (pool.replicas.saturating_add(1)..=last).find(|&index| !used(index))

@@ -20,23 +20,23 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 
 /// Zones that nodes stand in or cells name.
 fn known<'a>(view: &'a View<'_>) -> Vec<&'a str> {
-    let with_nodes = view.zones.iter().filter(|z| z.nodes > 0).map(|z| z.name.as_str());
-    distinct(with_nodes.chain(view.cells.iter().filter_map(|c| c.zone.as_deref())))
+    let with_nodes = view.zones().iter().filter(|z| z.nodes > 0).map(|z| z.name.as_str());
+    distinct(with_nodes.chain(view.cells().iter().filter_map(|c| c.zone.as_deref())))
 }
 
 /// Whether nodes and cells have enough zones; tells it when they have not.
 pub(crate) fn enough(view: &View<'_>, config: &Config, decision: &mut Decision<Action>) -> bool {
     let known = known(view);
     let wanted = usize::try_from(config.min_zones).unwrap_or(usize::MAX);
-    let taken = distinct(view.cells.iter().filter_map(|c| c.zone.as_deref()));
-    let open = view.cells.iter().filter(|c| c.zone.is_none()).count();
+    let taken = distinct(view.cells().iter().filter_map(|c| c.zone.as_deref()));
+    let open = view.cells().iter().filter(|c| c.zone.is_none()).count();
     let reachable = taken.len() + open.min(known.len() - taken.len());
     let seen = names(known.iter().copied());
     if known.len() < wanted {
         let message = format!("zones seen: {seen} ({}); the setting minZones asks for {wanted}", known.len());
         decision.error("TooFewZones", "", message);
     } else if reachable < wanted {
-        let cells = names(view.cells.iter().map(|c| c.name.as_str()));
+        let cells = names(view.cells().iter().map(|c| c.name.as_str()));
         let message = format!(
             "the cells ({cells}) can stand in at most {reachable} zones of {seen}; the setting minZones asks for {wanted}"
         );
@@ -52,16 +52,16 @@ pub(crate) fn dark<'a>(view: &'a View<'_>) -> Vec<&'a str> {
         ZoneState::Unknown | ZoneState::Suspect | ZoneState::Lost => known.contains(&z.name.as_str()),
         ZoneState::Healthy | ZoneState::Recovering => false,
     };
-    view.zones.iter().filter(doubtful).map(|z| z.name.as_str()).collect()
+    view.zones().iter().filter(doubtful).map(|z| z.name.as_str()).collect()
 }
 
 /// Cells in a healthy zone: what may take more.
 pub(crate) fn survivors<'a>(view: &'a View<'_>) -> Vec<&'a Cell> {
     let healthy = |c: &&Cell| view.zone_of_cell(&c.name).is_some_and(|z| z.state == ZoneState::Healthy);
-    view.cells.iter().filter(healthy).collect()
+    view.cells().iter().filter(healthy).collect()
 }
 
 /// Cells in that zone.
 pub(crate) fn cells_in<'a>(view: &'a View<'_>, zone: &Zone) -> Vec<&'a Cell> {
-    view.cells.iter().filter(|c| c.zone.as_deref() == Some(&zone.name)).collect()
+    view.cells().iter().filter(|c| c.zone.as_deref() == Some(&zone.name)).collect()
 }

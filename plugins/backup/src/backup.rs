@@ -27,7 +27,7 @@ const RETENTION_FACT: &str = "backupRetentionMs";
 pub fn decide(view: &View<'_>, config: &Config) -> Decision {
     let mut decision = Decision::default();
     let held = many_dark(view, &mut decision);
-    for shard in &view.shards {
+    for shard in view.shards() {
         let Some(location) = &shard.backup_location else {
             decision.info(
                 "NoBackupLocation",
@@ -49,7 +49,7 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
 
 /// Whether two zones or more look lost, and says so: then nothing is started or removed.
 fn many_dark(view: &View<'_>, decision: &mut Decision) -> bool {
-    let dark: Vec<&str> = view.zones.iter().filter(|z| z.is_dark()).map(|z| z.name.as_str()).collect();
+    let dark: Vec<&str> = view.zones().iter().filter(|z| z.is_dark()).map(|z| z.name.as_str()).collect();
     if dark.len() < 2 {
         return false;
     }

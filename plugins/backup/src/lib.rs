@@ -8,7 +8,7 @@ pub mod record;
 pub mod schedule;
 
 use pilothouse_sdk::backup::Action;
-use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View};
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, View};
 
 use crate::config::Config;
 
@@ -20,7 +20,6 @@ impl Plugin for Backup {
     type Config = Config;
     const NAME: &'static str = "backup";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const READS: Reads = Reads { pools: false, volumes: false, backups: true };
     const NEEDS: &'static [&'static str] = &["cluster/backupRetentionMs"];
     const EMITS: &'static [&'static str] = &["start-backup", "expire-backup"];
 

@@ -31,7 +31,7 @@ const SHORTEST_REST_MS: u64 = 60_000;
 #[must_use]
 pub fn decide(view: &View<'_>, config: &Config) -> Decision {
     let mut needy: Vec<(&Volume, Need)> =
-        view.volumes.iter().filter_map(|v| Some((v, need(v, config)?))).collect();
+        view.volumes().iter().filter_map(|v| Some((v, need(v, config)?))).collect();
     needy.sort_by(|(a, x), (b, y)| {
         let rank = |need: &Need| (need.full_in_ms.unwrap_or(u64::MAX), Reverse(need.used_permille));
         rank(x).cmp(&rank(y)).then_with(|| a.claim.cmp(&b.claim))
@@ -49,7 +49,7 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
         }
     }
     let needing: BTreeSet<&str> = needy.iter().map(|(volume, _)| volume.claim.as_str()).collect();
-    for volume in view.volumes.iter().filter(|v| !needing.contains(v.claim.as_str())) {
+    for volume in view.volumes().iter().filter(|v| !needing.contains(v.claim.as_str())) {
         let group = if leaders.is_empty() { None } else { group_of(view, volume) };
         let leader = group.and_then(|g| leaders.get(&g));
         match leader.filter(|leader| leader.to > volume.requested) {
@@ -95,7 +95,7 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn new(view: &View<'_>, config: &'a Config) -> Self {
-        let asked = view.volumes.iter().fold(0, |sum: u64, volume| sum.saturating_add(volume.requested));
+        let asked = view.volumes().iter().fold(0, |sum: u64, volume| sum.saturating_add(volume.requested));
         let of_host = match view.fact("cluster", BUDGET_FACT) {
             Some(Value::Integer(bytes)) => Some(u64::try_from(bytes).unwrap_or(0)),
             Some(Value::Text(_) | Value::Flag(_)) | None => None,

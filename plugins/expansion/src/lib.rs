@@ -7,7 +7,7 @@ pub mod need;
 pub mod rate;
 
 use pilothouse_sdk::expansion::Action;
-use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View};
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, View};
 
 use crate::config::Config;
 
@@ -19,7 +19,6 @@ impl Plugin for Expansion {
     type Config = Config;
     const NAME: &'static str = "expansion";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const READS: Reads = Reads { pools: false, volumes: true, backups: false };
     const NEEDS: &'static [&'static str] = &["cluster/volumeBudgetBytes"];
     const EMITS: &'static [&'static str] = &["expand-volume"];
 

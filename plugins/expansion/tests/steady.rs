@@ -4,22 +4,18 @@ use expansion::config::{Config, GIB};
 use expansion::expansion::{Decision, decide};
 use expansion::rate::{HOUR_MS, PER_WINDOW, SPACING_MS, WINDOW_MS};
 use pilothouse_sdk::expansion::Action;
-use pilothouse_sdk::{Queries, TabletAlias, Value, View, Volume};
+use pilothouse_sdk::{Queries, TabletAlias, View, Volume};
 
-/// A cluster of which nothing but its volumes is known.
-struct Silent;
+/// A cluster of which nothing but one volume is known.
+struct OneVolume(u64, Volume);
 
-impl Queries for Silent {
-    fn name(&self) -> (String, String) {
-        (String::new(), String::new())
+impl Queries for OneVolume {
+    fn as_of(&self) -> u64 {
+        self.0
     }
 
-    fn has_all_of(&self, _: &TabletAlias, _: &TabletAlias) -> bool {
-        false
-    }
-
-    fn fact(&self, _: &str, _: &str) -> Option<Value> {
-        None
+    fn volumes(&self) -> Vec<Volume> {
+        vec![self.1.clone()]
     }
 }
 
@@ -38,9 +34,7 @@ fn volume(used: u64, fill_per_hour: u64) -> Volume {
 }
 
 fn decision(volume: &Volume, as_of: u64, config: &Config) -> Decision {
-    let mut view = View::with_queries(as_of, Box::new(Silent));
-    view.volumes.push(volume.clone());
-    decide(&view, config)
+    decide(&View::answered_by(OneVolume(as_of, volume.clone())), config)
 }
 
 /// Grows as proposed, complete `delay_ms` later; answers whether the provider's rule held.

@@ -82,6 +82,9 @@ pub(crate) fn no_rival(
 /// lacks no more of all others together than the most errant one has.
 pub(crate) fn has_all(scene: ShardScene<'_, '_>, tablet: &Tablet) -> Result<(), Unfit> {
     let behind = tablet.replication.as_ref().map_or(u64::MAX, |r| r.behind);
+    if behind == 0 {
+        return Ok(());
+    }
     let others = || {
         let known = scene.answering().filter(|o| o.alias != tablet.alias);
         known.filter_map(|o| Some((o, o.replication.as_ref()?)))

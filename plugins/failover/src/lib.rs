@@ -12,7 +12,7 @@ mod policy;
 mod scene;
 
 pub use config::Config;
-use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, Reads, View, failover::Action};
+use pilothouse_sdk::{ConfigError, Decision, Plugin, Policy, PolicyError, View, failover::Action};
 
 /// The built-in failover policy.
 pub struct Failover;
@@ -21,7 +21,6 @@ impl Plugin for Failover {
     type Config = Config;
     const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const READS: Reads = Reads { pools: false, volumes: false, backups: false };
     const NEEDS: &'static [&'static str] = &["cluster/lossAccepted"];
     const EMITS: &'static [&'static str] = &["init-primary", "planned-reparent", "emergency-reparent"];
 

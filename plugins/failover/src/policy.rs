@@ -11,7 +11,7 @@ pub(crate) fn decide(view: &View<'_>, config: &Config) -> Decision<Action> {
     let mut decision = Decision::default();
     match view.vitess {
         VitessSource::Observed | VitessSource::Played => {}
-        VitessSource::Unknown if view.shards.is_empty() => return decision,
+        VitessSource::Unknown if view.shards().is_empty() => return decision,
         VitessSource::Unknown => {
             decision.info(
                 "VitessUnknown",
@@ -22,7 +22,7 @@ pub(crate) fn decide(view: &View<'_>, config: &Config) -> Decision<Action> {
         }
     }
     let mut scene = Scene::new(view, config);
-    for shard in &view.shards {
+    for shard in view.shards() {
         let here = scene.of(shard);
         let Some(alias) = &shard.primary else {
             if let Some(to) = first::decide(here, &mut decision) {

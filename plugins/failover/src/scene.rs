@@ -26,11 +26,12 @@ pub(crate) struct ShardScene<'s, 'a> {
 impl<'a> Scene<'a> {
     pub(crate) fn new(view: &'a View<'a>, config: &'a Config) -> Self {
         let mut tablets: BTreeMap<&ShardId, Vec<&Tablet>> = BTreeMap::new();
-        for tablet in &view.tablets {
+        for tablet in view.tablets() {
             tablets.entry(&tablet.shard).or_default().push(tablet);
         }
         let mut scene = Self { view, config, tablets, dark: dark_zones(view), primaries: BTreeMap::new() };
-        let zones: Vec<&str> = view.shards.iter().filter_map(|s| scene.primary(s)?.zone.as_deref()).collect();
+        let zones: Vec<&str> =
+            view.shards().iter().filter_map(|s| scene.primary(s)?.zone.as_deref()).collect();
         for zone in zones {
             *scene.primaries.entry(zone).or_default() += 1;
         }
@@ -82,12 +83,12 @@ impl<'a> ShardScene<'_, 'a> {
 
 fn dark_zones<'a>(view: &'a View<'_>) -> Vec<&'a str> {
     let mut silent: BTreeMap<&str, u32> = BTreeMap::new();
-    for tablet in &view.tablets {
+    for tablet in view.tablets() {
         if let Some(zone) = tablet.zone.as_deref() {
             *silent.entry(zone).or_default() += u32::from(tablet.reach != Reach::No);
         }
     }
-    let judged = view.zones.iter().filter(|z| z.is_dark()).map(|z| z.name.as_str());
+    let judged = view.zones().iter().filter(|z| z.is_dark()).map(|z| z.name.as_str());
     let silent = silent.iter().filter(|&(_, &heard)| heard == 0).map(|(&zone, _)| zone);
     let mut dark: Vec<&str> = silent.chain(judged).collect();
     dark.sort_unstable();

@@ -1,7 +1,7 @@
 //! The least that this SDK makes a component of: it reads nothing and proposes nothing.
 //! `cargo bench` measures every other call beside it.
 
-use pilothouse_sdk::{ConfigError, Plugin, Reads};
+use pilothouse_sdk::{ConfigError, Plugin};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +17,6 @@ impl Plugin for Idle {
     type Config = Config;
     const NAME: &'static str = "idle";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const READS: Reads = Reads { pools: false, volumes: false, backups: false };
     const EMITS: &'static [&'static str] = &[];
 
     fn check(_: &Config) -> Vec<ConfigError> {

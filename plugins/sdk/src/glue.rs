@@ -45,7 +45,7 @@ macro_rules! export_rule {
                 config: ::std::string::String,
             ) -> ::std::result::Result<slot::Verdict, $crate::PolicyError> {
                 let config = $crate::parse_config::<$policy>(&config).map_err($crate::PolicyError::Config)?;
-                let view = $crate::View::gather(view, <$policy as $crate::Plugin>::READS);
+                let view = $crate::View::of(view);
                 <$policy as $crate::Reviewer>::review(&view, &steps, &objects, &config)
             }
         });
@@ -63,7 +63,7 @@ macro_rules! export_policy {
                 config: ::std::string::String,
             ) -> ::std::result::Result<slot::Decision, $crate::PolicyError> {
                 let config = $crate::parse_config::<$policy>(&config).map_err($crate::PolicyError::Config)?;
-                let view = $crate::View::gather(view, <$policy as $crate::Plugin>::READS);
+                let view = $crate::View::of(view);
                 let decision = <$policy as $crate::Policy>::decide(&view, &config)?;
                 let step = |s: $crate::Step<slot::Action>| slot::Step {
                     action: s.action,

@@ -16,6 +16,7 @@ mod decision;
 mod glue;
 mod names;
 mod plugin;
+mod queries;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testkit;
 pub mod time;
@@ -31,9 +32,8 @@ pub use bindings::placement::exports::pilothouse::policy::placement;
 pub use bindings::rule::exports::pilothouse::policy::rule;
 pub use decision::{Decision, Step};
 pub use plugin::{Plugin, Policy, Reviewer, parse_config, schema_of, validate};
-#[cfg(not(target_arch = "wasm32"))]
-pub use view::Queries;
-pub use view::{Reads, View};
+pub use queries::Queries;
+pub use view::View;
 #[doc(hidden)]
 pub use wit_bindgen;
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::decision::Decision;
 use crate::rule::{PlannedStep, Rendered, Verdict};
 use crate::types::{ConfigError, PolicyError};
-use crate::view::{Reads, View};
+use crate::view::View;
 
 /// What every plugin says of itself. Give `Config` `#[serde(deny_unknown_fields, default)]`.
 pub trait Plugin {
@@ -16,8 +16,6 @@ pub trait Plugin {
     const NAME: &'static str;
     /// Usually `env!("CARGO_PKG_VERSION")`.
     const VERSION: &'static str;
-    /// Which lists of the view it reads; the others stay empty.
-    const READS: Reads;
     /// Facts that it reads, as `subject-kind/name`.
     const NEEDS: &'static [&'static str] = &[];
     /// Verbs that it may propose.

@@ -40,12 +40,12 @@ fn a_view_file_is_read_as_the_host_would_answer() {
     assert_eq!(view.tablet(&alias(1)).map(|t| t.zone_state), Some(ZoneState::Lost));
     assert_eq!(view.tablet(&alias(2)).map(|t| t.zone_state), Some(ZoneState::Unknown));
     assert_eq!(view.tablet(&alias(2)).map(|t| t.wanted.clone()), Some(Wanted::Surge("zone2".to_owned())));
-    let covers: Vec<bool> = view.backups.iter().map(|b| b.covers_older).collect();
+    let covers: Vec<bool> = view.backups().iter().map(|b| b.covers_older).collect();
     assert_eq!(covers, [true, true, false]);
     assert!(view.flag("cluster", "lossAccepted") && !view.flag("zone1", "lossAccepted"));
     assert_eq!(view.fact("cluster", "note"), Some(Value::Text("hello".to_owned())));
-    assert_eq!(view.shards[0].id.to_string(), "commerce/-80");
-    assert_eq!(view.pools_of(&view.shards[0].id).count(), 1);
+    assert_eq!(view.shards()[0].id.to_string(), "commerce/-80");
+    assert_eq!(view.pools_of(&view.shards()[0].id).count(), 1);
 }
 
 #[test]

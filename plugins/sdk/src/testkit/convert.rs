@@ -1,68 +1,94 @@
 //! The deciding crate's view in the contract's records, as the host's own getters answer.
 
-use std::collections::BTreeMap;
-
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology as core_names;
 use pilothouse_core::view::{self as core_view, ClusterView};
 use pilothouse_core::zones::ZoneState as CoreZoneState;
 
+use crate::queries::Queries;
 use crate::records::{
     Backup, Cell, Drain, Durability, GatewaySurge, PodState, Pool, Reach, Replication, Role, Shard, Tablet,
     VitessSource, Volume, Wanted, Zone,
 };
 use crate::types::{PoolKey, PoolType, ShardId, TabletAlias, Value, ZoneState};
-use crate::view::{Queries, View};
+use crate::view::View;
 
-/// What the view answers when asked.
-struct Answers {
-    name: (String, String),
-    positions: BTreeMap<TabletAlias, GtidSet>,
-    facts: BTreeMap<(String, String), Value>,
+/// Answers from a `ClusterView`.
+struct Answers(ClusterView);
+
+impl Answers {
+    fn position(&self, of: &TabletAlias) -> Option<&GtidSet> {
+        let tablet = self.0.tablets.iter().find(|t| alias(&t.alias) == *of)?;
+        Some(&tablet.replication.as_ref()?.position)
+    }
+
+    fn core_shard(&self, id: &ShardId) -> Option<&core_view::ShardView> {
+        self.0.shards.iter().find(|s| shard_id(&s.id) == *id)
+    }
 }
 
 impl Queries for Answers {
+    fn as_of(&self) -> u64 {
+        self.0.as_of
+    }
+
+    fn vitess(&self) -> VitessSource {
+        match self.0.vitess {
+            core_view::VitessSource::Unknown => VitessSource::Unknown,
+            core_view::VitessSource::Observed => VitessSource::Observed,
+            core_view::VitessSource::Played => VitessSource::Played,
+        }
+    }
+
     fn name(&self) -> (String, String) {
-        self.name.clone()
+        (self.0.cluster.namespace.clone(), self.0.cluster.name.clone())
+    }
+
+    fn zones(&self) -> Vec<Zone> {
+        self.0.zones.iter().map(zone).collect()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        self.0.cells.iter().map(cell).collect()
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.0.shards.iter().map(shard).collect()
+    }
+
+    fn pools(&self, shard: &ShardId) -> Vec<Pool> {
+        self.core_shard(shard).map_or_else(Vec::new, |s| s.pools.iter().map(pool).collect())
+    }
+
+    fn tablets(&self) -> Vec<Tablet> {
+        self.0.tablets.iter().map(|t| tablet(&self.0, t)).collect()
+    }
+
+    fn volumes(&self) -> Vec<Volume> {
+        self.0.volumes.iter().map(volume).collect()
+    }
+
+    fn backups(&self, shard: &ShardId) -> Vec<Backup> {
+        let of = self.core_shard(shard).into_iter().flat_map(|s| self.0.backups_of(&s.id));
+        of.map(|b| backup(&self.0, b)).collect()
     }
 
     fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
-        match (self.positions.get(candidate), self.positions.get(other)) {
+        match (self.position(candidate), self.position(other)) {
             (Some(has), Some(needed)) => has.contains(needed),
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
     }
 
     fn fact(&self, subject: &str, name: &str) -> Option<Value> {
-        self.facts.get(&(subject.to_owned(), name.to_owned())).cloned()
+        self.0.facts.get(subject)?.get(name).map(value)
     }
 }
 
-/// The view of a `ClusterView`, every list filled.
+/// The view of a `ClusterView`.
 #[must_use]
 pub fn view(core: &ClusterView) -> View<'static> {
-    let positions =
-        core.tablets.iter().filter_map(|t| Some((alias(&t.alias), t.replication.as_ref()?.position.clone())));
-    let facts = core.facts.iter().flat_map(|(subject, facts)| {
-        facts.iter().map(|(name, fact)| ((subject.clone(), name.clone()), value(fact)))
-    });
-    let name = (core.cluster.namespace.clone(), core.cluster.name.clone());
-    let answers = Answers { name, positions: positions.collect(), facts: facts.collect() };
-    let mut view = View::with_queries(core.as_of, Box::new(answers));
-    view.vitess = match core.vitess {
-        core_view::VitessSource::Unknown => VitessSource::Unknown,
-        core_view::VitessSource::Observed => VitessSource::Observed,
-        core_view::VitessSource::Played => VitessSource::Played,
-    };
-    view.zones = core.zones.iter().map(zone).collect();
-    view.cells = core.cells.iter().map(cell).collect();
-    view.shards = core.shards.iter().map(shard).collect();
-    let pools = core.shards.iter().flat_map(|s| s.pools.iter().map(|p| (shard_id(&s.id), pool(p))));
-    view.pools = pools.collect();
-    view.tablets = core.tablets.iter().map(|t| tablet(core, t)).collect();
-    view.volumes = core.volumes.iter().map(volume).collect();
-    view.backups = core.backups.iter().map(|b| backup(core, b)).collect();
-    view
+    View::answered_by(Answers(core.clone()))
 }
 
 fn value(fact: &core_view::Fact) -> Value {
@@ -245,7 +271,8 @@ fn volume(volume: &core_view::VolumeView) -> Volume {
 }
 
 fn backup(core: &ClusterView, backup: &core_view::BackupView) -> Backup {
-    let older = core.backups_of(&backup.shard).filter(|o| o.started < backup.started);
+    let others = core.backups_of(&backup.shard).filter(|o| o.name != backup.name);
+    let mut older = others.filter(|o| o.started <= backup.started);
     Backup {
         name: backup.name.clone(),
         shard: shard_id(&backup.shard),
@@ -254,6 +281,6 @@ fn backup(core: &ClusterView, backup: &core_view::BackupView) -> Backup {
         finished: backup.finished,
         bytes: backup.bytes,
         verified: backup.verified,
-        covers_older: older.into_iter().all(|o| backup.position.contains(&o.position)),
+        covers_older: older.all(|o| backup.position.contains(&o.position)),
     }
 }
