@@ -20,6 +20,7 @@ use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::render::{self, Rendered};
+use crate::takeover;
 use crate::vitess::Observation;
 
 /// How long the host's own steps stay valid.
@@ -267,9 +268,10 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
 }
 
 fn judge(rendered: &Rendered, live: &Cached) -> Found {
+    let held = takeover::holds_fields(&live.raw);
     let live = Watched::new(&live.raw);
     if equality::satisfied(&rendered.value, &live, MANAGER) {
-        Found::Same
+        if held { Found::Differs } else { Found::Same }
     } else if rendered.object.kind == Kind::Pod.as_str()
         && equality::pod_needs_recreation(&rendered.value, &live, MANAGER)
     {
@@ -281,7 +283,8 @@ fn judge(rendered: &Rendered, live: &Cached) -> Found {
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {
     let live = Watched::new(&live.raw);
-    equality::differences(&rendered.value, &live, MANAGER).into_iter().next().unwrap_or_default()
+    let first = equality::differences(&rendered.value, &live, MANAGER).into_iter().next();
+    first.unwrap_or_else(|| format!("as wanted, but its fields are still {}'s", takeover::PREDECESSOR))
 }
 
 fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {

@@ -8,13 +8,16 @@
 //! Lists follow the API server's own merge keys (`lists`), quantities are numbers
 //! (`quantity`), nulls and empty maps count as absent. Where `managedFields` shows a list or
 //! map of ours as one leaf (an atomic one), it must agree as a whole (`ownership`).
+//! What may stand as it is although another value is rendered is listed in `stands`.
 //! An int-or-string keeps its type: Kubernetes, too, tells port `80` from port `"80"`.
 
 mod compare;
+mod conform;
 mod lists;
 mod ownership;
 mod path;
 mod quantity;
+mod stands;
 
 use std::ops::ControlFlow;
 
@@ -22,6 +25,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use compare::{Difference, compare};
+pub use conform::conformed;
 use path::Path;
 
 /// An object as it is, by the fields of its top level.

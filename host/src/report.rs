@@ -87,8 +87,8 @@ impl Pilot {
         let params = PatchParams::apply(MANAGER).force();
         match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
             Ok(object) => {
-                self.effects.written(kind, object);
-                true
+                self.effects.written(kind, object.clone());
+                self.effects.take_over(kind, &object).await.is_ok()
             }
             Err(kube::Error::Api(status)) if status.code == 404 => true,
             Err(error) => {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::Millis;
-use crate::guard::{self, Rule};
+use crate::guard::{self, Rule, Verdict};
 use crate::plan::{Diagnostic, Outcome, Plan, Proposal, Refusal, Step};
 use crate::view::ClusterView;
 
@@ -111,6 +111,26 @@ pub const LONGEST_REST_MS: Millis = 3_600_000;
 /// Looks again after this long when something was done, refused or failed.
 pub const AFTER_WORK_MS: Millis = 10_000;
 
+/// A view's plan: what a pass would do next.
+#[derive(Debug)]
+pub struct Planned {
+    /// What policies and the host wanted.
+    pub proposals: Vec<Proposal>,
+    /// What may be done, and what may not, by rules and rule plugins.
+    pub verdict: Verdict,
+}
+
+/// Proposes, reviews and judges; nothing has happened yet.
+pub fn plan<H: Propose>(host: &mut H, view: &Arc<ClusterView>, rules: &[Rule]) -> Planned {
+    let proposals = host.propose(view);
+    let own = host.own(view, &proposals);
+    let proposed = Plan::merge(&proposals, own);
+    let vetoed = host.review(view, proposed.steps());
+    let mut verdict = guard::admit(view, proposed.reviewed(&vetoed), rules);
+    verdict.refusals.extend(vetoed);
+    Planned { proposals, verdict }
+}
+
 /// Runs one pass.
 ///
 /// # Errors
@@ -132,12 +152,7 @@ pub async fn run<H: Observe + Propose + Actuate>(
         settled.moved_to(revision);
         return Ok(Passed::Unchanged { requeue_after_ms });
     }
-    let proposals = host.propose(&view);
-    let own = host.own(&view, &proposals);
-    let proposed = Plan::merge(&proposals, own);
-    let vetoed = host.review(&view, proposed.steps());
-    let guard::Verdict { admitted, mut refusals } = guard::admit(&view, proposed.reviewed(&vetoed), rules);
-    refusals.extend(vetoed);
+    let Planned { proposals, verdict: Verdict { admitted, refusals } } = plan(host, &view, rules);
 
     let mut outcomes = Vec::with_capacity(admitted.steps().len());
     for step in admitted.steps() {

@@ -5,12 +5,14 @@ use pilothouse_api::labels::{self, annotations};
 use pilothouse_core::action::ObjectRef;
 use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Effects, Error, MANAGER};
 use crate::cache::ClusterKey;
+use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::render::{self, Rendered};
+use crate::takeover;
 
 impl Effects {
     /// Applies a rendered object; one that exists and is not ours is left alone.
@@ -18,15 +20,34 @@ impl Effects {
         let object = &rendered.object;
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
-        let known = self.with_members(key, |m| m.get(kind, &object.name).is_some());
-        if !known
-            && let Some(found) = api.get_opt(&object.name).await?
-            && !is_ours(&found, key)
-        {
-            return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
-        }
+        let known = self.with_members(key, |m| m.get(kind, &object.name).map(|cached| cached.raw.clone()));
+        let live = match known {
+            Some(live) => Some(live),
+            None => api.get_opt(&object.name).await?,
+        };
+        let value = match &live {
+            Some(live) if !is_ours(live, key) && !has_owner_of(live, &rendered.value) => {
+                return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
+            }
+            Some(live) => equality::conformed(&rendered.value, &Watched::new(live)),
+            None => rendered.value.clone(),
+        };
         let params = PatchParams::apply(MANAGER).force();
-        let answer = api.patch(&object.name, &params, &Patch::Apply(&rendered.value)).await?;
+        let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
+        self.written(kind, answer.clone());
+        self.take_over(kind, &answer).await
+    }
+
+    /// Takes the hold of the operator that came before off an object that we have just written.
+    pub(crate) async fn take_over(&self, kind: Kind, object: &DynamicObject) -> Result<(), Error> {
+        if !takeover::holds_fields(object) {
+            return Ok(());
+        }
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(takeover::release(object));
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let answer = kind.api(&self.client, namespace).patch(name, &params, &patch).await?;
         self.written(kind, answer);
         Ok(())
     }
@@ -106,7 +127,7 @@ impl Effects {
         key: &ClusterKey,
         kind: Kind,
         name: &str,
-        patch: &serde_json::Value,
+        patch: &Value,
     ) -> Result<(), Error> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let answer =
@@ -139,4 +160,11 @@ impl Effects {
 fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
     let label = object.metadata.labels.as_ref().and_then(|l| l.get(labels::CLUSTER));
     label.is_some_and(|cluster| *cluster == key.name)
+}
+
+/// Whether the same object controls both: then it is of our tree, whatever its labels.
+fn has_owner_of(live: &DynamicObject, rendered: &Value) -> bool {
+    let ours = rendered.pointer("/metadata/ownerReferences/0/uid").and_then(Value::as_str);
+    let mut theirs = live.metadata.owner_references.iter().flatten();
+    ours.is_some() && theirs.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == ours)
 }

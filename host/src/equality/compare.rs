@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::lists::{self, Shape, is_absent, is_default, same_key};
 use super::path::Path;
-use super::{Report, quantity};
+use super::{Report, quantity, stands};
 
 /// One difference.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ pub(super) fn compare(
     };
     match (wanted, has) {
         (Value::Null, _) => ControlFlow::Continue(()),
+        _ if stands::as_it_is(path) => ControlFlow::Continue(()),
         (Value::Object(wanted), Value::Object(has)) => {
             for (name, value) in wanted {
                 compare(&Path::Field(path, name), value, has.get(name), report)?;
@@ -164,9 +165,11 @@ pub(super) fn surplus(
     ControlFlow::Continue(())
 }
 
-fn equal(path: &Path<'_>, wanted: &Value, has: &Value) -> bool {
+/// Whether two scalars mean the same at this place.
+pub(super) fn equal(path: &Path<'_>, wanted: &Value, has: &Value) -> bool {
     wanted == has
         || (is_absent(wanted) && is_absent(has))
+        || stands::is_the_same_zone_label(path, wanted, has)
         || match (wanted, has) {
             (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
             _ => quantity::same(path, wanted, has),

@@ -199,3 +199,55 @@ fn a_pod_is_recreated_for_its_spec_only() {
         assert_eq!(pod_needs_recreation(&pod(spec), &live, MANAGER), expected, "{why}");
     }
 }
+
+#[test]
+fn what_stands_as_well_is_no_difference() {
+    let with = |script: &str, label: &str| {
+        json!({ "spec": {
+            "initContainers": [{ "name": "init-vt-root", "args": [script], "image": "a" }],
+            "affinity": { "podAntiAffinity": { "preferred": [{ "topologyKey": label }] } } } })
+    };
+    let (new, old) = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone");
+    check(&with("ours", new), &with("theirs", old), &[]);
+    assert!(!pod_needs_recreation(&with("ours", new), &with("theirs", old), MANAGER));
+    check(
+        &with("ours", new),
+        &with("ours", "kubernetes.io/hostname"),
+        &[
+            r#"spec.affinity.podAntiAffinity.preferred[0].topologyKey: "kubernetes.io/hostname", wanted "topology.kubernetes.io/zone""#,
+        ],
+    );
+    // A script of the manifest's own is not ours to let stand.
+    let other =
+        |script: &str| json!({ "spec": { "initContainers": [{ "name": "warm-up", "args": [script] }] } });
+    check(&other("a"), &other("b"), &[r#"spec.initContainers[warm-up].args[0]: "b", wanted "a""#]);
+}
+
+#[test]
+fn what_is_applied_speaks_the_words_of_what_is_there() {
+    let live = json!({ "metadata": { "labels": { "a": "1" } }, "spec": {
+        "containers": [
+            { "name": "b", "resources": { "limits": { "memory": "1024Mi" } } },
+            { "name": "a", "image": "old" } ],
+        "initContainers": [{ "name": "init-vt-root", "args": ["theirs"] }],
+        "partitionings": [{ "equal": { "parts": 1, "hexWidth": 0, "lifecycle": {} } }] } });
+    let rendered = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "labels": { "a": "1" } }, "spec": {
+        "containers": [
+            { "name": "new" },
+            { "name": "a", "image": "new" },
+            { "name": "b", "resources": { "limits": { "memory": "1Gi" } } } ],
+        "initContainers": [{ "name": "init-vt-root", "args": ["ours"] }],
+        "partitionings": [{ "equal": { "parts": 2 } }] } });
+    let conformed = conformed(&rendered, &live);
+    assert_eq!(
+        conformed,
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "labels": { "a": "1" } }, "spec": {
+            "containers": [
+                { "name": "b", "resources": { "limits": { "memory": "1024Mi" } } },
+                { "name": "a", "image": "new" },
+                { "name": "new" } ],
+            "initContainers": [{ "name": "init-vt-root", "args": ["theirs"] }],
+            "partitionings": [{ "equal": { "parts": 2, "hexWidth": 0, "lifecycle": {} } }] } })
+    );
+    assert_eq!(differences(&rendered, &conformed, MANAGER), Vec::<String>::new());
+}

@@ -1,0 +1,364 @@
+//! A cluster that vitess-operator ran is taken over: nothing restarts, and its fields become ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use pilothouse::controller::{Controller, Parts};
+use pilothouse::embedded::{self, Embedded};
+use pilothouse::kinds::Kind;
+use pilothouse::observe_only::{self, Look};
+use pilothouse::settings::Settings;
+use pilothouse::takeover::{self, PREDECESSOR};
+use pilothouse::vitess::Vitess;
+use pilothouse_core::guard::RULES;
+use pilothouse_policy::set::PolicySet;
+use pilothouse_sim::world::WorldSettings;
+use pilothouse_tests::{repository, stage};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T00:00:00Z.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+const HOUR: Duration = Duration::from_secs(3_600);
+/// What the API server says of an object, not its writer.
+const THE_SERVERS_OWN: [&str; 6] =
+    ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
+
+/// Objects by kind and name.
+type Tree = BTreeMap<(String, String), Value>;
+
+/// Settings of a region where one zone will do.
+const ONE_ZONE: &str = "policies: { placement: { builtin: az-placement, config: { minZones: 1 } } }";
+
+fn policies(settings: &str) -> Arc<PolicySet> {
+    let program = env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref();
+    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
+    let settings: Settings = serde_yaml_ng::from_str(settings).unwrap();
+    let runtime = stage::runtime(program, &cache, &settings).unwrap();
+    Arc::new(PolicySet::load(&runtime, &settings.policies).unwrap())
+}
+
+fn played() -> Embedded {
+    Embedded::new(EPOCH_MS, 1, WorldSettings::default()).unwrap()
+}
+
+/// Runs the controller for so much virtual time; Vitess is played where `has_vitess`.
+async fn run(embedded: &Embedded, policies: &Arc<PolicySet>, has_vitess: bool, time: Duration) {
+    let parts = embedded.parts(Arc::clone(policies), &Settings::default());
+    let parts = if has_vitess { parts } else { Parts { vitess: Vitess::Unknown, ..parts } };
+    let stop = CancellationToken::new();
+    let controller = tokio::spawn(Controller::new(parts).run(stop.clone()));
+    tokio::time::sleep(time).await;
+    stop.cancel();
+    controller.await.unwrap();
+}
+
+async fn tree(client: &Client, namespace: &str) -> Tree {
+    let mut tree = Tree::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
+        for object in kind.api(client, namespace).list(&ListParams::default()).await.unwrap() {
+            let key = (kind.as_str().to_owned(), object.name_any());
+            let mut object = serde_json::to_value(&object).unwrap();
+            object["apiVersion"] = json!(kind.resource().api_version);
+            object["kind"] = json!(kind.as_str());
+            tree.insert(key, object);
+        }
+    }
+    tree
+}
+
+/// What stands after our own host's first hour without Vitess, as vitess-operator would have written it:
+/// other preparing scripts, the deprecated zone label, a budget without the cluster's label,
+/// quantities in other words, a hash on Pods.
+async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) -> Vec<Value> {
+    let first = played();
+    embedded::apply(&first.client, manifest).await.unwrap();
+    run(&first, policies, false, HOUR).await;
+    let mut objects: Vec<Value> = tree(&first.client, "default").await.into_values().collect();
+    for object in &mut objects {
+        object.as_object_mut().unwrap().remove("status");
+        let text = object
+            .to_string()
+            .replace("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone");
+        *object = serde_json::from_str(&text.replace("\"1Gi\"", "\"1024Mi\"")).unwrap();
+        match object["kind"].as_str().unwrap() {
+            "Pod" => {
+                object["metadata"]["annotations"]["planetscale.com/desired-state-hash"] = json!("0123");
+                for container in object["spec"]["initContainers"].as_array_mut().into_iter().flatten() {
+                    container["args"] = json!(["another script of the same purpose"]);
+                }
+            }
+            "PodDisruptionBudget" => {
+                object["metadata"]["labels"].as_object_mut().unwrap().remove("planetscale.com/cluster");
+            }
+            _ => {}
+        }
+    }
+    objects
+}
+
+/// Creates the objects as vitess-operator did, owners first, with the UIDs of this server.
+async fn lay(client: &Client, objects: &[Value]) {
+    let key = |object: &Value| format!("{} {}", object["kind"], object.get("name").unwrap_or(&Value::Null));
+    let mut waiting: Vec<Value> = objects.to_vec();
+    let mut uids: BTreeMap<String, String> = BTreeMap::new();
+    while !waiting.is_empty() {
+        let (ready, later): (Vec<Value>, Vec<Value>) = waiting.into_iter().partition(|object| {
+            let owner = object.pointer("/metadata/ownerReferences/0");
+            owner.is_none_or(|owner| uids.contains_key(&key(owner)))
+        });
+        assert!(!ready.is_empty(), "no owner of {later:?}");
+        for mut object in ready {
+            for field in THE_SERVERS_OWN {
+                object["metadata"].as_object_mut().unwrap().remove(field);
+            }
+            let is_owned = object["metadata"]["ownerReferences"].is_array();
+            for owner in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
+                owner["uid"] = json!(uids[&key(owner)]);
+            }
+            let kind = Kind::of(object["kind"].as_str().unwrap()).unwrap();
+            let writer = if is_owned { PREDECESSOR } else { "kubectl" };
+            let params = PostParams { field_manager: Some(writer.to_owned()), ..PostParams::default() };
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            let namespace = object.namespace().unwrap();
+            let made = kind.api(client, &namespace).create(&params, &object).await.unwrap();
+            let made_key = key(&json!({ "kind": kind.as_str(), "name": made.name_any() }));
+            uids.insert(made_key, made.uid().unwrap());
+        }
+        waiting = later;
+    }
+}
+
+fn manifest() -> Vec<Value> {
+    let text = std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap();
+    let mut documents = embedded::documents(&text).unwrap();
+    let pools = "/spec/keyspaces/0/partitionings/0/equal/shardTemplate/tabletPools";
+    documents[0].pointer_mut(pools).unwrap()[0]["annotations"] = json!({ "example.com/team": "harbour" });
+    documents
+}
+
+/// What may not change when an object gets another operator.
+fn standing(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
+    tree.iter().map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
+}
+
+fn differences(at: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
+    match (old, new) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for name in names {
+                differences(&format!("{at}/{name}"), a.get(name), b.get(name), found);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for i in 0..a.len().max(b.len()) {
+                differences(&format!("{at}/{i}"), a.get(i), b.get(i), found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => found.push(format!("{at}: {a:?}, then {b:?}")),
+    }
+}
+
+/// Objects of which the operator still holds fields; runs of vtbackup apart, which end and go.
+fn held(tree: &Tree) -> Vec<&(String, String)> {
+    let holds = |object: &Value| {
+        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        entries.into_iter().flatten().any(|entry| entry["manager"] == PREDECESSOR)
+    };
+    let runs = |object: &Value| object["metadata"]["labels"]["planetscale.com/component"] == "vtbackup";
+    tree.iter().filter(|(_, object)| holds(object) && !runs(object)).map(|(key, _)| key).collect()
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn nothing_restarts_and_its_fields_become_ours() {
+    let policies = policies("{}");
+    paused().block_on(async {
+        let objects = written_by_the_operator(&policies, &manifest()).await;
+        let embedded = played();
+        lay(&embedded.client, &objects).await;
+        let before = tree(&embedded.client, "default").await;
+        assert!(held(&before).len() > 20, "{:?}", held(&before));
+
+        run(&embedded, &policies, false, HOUR).await;
+        let after = tree(&embedded.client, "default").await;
+        assert_eq!(standing(&after), standing(&before));
+        assert_eq!(held(&after), Vec::<&(String, String)>::new());
+
+        // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
+        let team = |tree: &Tree| {
+            tree.values().filter(|o| o.pointer("/metadata/annotations/example.com~1team").is_some()).count()
+        };
+        assert_eq!(team(&after), 1);
+        let clusters = Kind::VitessCluster.api(&embedded.client, "default");
+        let without = json!([{ "op": "remove",
+            "path": "/spec/keyspaces/0/partitionings/0/equal/shardTemplate/tabletPools/0/annotations" }]);
+        let patch: json_patch::Patch = serde_json::from_value(without).unwrap();
+        clusters.patch("harbour", &PatchParams::default(), &Patch::Json::<()>(patch)).await.unwrap();
+        run(&embedded, &policies, false, HOUR).await;
+        let last = tree(&embedded.client, "default").await;
+        assert_eq!(team(&last), 0);
+        let pods = |tree: &Tree| -> Vec<Value> {
+            tree.iter()
+                .filter(|((kind, _), _)| kind == "Pod")
+                .map(|(_, o)| o["metadata"]["uid"].clone())
+                .collect()
+        };
+        assert_eq!(pods(&last), pods(&before));
+    });
+}
+
+/// What vitess-operator really wrote, where recordings of it stand beside the repository.
+#[test]
+fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
+    let folder = repository("../shared/reference");
+    if !folder.is_dir() {
+        println!("not run here: taking over the recorded clusters (they are not there)");
+        return;
+    }
+    let policies = policies(ONE_ZONE);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut listings: Vec<_> = files.filter(|file| file.extension().is_some_and(|e| e == "json")).collect();
+    listings.sort();
+    assert!(!listings.is_empty());
+    for file in listings {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut objects: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let namespace = objects[0]["metadata"]["namespace"].as_str().unwrap().to_owned();
+        // Secrets are the manifest's, and nobody writes them.
+        objects.retain(|object| Kind::of(object["kind"].as_str().unwrap()).is_some());
+        paused().block_on(async {
+            let embedded = played();
+            let home = json!({ "metadata": { "name": namespace } });
+            let namespaces: Api<Namespace> = Api::all(embedded.client.clone());
+            let home = serde_json::from_value(home).unwrap();
+            namespaces.create(&PostParams::default(), &home).await.unwrap();
+            lay(&embedded.client, &objects).await;
+            let before = tree(&embedded.client, &namespace).await;
+            run(&embedded, &policies, false, HOUR).await;
+            let after = tree(&embedded.client, &namespace).await;
+            let mut changed = Vec::new();
+            for ((kind, name), old) in &before {
+                let new = after.get(&(kind.clone(), name.clone())).unwrap_or(&Value::Null);
+                for part in ["/spec", "/metadata/uid"] {
+                    differences(
+                        &format!("{kind} {name} {part}"),
+                        old.pointer(part),
+                        new.pointer(part),
+                        &mut changed,
+                    );
+                }
+            }
+            assert!(changed.is_empty(), "{}: {}", file.display(), changed.join("\n"));
+            assert_eq!(held(&after), Vec::<&(String, String)>::new(), "{}", file.display());
+        });
+    }
+}
+
+#[test]
+fn a_living_cluster_goes_on_under_its_new_operator() {
+    let policies = policies("{}");
+    paused().block_on(async {
+        let objects = json!(written_by_the_operator(&policies, &manifest()).await).to_string();
+        // Played nodes no longer have the deprecated label, and here Pods have to be scheduled.
+        let objects =
+            objects.replace("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone");
+        let objects: Vec<Value> = serde_json::from_str(&objects).unwrap();
+        let embedded = played();
+        let stop = CancellationToken::new();
+        let world = tokio::spawn(embedded.world.clone().run(stop.clone().cancelled_owned()));
+        lay(&embedded.client, &objects).await;
+        let uids = |tree: &Tree| -> BTreeMap<(String, String), Value> {
+            let lasting = |key: &(String, String)| !key.1.contains("vtbackup") && key.0 != "VitessBackup";
+            let kept = tree.iter().filter(|(key, _)| lasting(key));
+            kept.map(|(key, object)| (key.clone(), object["metadata"]["uid"].clone())).collect()
+        };
+        let before = uids(&tree(&embedded.client, "default").await);
+        run(&embedded, &policies, true, 6 * HOUR).await;
+        let after = tree(&embedded.client, "default").await;
+        assert_eq!(uids(&after), before);
+        let shard = after.iter().find(|((kind, _), _)| kind == "VitessShard").unwrap().1;
+        assert_eq!(shard["status"]["servingWrites"], "True", "{}", shard["status"]);
+        stop.cancel();
+        world.await.unwrap();
+    });
+}
+
+#[test]
+fn a_look_tells_the_plan_and_writes_nothing() {
+    let policies = policies("{}");
+    paused().block_on(async {
+        let objects = written_by_the_operator(&policies, &manifest()).await;
+        let embedded = played();
+        lay(&embedded.client, &objects).await;
+        let before = tree(&embedded.client, "default").await;
+        let look = Look {
+            client: embedded.client.clone(),
+            policies,
+            rules: RULES.to_vec(),
+            clock: embedded.clock.clone(),
+            namespace: None,
+            judging: (&Settings::default()).into(),
+        };
+        let plans = observe_only::plans(&look).await.unwrap();
+        let text: String = plans.iter().map(|plan| format!("{plan}\n")).collect();
+        assert_eq!(tree(&embedded.client, "default").await, before);
+        let file = repository("tests/takeover.txt");
+        if std::env::var_os("PILOTHOUSE_ACCEPT").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(&file).unwrap());
+    });
+}
+
+#[test]
+fn who_leads_by_the_lock_is_waited_for() {
+    paused().block_on(async {
+        let client = played().client;
+        let create = async |plural: &str, object: Value| -> DynamicObject {
+            let kind = object["kind"].as_str().unwrap();
+            let gvk = kube::api::GroupVersionKind::gvk("", "v1", kind);
+            let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, plural);
+            let api: Api<DynamicObject> = Api::default_namespaced_with(client.clone(), &resource);
+            let object = serde_json::from_value(object).unwrap();
+            api.create(&PostParams::default(), &object).await.unwrap()
+        };
+        assert_eq!(takeover::leader(&client, None).await.unwrap(), None);
+        let pod = create(
+            "pods",
+            json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "operator-0" },
+            "spec": { "containers": [{ "name": "operator", "image": "operator" }] } }),
+        );
+        let uid = pod.await.uid().unwrap();
+        let lock = |uid: &str| {
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+            "name": "vitess-operator-lock",
+            "ownerReferences": [{ "apiVersion": "v1", "kind": "Pod", "name": "operator-0", "uid": uid }] } })
+        };
+        create("configmaps", lock(&uid)).await;
+        let leads = Some("default/operator-0".to_owned());
+        assert_eq!(takeover::leader(&client, None).await.unwrap(), leads);
+        assert_eq!(takeover::leader(&client, Some("default")).await.unwrap(), leads);
+        assert_eq!(takeover::leader(&client, Some("elsewhere")).await.unwrap(), None);
+        assert_eq!(takeover::until_back(&client, None).await, "default/operator-0");
+
+        let (waiting_client, pods) = (client.clone(), Kind::Pod.api(&client, "default"));
+        let waiting = tokio::spawn(async move { takeover::until_gone(&waiting_client, None).await });
+        tokio::time::sleep(HOUR).await;
+        assert!(!waiting.is_finished());
+        // A Pod that has ended leads no more, though its lock is still there; so does one that is gone.
+        let ended = json!({ "status": { "phase": "Succeeded" } });
+        pods.patch_status("operator-0", &PatchParams::default(), &Patch::Merge(&ended)).await.unwrap();
+        tokio::time::timeout(HOUR, waiting).await.unwrap().unwrap().unwrap();
+        pods.delete("operator-0", &kube::api::DeleteParams::default().grace_period(0)).await.unwrap();
+        assert_eq!(takeover::leader(&client, None).await.unwrap(), None);
+    });
+}
