@@ -4,12 +4,15 @@
 //! rest nothing is rendered or compared again. Removes only what stands under a
 //! parent that was rendered in this very pass.
 
+mod above;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilothouse_api::labels::{self, Component};
-use pilothouse_core::action::{Action, Change, ObjectRef};
+use pilothouse_api::labels::{self, Component, annotations};
+use pilothouse_core::action::{Action, Change, ObjectRef, RolloutMark};
 use pilothouse_core::plan::{Author, Reason, Step};
+use pilothouse_core::rollout::{Apply, Child, Means, Strategy, Verdict, child, is_complete};
 use pilothouse_core::topology::{Cell, Zone};
 use pilothouse_core::view::{BackupView, ClusterView};
 use serde_json::Value;
@@ -20,7 +23,9 @@ use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::render::{self, Rendered};
+use crate::rollout::{self, Waiting};
 use crate::vitess::Observation;
+use above::{Above, Reached, is_annotated};
 
 /// How long the host's own steps stay valid.
 const OWN_STEP_TTL_MS: u64 = 30_000;
@@ -33,10 +38,12 @@ const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", 
 pub struct Rendering {
     /// Every rendered object.
     pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
-    /// Tablet Pods that only a re-creation brings to what is rendered.
+    /// Pods that only a re-creation brings to what is rendered.
     pub outdated: BTreeSet<String>,
+    /// VitessShards whose outdated tablets are released, one after the other.
+    pub cascading: BTreeSet<String>,
     parents: BTreeMap<(Kind, String), Parent>,
-    order: Vec<ObjectRef>,
+    order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
     current: Option<Current>,
@@ -49,13 +56,16 @@ struct Current {
     backups: Vec<BackupView>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parent {
     uid: String,
     inputs: Inputs,
     children: Vec<Arc<Rendered>>,
     /// The children without zones that a policy chose, where they differ by that.
     unplaced: Vec<Arc<Rendered>>,
+    above: Above,
+    /// Whether the cascade was asked for here.
+    cascades: bool,
 }
 
 /// What a parent's children are rendered from. Of its status only what remembers a decision:
@@ -75,14 +85,17 @@ struct Inputs {
 struct Compared {
     rendered: Arc<Rendered>,
     live_version: String,
+    /// Whether what restarts something could wait.
+    held: bool,
     found: Found,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Found {
     Same,
+    /// It can be changed where it is, and nothing waits.
     Differs,
-    NeedsRecreation,
+    Waits(Waiting),
 }
 
 impl Rendering {
@@ -107,6 +120,7 @@ impl Rendering {
     fn render(&mut self, members: &Members, backups: &[BackupView]) {
         let zones = zones_of_cells(members);
         let mut parents = BTreeMap::new();
+        let mut reached = Reached::new();
         self.order.clear();
         self.objects.clear();
         self.unplaced.clear();
@@ -114,21 +128,28 @@ impl Rendering {
         for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
             let inputs = inputs(kind, object, members, &zones, backups);
             let at = (kind, object.name().to_owned());
+            let above = Above::of(kind, object, reached.contains(&at));
+            let cascades = is_annotated(object);
             let parent = match self.parents.remove(&at) {
-                Some(known) if known.uid == object.uid() && known.inputs == inputs => known,
+                Some(known) if known.uid == object.uid() && known.inputs == inputs => {
+                    Parent { above, cascades, ..known }
+                }
                 known => {
                     let Some(children) = children(object, &inputs) else { continue };
                     let old = known.map(|k| k.children).unwrap_or_default();
                     let children = keep_equal(children, &old);
                     let unplaced = unplaced(object, &inputs, members, &children);
-                    Parent { uid: object.uid().to_owned(), inputs, children, unplaced }
+                    Parent { uid: object.uid().to_owned(), inputs, children, unplaced, above, cascades }
                 }
             };
             for child in &parent.unplaced {
                 self.unplaced.insert(child.object.clone(), Arc::clone(child));
             }
             for child in &parent.children {
-                self.order.push(child.object.clone());
+                self.order.push((child.object.clone(), above));
+                if let Some(kind) = Kind::of(&child.object.kind).filter(|_| above.cascading) {
+                    reached.insert((kind, child.object.name.clone()));
+                }
                 self.objects.insert(child.object.clone(), Arc::clone(child));
             }
             parents.insert(at, parent);
@@ -139,29 +160,72 @@ impl Rendering {
     fn compare(&mut self, members: &Members) {
         self.outdated.clear();
         let mut compared = BTreeMap::new();
-        for object in &self.order {
+        for (object, above) in &self.order {
             let Some(live) = live(members, object) else { continue };
+            let held = Kind::of(&object.kind).is_some_and(|kind| above.holds(kind));
             let rendered = Arc::clone(&self.objects[object]);
             let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
             let entry = match self.compared.remove(object) {
-                Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => {
+                Some(known)
+                    if known.live_version == version
+                        && known.held == held
+                        && Arc::ptr_eq(&known.rendered, &rendered) =>
+                {
                     known
                 }
                 _ => {
-                    let found = match (judge(&rendered, live), self.unplaced.get(object)) {
+                    let found = match (judge(&rendered, live, held), self.unplaced.get(object)) {
                         // A zone chosen later moves nothing that stands: it is for what comes next.
-                        (Found::Differs | Found::NeedsRecreation, Some(unplaced)) => judge(unplaced, live),
+                        (Found::Differs | Found::Waits(_), Some(unplaced)) => judge(unplaced, live, held),
                         (found, _) => found,
                     };
-                    Compared { found, rendered, live_version: version }
+                    Compared { found, rendered, held, live_version: version }
                 }
             };
-            if entry.found == Found::NeedsRecreation {
-                self.outdated.insert(object.name.clone());
+            if let Found::Waits(waiting) = &entry.found {
+                if waiting.means == Means::Recreation {
+                    self.outdated.insert(object.name.clone());
+                }
+                if verdict(*above, &entry, live).apply != Apply::Whole {
+                    self.objects.insert(object.clone(), Arc::clone(&waiting.held));
+                }
             }
             compared.insert(object.clone(), entry);
         }
         self.compared = compared;
+        self.cascading = self.parents.iter().filter_map(|(at, p)| self.cascades(at, p, members)).collect();
+    }
+
+    /// The name of a shard that cascades: somebody says so, or it is Immediate and every Pod
+    /// was compared with what it asks for now.
+    fn cascades(&self, at: &(Kind, String), parent: &Parent, members: &Members) -> Option<String> {
+        let (kind, name) = at;
+        let Above { strategy, cascading, .. } = parent.above;
+        let current = || self.lowest_pod_generation(name, members) == parent.inputs.generation;
+        let cascades = cascading || (strategy == Strategy::Immediate && current());
+        (*kind == Kind::VitessShard && cascades).then(|| name.clone())
+    }
+
+    /// The lowest generation of a VitessShard that a Pod of it was compared with; its own while
+    /// it has none.
+    #[must_use]
+    pub fn lowest_pod_generation(&self, shard: &str, members: &Members) -> Option<i64> {
+        let parent = self.parents.get(&(Kind::VitessShard, shard.to_owned()))?;
+        let pods = parent.children.iter().filter(|c| c.object.kind == Kind::Pod.as_str());
+        let standing = pods.filter_map(|c| live(members, &c.object)).filter(|pod| !pod.is_terminating());
+        let seen = |pod: &Arc<Cached>| {
+            pod.annotation(annotations::OBSERVED_SHARD_GENERATION).and_then(|g| g.parse().ok()).unwrap_or(0)
+        };
+        standing.map(seen).min().or(parent.inputs.generation)
+    }
+
+    /// What waits for its release at an object, as text; empty when nothing does.
+    #[must_use]
+    pub fn pending(&self, object: &ObjectRef) -> &str {
+        match self.compared.get(object).map(|compared| &compared.found) {
+            Some(Found::Waits(waiting)) => &waiting.text,
+            Some(Found::Same | Found::Differs) | None => "",
+        }
     }
 
     /// Creates and updates, parents' children in the order that they are rendered.
@@ -173,18 +237,87 @@ impl Rendering {
         };
         self.order
             .iter()
-            .filter_map(|object| match (live(members, object), self.compared.get(object)) {
-                (None, _) if waits_for_claim(object, members) => None,
-                (None, _) => Some(apply(object, Change::Create, "missing", format!("{object} is not there"))),
-                (Some(live), Some(compared))
-                    if compared.found == Found::Differs && !live.is_terminating() =>
-                {
-                    let first = difference(&compared.rendered, live);
-                    Some(apply(object, Change::Update, "differs", format!("{object}: {first}")))
+            .flat_map(|(object, above)| match (live(members, object), self.compared.get(object)) {
+                (None, _) if waits_for_claim(object, members) => Vec::new(),
+                (None, _) => {
+                    vec![apply(object, Change::Create, "missing", format!("{object} is not there"))]
                 }
-                (Some(_), _) => None,
+                (Some(live), Some(compared)) if !live.is_terminating() => {
+                    self.changes(view, object, live, compared, &verdict(*above, compared, live))
+                }
+                (Some(_), _) => Vec::new(),
+            })
+            .chain(self.ended_cascades(view, members))
+            .collect()
+    }
+
+    /// The steps towards an object that stands.
+    fn changes(
+        &self,
+        view: &ClusterView,
+        object: &ObjectRef,
+        live: &Cached,
+        compared: &Compared,
+        verdict: &Verdict,
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if verdict.apply != Apply::Nothing {
+            let message = format!("{object}: {}", difference(&self.objects[object], live));
+            let action = Action::Apply { object: object.clone(), change: Change::Update };
+            steps.push(own_step(view, action, "differs", message));
+        }
+        if let (true, Found::Waits(waiting)) = (verdict.schedule, &compared.found) {
+            let action = Action::ScheduleChange {
+                object: object.clone(),
+                uid: live.uid().to_owned(),
+                changes: waiting.text.clone(),
+            };
+            let message = format!("{object}: a change of it waits for its release");
+            steps.push(own_step(view, action, "waits", message));
+        }
+        if !verdict.ended.is_empty() {
+            let message = format!("{object}: nothing waits any more");
+            steps.push(end(view, object.clone(), live, verdict.ended.clone(), message));
+        }
+        steps
+    }
+
+    /// Cascades with nothing left to release.
+    fn ended_cascades(&self, view: &ClusterView, members: &Members) -> Vec<Step> {
+        let annotated = self.parents.iter().filter(|(_, parent)| parent.cascades);
+        let settled = annotated.filter(|(at, _)| self.is_settled(at, view, members));
+        settled
+            .filter_map(|((kind, name), _)| {
+                let live = members.get(*kind, name)?;
+                let object = ObjectRef {
+                    kind: kind.as_str().to_owned(),
+                    namespace: view.cluster.namespace.clone(),
+                    name: name.clone(),
+                };
+                let message = format!("{object}: everything below it is up to date");
+                Some(end(view, object, live, vec![RolloutMark::Cascade], message))
             })
             .collect()
+    }
+
+    /// Whether everything below a parent stands as it is rendered, and its tablets serve.
+    fn is_settled(&self, at: &(Kind, String), view: &ClusterView, members: &Members) -> bool {
+        let Some(parent) = self.parents.get(at) else { return false };
+        let same = |object: &ObjectRef| {
+            let found = self.compared.get(object).map(|compared| &compared.found);
+            matches!(found, Some(Found::Same))
+        };
+        let below = |object: &ObjectRef| {
+            let kind = Kind::of(&object.kind).filter(|kind| kind.has_children());
+            kind.is_none_or(|kind| self.is_settled(&(kind, object.name.clone()), view, members))
+        };
+        let serves = match members.get(at.0, &at.1).map(|object| &object.typed) {
+            Some(Typed::Shard(shard)) => {
+                shard.asked.as_ref().is_ok_and(|asked| is_complete(view, &asked.desired.id))
+            }
+            _ => true,
+        };
+        serves && parent.children.iter().all(|child| same(&child.object) && below(&child.object))
     }
 
     fn has_parent_of(&self, object: &Cached) -> bool {
@@ -266,17 +399,40 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
         && members.get(Kind::PersistentVolumeClaim, &object.name).is_some_and(|c| c.is_terminating())
 }
 
-fn judge(rendered: &Rendered, live: &Cached) -> Found {
-    let live = Watched::new(&live.raw);
-    if equality::satisfied(&rendered.value, &live, MANAGER) {
-        Found::Same
-    } else if rendered.object.kind == Kind::Pod.as_str()
-        && equality::pod_needs_recreation(&rendered.value, &live, MANAGER)
-    {
-        Found::NeedsRecreation
-    } else {
-        Found::Differs
+fn end(
+    view: &ClusterView,
+    object: ObjectRef,
+    live: &Cached,
+    marks: Vec<RolloutMark>,
+    message: String,
+) -> Step {
+    let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
+    own_step(view, Action::EndRollout { object, version, marks }, "rollout-ended", message)
+}
+
+fn verdict(above: Above, compared: &Compared, live: &Cached) -> Verdict {
+    let (in_place, waits, means) = match &compared.found {
+        Found::Same => (false, "", Means::Update),
+        Found::Differs => (true, "", Means::Update),
+        Found::Waits(waiting) => (waiting.in_place, waiting.text.as_str(), waiting.means),
+    };
+    child(&Child {
+        in_place,
+        waits,
+        means,
+        strategy: above.strategy,
+        cascading: above.cascading,
+        released: live.annotation(annotations::ROLLOUT_RELEASED).is_some(),
+        scheduled: live.annotation(annotations::ROLLOUT_SCHEDULED),
+    })
+}
+
+fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
+    if equality::satisfied(&rendered.value, &Watched::new(&live.raw), MANAGER) {
+        return Found::Same;
     }
+    let waiting = if held { rollout::waiting(rendered, live) } else { None };
+    waiting.map_or(Found::Differs, Found::Waits)
 }
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {

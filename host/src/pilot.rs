@@ -20,6 +20,7 @@ use crate::actuate::Effects;
 use crate::cache::{ClusterKey, Members};
 use crate::converge::{self, Rendering};
 use crate::hold;
+use crate::kinds::Kind;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
 use crate::settings::Settings;
@@ -137,6 +138,7 @@ impl Pilot {
             vitess: vitess.as_ref(),
             source,
             outdated: &self.rendering.outdated,
+            cascading: &self.rendering.cascading,
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,
@@ -232,6 +234,12 @@ impl Actuate for Pilot {
 }
 
 impl Pilot {
+    /// What waits for its release at an object, as text; empty when nothing does.
+    pub(crate) fn pending(&self, kind: Kind, name: &str) -> String {
+        let (kind, namespace) = (kind.as_str().to_owned(), self.key.namespace.clone());
+        self.rendering.pending(&ObjectRef { kind, namespace, name: name.to_owned() }).to_owned()
+    }
+
     /// Counts and logs what the guard refused.
     pub(crate) fn count_refusals(&self, report: &Report) {
         for refusal in &report.refusals {

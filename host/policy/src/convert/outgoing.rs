@@ -86,9 +86,14 @@ fn any_action(action: &Action) -> Any {
             let (shard, backup, to) = (shard_id(shard), backup.clone(), *to);
             Any::Backup(b::Action::RestoreShard(b::ShardRestore { shard, backup, to }))
         }
-        Action::Apply { object, .. } | Action::Delete { object, .. } => of_object(action, object),
-        Action::RecreateTablet { tablet, .. } | Action::ForgetTablet { tablet } => of_tablet(action, tablet),
-        Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
+        Action::Apply { object, .. }
+        | Action::Delete { object, .. }
+        | Action::ScheduleChange { object, .. }
+        | Action::EndRollout { object, .. } => of_object(action, object),
+        Action::RecreateTablet { tablet, .. }
+        | Action::ForgetTablet { tablet }
+        | Action::ReleaseTablet { tablet, .. }
+        | Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
     }
 }
 
