@@ -196,7 +196,8 @@ fn waiting(out: &mut String, stage: &Stage, namespace: &str) {
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
         for object in stage.objects(kind, namespace) {
             let name = format!("{} {}", kind.as_str(), text(&object, "/metadata/name"));
-            let mark = |mark: &str| text(&object, &format!("/metadata/annotations/rollout.planetscale.com~1{mark}"));
+            let mark =
+                |mark: &str| text(&object, &format!("/metadata/annotations/rollout.planetscale.com~1{mark}"));
             for (mark, is_there) in ["released", "cascade"].map(|m| (m, !mark(m).is_empty())) {
                 if is_there {
                     let _ = writeln!(out, "{mark}: {name}");
