@@ -88,3 +88,6 @@ impl Live for Changed<'_> {
         if name == "spec" { Some(&self.spec) } else { self.live.field(name) }
     }
 }
+
+#[cfg(test)]
+mod tests;

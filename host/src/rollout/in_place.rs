@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use pilothouse_api::key_ranges;
-use pilothouse_api::partitioning::Partitioning;
+use pilothouse_api::partitioning::{EqualPartitioning, KeyRangeSpec};
 use pilothouse_api::update_strategy::UpdateStrategy;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -77,13 +77,19 @@ fn partitionings(wanted: &Value, stands: &Value, spec: &mut Value) {
     spec["partitionings"] = Value::Array(kept);
 }
 
-/// The key ranges of a partitioning, as text; `None` if it cannot be read.
-fn shards(partitioning: &Value) -> Option<BTreeSet<String>> {
-    let partitioning = Partitioning::deserialize(partitioning).ok()?;
-    let equal = partitioning.equal.map(|equal| key_ranges::equal(&equal)).transpose().ok()?;
-    let custom = partitioning.custom.map(|c| c.shards.into_iter().map(|s| s.key_range).collect::<Vec<_>>());
-    let all = equal.into_iter().flatten().chain(custom.into_iter().flatten());
-    Some(all.map(|range| json!(range).to_string()).collect())
+/// The key ranges of a partitioning; `None` if they cannot be read.
+fn shards(partitioning: &Value) -> Option<BTreeSet<KeyRangeSpec>> {
+    let number = |pointer: &str| {
+        let found = partitioning.pointer(pointer).map_or(Some(0), Value::as_i64);
+        found.and_then(|number| i32::try_from(number).ok())
+    };
+    if partitioning.get("equal").is_some() {
+        let (parts, hex_width) = (number("/equal/parts")?, number("/equal/hexWidth")?);
+        let equal = EqualPartitioning { parts, hex_width, ..EqualPartitioning::default() };
+        return Some(key_ranges::equal(&equal).ok()?.into_iter().collect());
+    }
+    let shards = partitioning.pointer("/custom/shards").and_then(Value::as_array)?;
+    shards.iter().map(|shard| KeyRangeSpec::deserialize(shard.get("keyRange")?).ok()).collect()
 }
 
 fn grow_templates(kept: &mut Value, wanted: &Value) {
