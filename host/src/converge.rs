@@ -12,7 +12,9 @@ use std::sync::Arc;
 use pilothouse_api::labels::{self, Component, annotations};
 use pilothouse_core::action::{Action, Change, ObjectRef, RolloutMark};
 use pilothouse_core::plan::{Author, Reason, Step};
-use pilothouse_core::rollout::{Apply, Child, Means, Strategy, Verdict, child, is_complete};
+use pilothouse_core::rollout::{
+    Apply, Child, Means, Member, Strategy, Verdict, child, is_complete, next_member,
+};
 use pilothouse_core::topology::{Cell, Zone};
 use pilothouse_core::view::{BackupView, ClusterView};
 use serde_json::Value;
@@ -247,6 +249,7 @@ impl Rendering {
                 }
                 (Some(_), _) => Vec::new(),
             })
+            .chain(self.replaced_members(view, members))
             .chain(self.ended_cascades(view, members))
             .collect()
     }
@@ -280,6 +283,36 @@ impl Rendering {
             steps.push(end(view, object.clone(), live, verdict.ended.clone(), message));
         }
         steps
+    }
+
+    /// Pods of etcd members that go to be made anew, one of each etcd at a time.
+    fn replaced_members(&self, view: &ClusterView, members: &Members) -> Vec<Step> {
+        let etcds = self.parents.iter().filter(|((kind, _), _)| *kind == Kind::EtcdLockserver);
+        let replaced = etcds.filter_map(|(_, parent)| {
+            let pods = parent.children.iter().filter(|c| c.object.kind == Kind::Pod.as_str());
+            let all: Vec<Member<'_>> = pods.map(|c| self.member(&c.object, members)).collect();
+            let next = next_member(&all, parent.above.cascading)?;
+            let pod = members.get(Kind::Pod, next)?;
+            let object = ObjectRef {
+                kind: Kind::Pod.as_str().to_owned(),
+                namespace: view.cluster.namespace.clone(),
+                name: next.to_owned(),
+            };
+            let action = Action::Delete { object, uid: pod.uid().to_owned(), of: None };
+            let message = "it is released, and every other member is ready".to_owned();
+            Some(own_step(view, action, "rollout-recreate", message))
+        });
+        replaced.collect()
+    }
+
+    fn member<'a>(&self, pod: &'a ObjectRef, members: &Members) -> Member<'a> {
+        let live = live(members, pod).filter(|pod| !pod.is_terminating());
+        Member {
+            name: &pod.name,
+            ready: live.is_some_and(|pod| observe::is_ready(pod)),
+            outdated: live.is_some() && self.outdated.contains(&pod.name),
+            released: live.is_some_and(|pod| pod.annotation(annotations::ROLLOUT_RELEASED).is_some()),
+        }
     }
 
     /// Cascades with nothing left to release.

@@ -73,5 +73,6 @@ scenarios! {
     external_level_by_level
     external_cascade
     external_in_place
+    external_etcd
     immediate_rolls
 }

@@ -1,7 +1,7 @@
 //! When a change reaches a live child: at once, on its release, or by its parent's cascade.
 //!
 //! Owns the verdict on one child whose parent asks for something else than what stands, and
-//! which outdated tablet of a cascading shard is released next. Pure; must not know what a
+//! which outdated tablet of a cascading shard, or member of an etcd, is the next. Pure; must not know what a
 //! difference is made of nor how it is written down. Whether a tablet may go is the guard's.
 
 use crate::action::{Action, RolloutMark};
@@ -181,4 +181,25 @@ fn next<'a>(view: &'a ClusterView, shard: &'a ShardView) -> Option<&'a TabletVie
         .filter(|t| t.outdated && t.wanted != Wanted::No)
         .filter(stands)
         .min_by_key(|t| (is_primary(view, t), serves(t), &t.alias))
+}
+
+/// One member of a quorum that is no tablet: etcd's.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// Its Pod's name.
+    pub name: &'a str,
+    /// Whether its Pod stands, is not on its way out, and is ready.
+    pub ready: bool,
+    /// Whether only a new Pod brings it up to date.
+    pub outdated: bool,
+    /// Whether somebody released it.
+    pub released: bool,
+}
+
+/// The member whose Pod is replaced now: never while another is not ready; what is not ready first.
+#[must_use]
+pub fn next_member<'a>(members: &[Member<'a>], cascading: bool) -> Option<&'a str> {
+    let free = members.iter().filter(|m| m.outdated && (m.released || cascading));
+    let next = free.min_by_key(|m| (m.ready, m.name))?;
+    members.iter().all(|m| m.ready || m.name == next.name).then_some(next.name)
 }

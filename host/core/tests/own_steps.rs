@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use fixture::{approve, read, typed, world};
 use pilothouse_core::guard::{self, RULES};
 use pilothouse_core::plan::{Plan, Step};
-use pilothouse_core::rollout::{self, Child, Means, Strategy};
+use pilothouse_core::rollout::{self, Child, Means, Member, Strategy};
 use pilothouse_core::view::ClusterView;
 use pilothouse_core::{drain, turndown};
 use serde_yaml_ng::Value;
@@ -95,4 +95,30 @@ fn children_are_changed_as_approved() {
         writeln!(text, "{name}: {:?}{schedule}, ended {:?}", verdict.apply, verdict.ended).expect("write");
     }
     approve("own/children.txt", &text);
+}
+
+#[test]
+fn members_are_replaced_as_approved() {
+    let mut text = String::new();
+    for case in read("own/members.yaml").as_sequence().expect("cases") {
+        let all = case["members"].as_mapping().expect("members");
+        let member = |(name, marks): (&'_ Value, &'_ Value)| -> (String, String) {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            (text(name), text(marks))
+        };
+        let all: Vec<(String, String)> = all.iter().map(member).collect();
+        let members: Vec<Member<'_>> = all
+            .iter()
+            .map(|(name, marks)| Member {
+                name,
+                ready: !marks.contains("down"),
+                outdated: marks.contains("old"),
+                released: marks.contains("released"),
+            })
+            .collect();
+        let cascading = case.get("cascading").and_then(Value::as_bool).unwrap_or(false);
+        let next = rollout::next_member(&members, cascading).unwrap_or("nobody");
+        writeln!(text, "{}: {next}", case["name"].as_str().expect("a name")).expect("write");
+    }
+    approve("own/members.txt", &text);
 }

@@ -96,7 +96,7 @@ fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     tablet.pod = pod_state(pod);
     pod.name().clone_into(&mut tablet.pod_name);
     pod.uid().clone_into(&mut tablet.pod_uid);
-    tablet.ready = condition(pod, "Ready") == Some(true);
+    tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
     tablet.outdated = seen.outdated.contains(pod.name());
     tablet.released = pod.annotation(annotations::ROLLOUT_RELEASED).is_some();
@@ -147,6 +147,11 @@ pub(crate) fn condition(object: &Cached, name: &str) -> Option<bool> {
     let conditions = object.field("/status/conditions")?.as_array()?;
     let condition = conditions.iter().find(|c| c["type"] == name)?;
     Some(condition["status"] == "True")
+}
+
+/// Whether a Pod's Ready condition is True.
+pub(crate) fn is_ready(pod: &Cached) -> bool {
+    condition(pod, "Ready") == Some(true)
 }
 
 /// Whether an object is a tablet's Pod or claim of that shard.
