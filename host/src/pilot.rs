@@ -26,6 +26,9 @@ use crate::render::Rendered;
 use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
 
+/// Characters of a waiting change that a status repeats: it may have to repeat many.
+const PENDING_MOST: usize = 1_000;
+
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -234,10 +237,14 @@ impl Actuate for Pilot {
 }
 
 impl Pilot {
-    /// What waits for its release at an object, as text; empty when nothing does.
+    /// What waits for its release at an object, as a status repeats it; empty when nothing does.
     pub(crate) fn pending(&self, kind: Kind, name: &str) -> String {
         let (kind, namespace) = (kind.as_str().to_owned(), self.key.namespace.clone());
-        self.rendering.pending(&ObjectRef { kind, namespace, name: name.to_owned() }).to_owned()
+        let text = self.rendering.pending(&ObjectRef { kind, namespace, name: name.to_owned() });
+        match text.char_indices().nth(PENDING_MOST) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.to_owned(),
+        }
     }
 
     /// Counts and logs what the guard refused.

@@ -67,11 +67,14 @@ pub fn waiting(rendered: &Rendered, live: &Cached) -> Option<Waiting> {
     Some(Waiting { means, text: text::of(&changes), held, in_place })
 }
 
-/// The rendered object but for its spec, for the object of that UID alone: it must not be made anew like this.
+/// The rendered object with another spec, for the object of that UID alone: it must not be made anew like this.
 fn held(rendered: &Rendered, uid: &str, spec: Value) -> Rendered {
     let fields = rendered.value.as_object().into_iter().flatten().filter(|(name, _)| *name != "spec");
     let mut value: Map<String, Value> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
-    value.insert("spec".to_owned(), spec);
+    // an empty one would be owned as a whole
+    if spec.as_object().is_some_and(|fields| !fields.is_empty()) {
+        value.insert("spec".to_owned(), spec);
+    }
     let mut value = Value::Object(value);
     value["metadata"]["uid"] = json!(uid);
     Rendered { object: rendered.object.clone(), value }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::equality::Change;
 
 /// Lines at most; the rest is counted.
-const LINES: usize = 60;
+const LINES: usize = 40;
 /// Characters of one value at most.
-const VALUE: usize = 160;
+const VALUE: usize = 120;
 /// Names of what nobody should read here, in lower case.
 const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "private"];
 /// What stands for a value that is left out.
