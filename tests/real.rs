@@ -88,11 +88,19 @@ async fn make_ready(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn manifest() -> anyhow::Result<Vec<Value>> {
+/// What people apply, one after the other: the example, another image that waits for its release
+/// (External), and a cascade that releases it as far as it gets without anybody to ask of Vitess.
+fn manifests() -> anyhow::Result<Vec<Vec<Value>>> {
     let example = std::fs::read_to_string(repository("crds/examples/three-zones.yaml"))?;
-    let mut documents = nodes();
-    documents.extend(embedded::documents(&example)?);
-    Ok(documents)
+    let changed = example.replace("v24.0.2-mysql80", "next").replace("type: Immediate", "type: External");
+    let cascade = "  name: harbour\n  annotations: { rollout.planetscale.com/cascade: by hand }\n";
+    let released = changed.replacen("  name: harbour\n", cascade, 1);
+    anyhow::ensure!(example != changed && changed != released, "the example has changed");
+    let mut manifests = [example, changed, released].map(|m| embedded::documents(&m)).into_iter();
+    let mut first = nodes();
+    first.extend(manifests.next().context("just made")??);
+    let rest: Result<Vec<_>, _> = manifests.collect();
+    Ok(std::iter::once(first).chain(rest?).collect())
 }
 
 fn policies() -> anyhow::Result<Arc<PolicySet>> {
@@ -139,6 +147,10 @@ fn forget(value: &mut Value) {
             let fields = std::mem::take(map).into_iter().filter(|(name, _)| known(name));
             *map = fields.map(|(name, value)| (without_uid(name), value)).collect();
             map.values_mut().for_each(forget);
+            // They stand in the order of their times.
+            if let Some(entries) = map.get_mut("managedFields").and_then(Value::as_array_mut) {
+                entries.sort_by_key(|entry| (entry["manager"].to_string(), entry["subresource"].to_string()));
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(forget),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -150,41 +162,61 @@ fn without_uid(name: String) -> String {
     if name.starts_with("k:{\"uid\":") { "k:{\"uid\":…}".to_owned() } else { name }
 }
 
-/// What the host makes of the manifest on the played server, with nobody else at work.
-fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Tree> {
+/// What the host makes of each manifest on the played server, with nobody else at work.
+fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Vec<Tree>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let embedded = Embedded::new(EPOCH_MS, 1, WorldSettings::default())?;
-        embedded::apply(&embedded.client, &manifest()?).await?;
         let stop = CancellationToken::new();
         let controller = controller(embedded.client.clone(), embedded.clock.clone(), policies);
         let running = tokio::spawn(controller.run(stop.clone()));
-        // Virtual: over as soon as nobody has anything left to do.
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        let mut trees = Vec::new();
+        for manifest in manifests()? {
+            embedded::apply(&embedded.client, &manifest).await?;
+            // Virtual: over as soon as nobody has anything left to do.
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            trees.push(tree(&embedded.client).await?);
+        }
         stop.cancel();
         running.await?;
-        tree(&embedded.client).await
+        Ok(trees)
     })
 }
 
-/// The same on the real one; it ends when the same objects stand, or never come.
-async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &Tree) -> anyhow::Result<Tree> {
+/// The same on the real one, each until the same objects stand, or never come.
+async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &[Tree]) -> anyhow::Result<Vec<Tree>> {
     let client = &cluster.client;
     let definitions: Result<Vec<Value>, _> =
         pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
     embedded::apply(client, &definitions?).await?;
     embedded::apply(client, &classes()).await?;
-    let applied = async {
-        // A definition is served a moment after it was taken.
-        while embedded::apply(client, &manifest()?).await.is_err() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(WITHIN, applied).await.context("the manifest is not taken")??;
-    make_ready(client).await?;
+    let mut trees = Vec::new();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(controller(client.clone(), Clock::system(), policies).run(stop.clone()));
+    let mut running = None;
+    for (manifest, wanted) in manifests()?.iter().zip(wanted) {
+        let applied = async {
+            // A definition is served a moment after it was taken.
+            while embedded::apply(client, manifest).await.is_err() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(WITHIN, applied).await.context("the manifest is not taken")?;
+        if running.is_none() {
+            make_ready(client).await?;
+            let controller = controller(client.clone(), Clock::system(), policies);
+            running = Some(tokio::spawn(controller.run(stop.clone())));
+        }
+        trees.push(until(client, wanted).await?);
+    }
+    stop.cancel();
+    if let Some(running) = running {
+        running.await?;
+    }
+    Ok(trees)
+}
+
+/// What stands once it is as wanted, or at the end of all patience.
+async fn until(client: &Client, wanted: &Tree) -> anyhow::Result<Tree> {
     let stands = async {
         loop {
             let tree = tree(client).await?;
@@ -194,10 +226,7 @@ async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &Tree) -> an
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    let stands = tokio::time::timeout(WITHIN, stands).await;
-    stop.cancel();
-    running.await?;
-    match stands {
+    match tokio::time::timeout(WITHIN, stands).await {
         Ok(tree) => tree,
         Err(_) => tree(client).await,
     }
@@ -227,7 +256,14 @@ fn what_stands_on_the_played_server_stands_on_the_real_one() {
     let Some(binary) = cluster::binary().unwrap() else { return };
     let policies = policies().unwrap();
     let played = played(&policies).unwrap();
-    assert!(played.len() > 20, "the host made a tree: {:?}", played.keys());
+    assert!(played[0].len() > 20, "the host made a tree: {:?}", played[0].keys());
+    let waits = |tree: &Tree| {
+        let annotation =
+            |o: &&Value| o["metadata"]["annotations"].get("rollout.planetscale.com/scheduled").is_some();
+        tree.values().filter(annotation).count()
+    };
+    let waiting: Vec<usize> = played.iter().map(waits).collect();
+    assert_eq!(waiting, [0, 7, 3], "cells, keyspace and control daemons wait, then the tablets");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();

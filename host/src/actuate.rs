@@ -6,6 +6,7 @@
 
 mod memory;
 mod objects;
+mod rollout;
 mod tablets;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::vitess::Vitess;
 
 /// The field manager of everything rendered and reported.
 pub const MANAGER: &str = "pilothouse";
+/// The field manager of the text of a change that waits: it comes and goes apart from the rest.
+pub const ROLLOUT_MANAGER: &str = "pilothouse-rollout";
 /// The field manager of what must outlive a pass (surge assignments, zones): apart,
 /// so that a report built from a stale read never takes it away.
 pub const MEMORY_MANAGER: &str = "pilothouse-memory";
@@ -148,6 +151,13 @@ impl Effects {
             Action::Delete { object, uid, .. } => self.delete(key, object, uid).await,
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
+            Action::ScheduleChange { object, uid, changes } => {
+                self.schedule_change(object, uid, changes).await
+            }
+            Action::ReleaseTablet { tablet, pod_uid } => self.release_tablet(key, tablet, pod_uid).await,
+            Action::EndRollout { object, version, marks } => {
+                self.end_rollout(key, object, version, marks).await
+            }
             Action::DrainTablet { tablet, step } => self.drain_tablet(key, tablet, *step).await,
             Action::EvacuateCell { .. }
             | Action::RelocateTablet { .. }

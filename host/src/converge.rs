@@ -4,12 +4,16 @@
 //! rest nothing is rendered or compared again. Removes only what stands under a
 //! parent that was rendered in this very pass.
 
+mod above;
+mod rolling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_api::labels::{self, Component};
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::plan::{Author, Reason, Step};
+use pilothouse_core::rollout::{Apply, Means};
 use pilothouse_core::topology::{Cell, Zone};
 use pilothouse_core::view::{BackupView, ClusterView};
 use serde_json::Value;
@@ -20,8 +24,11 @@ use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::render::{self, Rendered};
-use crate::takeover;
+use crate::rollout::{self, Waiting};
+use crate::takeover::{self, Part};
 use crate::vitess::Observation;
+use above::{Above, Reached, is_annotated};
+use rolling::verdict;
 
 /// How long the host's own steps stay valid.
 const OWN_STEP_TTL_MS: u64 = 30_000;
@@ -34,10 +41,12 @@ const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", 
 pub struct Rendering {
     /// Every rendered object.
     pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
-    /// Tablet Pods that only a re-creation brings to what is rendered.
+    /// Pods that only a re-creation brings to what is rendered.
     pub outdated: BTreeSet<String>,
+    /// VitessShards whose outdated tablets are released, one after the other.
+    pub cascading: BTreeSet<String>,
     parents: BTreeMap<(Kind, String), Parent>,
-    order: Vec<ObjectRef>,
+    order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
     current: Option<Current>,
@@ -50,13 +59,16 @@ struct Current {
     backups: Vec<BackupView>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parent {
     uid: String,
     inputs: Inputs,
     children: Vec<Arc<Rendered>>,
     /// The children without zones that a policy chose, where they differ by that.
     unplaced: Vec<Arc<Rendered>>,
+    above: Above,
+    /// Whether the cascade was asked for here.
+    cascades: bool,
 }
 
 /// What a parent's children are rendered from. Of its status only what remembers a decision:
@@ -76,14 +88,17 @@ struct Inputs {
 struct Compared {
     rendered: Arc<Rendered>,
     live_version: String,
+    /// Whether what restarts something could wait.
+    held: bool,
     found: Found,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Found {
     Same,
+    /// It can be changed where it is, and nothing waits.
     Differs,
-    NeedsRecreation,
+    Waits(Waiting),
 }
 
 impl Rendering {
@@ -108,6 +123,7 @@ impl Rendering {
     fn render(&mut self, members: &Members, backups: &[BackupView]) {
         let zones = zones_of_cells(members);
         let mut parents = BTreeMap::new();
+        let mut reached = Reached::new();
         self.order.clear();
         self.objects.clear();
         self.unplaced.clear();
@@ -115,21 +131,28 @@ impl Rendering {
         for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
             let inputs = inputs(kind, object, members, &zones, backups);
             let at = (kind, object.name().to_owned());
+            let above = Above::of(kind, object, reached.contains(&at));
+            let cascades = is_annotated(object);
             let parent = match self.parents.remove(&at) {
-                Some(known) if known.uid == object.uid() && known.inputs == inputs => known,
+                Some(known) if known.uid == object.uid() && known.inputs == inputs => {
+                    Parent { above, cascades, ..known }
+                }
                 known => {
                     let Some(children) = children(object, &inputs) else { continue };
                     let old = known.map(|k| k.children).unwrap_or_default();
                     let children = keep_equal(children, &old);
                     let unplaced = unplaced(object, &inputs, members, &children);
-                    Parent { uid: object.uid().to_owned(), inputs, children, unplaced }
+                    Parent { uid: object.uid().to_owned(), inputs, children, unplaced, above, cascades }
                 }
             };
             for child in &parent.unplaced {
                 self.unplaced.insert(child.object.clone(), Arc::clone(child));
             }
             for child in &parent.children {
-                self.order.push(child.object.clone());
+                self.order.push((child.object.clone(), above));
+                if let Some(kind) = Kind::of(&child.object.kind).filter(|_| above.cascading) {
+                    reached.insert((kind, child.object.name.clone()));
+                }
                 self.objects.insert(child.object.clone(), Arc::clone(child));
             }
             parents.insert(at, parent);
@@ -140,29 +163,40 @@ impl Rendering {
     fn compare(&mut self, members: &Members) {
         self.outdated.clear();
         let mut compared = BTreeMap::new();
-        for object in &self.order {
+        for (object, above) in &self.order {
             let Some(live) = live(members, object) else { continue };
+            let held = Kind::of(&object.kind).is_some_and(|kind| above.holds(kind));
             let rendered = Arc::clone(&self.objects[object]);
             let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
             let entry = match self.compared.remove(object) {
-                Some(known) if known.live_version == version && Arc::ptr_eq(&known.rendered, &rendered) => {
+                Some(known)
+                    if known.live_version == version
+                        && known.held == held
+                        && Arc::ptr_eq(&known.rendered, &rendered) =>
+                {
                     known
                 }
                 _ => {
-                    let found = match (judge(&rendered, live), self.unplaced.get(object)) {
+                    let found = match (judge(&rendered, live, held), self.unplaced.get(object)) {
                         // A zone chosen later moves nothing that stands: it is for what comes next.
-                        (Found::Differs | Found::NeedsRecreation, Some(unplaced)) => judge(unplaced, live),
+                        (Found::Differs | Found::Waits(_), Some(unplaced)) => judge(unplaced, live, held),
                         (found, _) => found,
                     };
-                    Compared { found, rendered, live_version: version }
+                    Compared { found, rendered, held, live_version: version }
                 }
             };
-            if entry.found == Found::NeedsRecreation {
-                self.outdated.insert(object.name.clone());
+            if let Found::Waits(waiting) = &entry.found {
+                if waiting.means == Means::Recreation {
+                    self.outdated.insert(object.name.clone());
+                }
+                if verdict(*above, &entry, live).apply != Apply::Whole {
+                    self.objects.insert(object.clone(), Arc::clone(&waiting.held));
+                }
             }
             compared.insert(object.clone(), entry);
         }
         self.compared = compared;
+        self.cascading = self.parents.iter().filter_map(|(at, p)| self.cascades(at, p, members)).collect();
     }
 
     /// Creates and updates, parents' children in the order that they are rendered.
@@ -174,17 +208,18 @@ impl Rendering {
         };
         self.order
             .iter()
-            .filter_map(|object| match (live(members, object), self.compared.get(object)) {
-                (None, _) if waits_for_claim(object, members) => None,
-                (None, _) => Some(apply(object, Change::Create, "missing", format!("{object} is not there"))),
-                (Some(live), Some(compared))
-                    if compared.found == Found::Differs && !live.is_terminating() =>
-                {
-                    let first = difference(&compared.rendered, live);
-                    Some(apply(object, Change::Update, "differs", format!("{object}: {first}")))
+            .flat_map(|(object, above)| match (live(members, object), self.compared.get(object)) {
+                (None, _) if waits_for_claim(object, members) => Vec::new(),
+                (None, _) => {
+                    vec![apply(object, Change::Create, "missing", format!("{object} is not there"))]
                 }
-                (Some(_), _) => None,
+                (Some(live), Some(compared)) if !live.is_terminating() => {
+                    self.changes(view, object, live, compared, &verdict(*above, compared, live))
+                }
+                (Some(_), _) => Vec::new(),
             })
+            .chain(self.replaced_members(view, members))
+            .chain(self.ended_cascades(view, members))
             .collect()
     }
 
@@ -267,18 +302,14 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
         && members.get(Kind::PersistentVolumeClaim, &object.name).is_some_and(|c| c.is_terminating())
 }
 
-fn judge(rendered: &Rendered, live: &Cached) -> Found {
-    let held = takeover::holds_fields(&live.raw);
-    let live = Watched::new(&live.raw);
-    if equality::satisfied(&rendered.value, &live, MANAGER) {
-        if held { Found::Differs } else { Found::Same }
-    } else if rendered.object.kind == Kind::Pod.as_str()
-        && equality::pod_needs_recreation(&rendered.value, &live, MANAGER)
-    {
-        Found::NeedsRecreation
-    } else {
-        Found::Differs
+fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
+    if equality::satisfied(&rendered.value, &Watched::new(&live.raw), MANAGER) {
+        // Our first write to it makes its fields ours.
+        let is_anothers = takeover::holds_fields(&live.raw, Part::Main);
+        return if is_anothers { Found::Differs } else { Found::Same };
     }
+    let waiting = if held { rollout::waiting(rendered, live) } else { None };
+    waiting.map_or(Found::Differs, Found::Waits)
 }
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {

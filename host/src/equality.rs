@@ -11,6 +11,7 @@
 //! What may stand as it is although another value is rendered is listed in `stands`.
 //! An int-or-string keeps its type: Kubernetes, too, tells port `80` from port `"80"`.
 
+mod applied;
 mod compare;
 mod conform;
 mod lists;
@@ -24,6 +25,7 @@ use std::ops::ControlFlow;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+pub use applied::applied;
 use compare::{Difference, compare};
 pub use conform::conformed;
 use path::Path;
@@ -78,6 +80,36 @@ pub fn differences(rendered: &Value, live: &dyn Live, manager: &str) -> Vec<Stri
         ControlFlow::Continue(())
     });
     lines
+}
+
+/// One field that is not as it is rendered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Where, as `spec.replicas`.
+    pub path: String,
+    /// What it is; `None`: absent.
+    pub from: Option<Value>,
+    /// What it is rendered as; `None`: no longer.
+    pub to: Option<Value>,
+}
+
+/// Where `live` differs in the top-level field `root`, with both values, in a fixed order.
+#[must_use]
+pub fn changes(rendered: &Value, live: &dyn Live, manager: &str, root: &str) -> Vec<Change> {
+    let mut all = Vec::new();
+    let _: ControlFlow<()> = objects(rendered, live, manager, &mut |path, difference| {
+        if path.root() == root {
+            let (from, to) = match difference {
+                Difference::Missing(to) | Difference::TolerationAdded(to) => (None, Some(to.clone())),
+                Difference::Changed { has, wanted } => (Some(has.clone()), Some(wanted.clone())),
+                Difference::Order => (Some("in another order".into()), Some("in the order rendered".into())),
+                Difference::Dropped(from) => (Some(from.clone()), None),
+            };
+            all.push(Change { path: path.to_string(), from, to });
+        }
+        ControlFlow::Continue(())
+    });
+    all
 }
 
 /// Whether a live Pod differs from the rendered one in a way that takes a new Pod.

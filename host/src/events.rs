@@ -11,6 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::Action;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::Outcome;
+use pilothouse_core::rollout;
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -68,6 +69,10 @@ fn collect(report: &Report) -> Vec<Said> {
             message: format!("{}: {} ({})", refusal.step.action, refusal.why, refusal.rule),
         });
     }
+    for (shard, pause) in rollout::pauses(&report.view) {
+        let message = format!("{shard}: {pause}");
+        all.push(Said { warning: false, reason: pause.as_str().to_owned(), message });
+    }
     for said in &report.diagnostics {
         all.push(Said {
             warning: said.severity > pilothouse_core::plan::Severity::Info,
@@ -80,7 +85,7 @@ fn collect(report: &Report) -> Vec<Said> {
 
 /// The event's reason, in the words that users of the kinds know where there are any.
 const fn done(action: &Action) -> &'static str {
-    use pilothouse_core::action::Change;
+    use pilothouse_core::action::{Change, RolloutMark};
     match action {
         Action::AssignZone { .. } => "ZoneAssigned",
         Action::SurgeTablet { .. } => "TabletSurged",
@@ -98,6 +103,12 @@ const fn done(action: &Action) -> &'static str {
         Action::Delete { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
         Action::ForgetTablet { .. } => "TabletForgotten",
+        Action::ScheduleChange { .. } => "ChangeScheduled",
+        Action::ReleaseTablet { .. } => "TabletReleased",
+        Action::EndRollout { marks, .. } => match marks.as_slice() {
+            [.., RolloutMark::Cascade] => "RollingRestartComplete",
+            _ => "RolloutEnded",
+        },
         Action::DrainTablet { .. } => "Draining",
         Action::EvacuateCell { .. }
         | Action::RelocateTablet { .. }

@@ -72,6 +72,20 @@ impl Kind {
         }
     }
 
+    /// Whether objects of it ask for others.
+    #[must_use]
+    pub const fn has_children(self) -> bool {
+        matches!(
+            self,
+            Self::VitessCluster
+                | Self::VitessCell
+                | Self::VitessKeyspace
+                | Self::VitessShard
+                | Self::EtcdLockserver
+                | Self::VitessBackupStorage
+        )
+    }
+
     /// The kind of that name, if we watch it.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {

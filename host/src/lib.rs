@@ -25,6 +25,7 @@ pub mod queue;
 pub mod render;
 pub mod report;
 pub mod review;
+pub mod rollout;
 pub mod serve;
 pub mod settings;
 pub mod simulate;

@@ -29,7 +29,7 @@ use crate::kinds::Kind;
 use crate::vitess::Observation;
 use volumes::Run;
 
-pub(crate) use tablets::pod as tablet_pod;
+pub(crate) use tablets::{is_ready, pod as tablet_pod};
 pub(crate) use volumes::{backup_pods, backup_run_ended, requested_bytes, running_backup, volume_changes};
 
 /// Why there is no view.
@@ -61,6 +61,8 @@ pub struct Seen<'a> {
     pub source: VitessSource,
     /// Pods that differ from what is rendered now.
     pub outdated: &'a BTreeSet<String>,
+    /// VitessShards that release their outdated Pods.
+    pub cascading: &'a BTreeSet<String>,
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
     /// What the region allows, as facts of the cluster.
@@ -105,7 +107,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         match asked {
             Ok(asked) => {
                 tablets.extend(tablets::of_shard(seen, object, asked, &zones_of_cells));
-                shards.push(shard_view(seen, asked));
+                shards.push(shard_view(seen, object, asked));
             }
             Err(errors) => {
                 invalid.push((object.metadata.name.clone().unwrap_or_default(), errors.clone()));
@@ -212,7 +214,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     }
 }
 
-fn shard_view(seen: &Seen<'_>, Asked { desired, pools }: &Asked) -> ShardView {
+fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &Asked) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
     let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
@@ -238,6 +240,7 @@ fn shard_view(seen: &Seen<'_>, Asked { desired, pools }: &Asked) -> ShardView {
             .iter()
             .filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None })
             .max(),
+        cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),
     }
 }

@@ -20,10 +20,14 @@ use crate::actuate::Effects;
 use crate::cache::{ClusterKey, Members};
 use crate::converge::{self, Rendering};
 use crate::hold;
+use crate::kinds::Kind;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
 use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
+
+/// Characters of a waiting change that a status repeats: it may have to repeat many.
+const PENDING_MOST: usize = 1_000;
 
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +141,7 @@ impl Pilot {
             vitess: vitess.as_ref(),
             source,
             outdated: &self.rendering.outdated,
+            cascading: &self.rendering.cascading,
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,
@@ -232,6 +237,16 @@ impl Actuate for Pilot {
 }
 
 impl Pilot {
+    /// What waits for its release at an object, as a status repeats it; empty when nothing does.
+    pub(crate) fn pending(&self, kind: Kind, name: &str) -> String {
+        let (kind, namespace) = (kind.as_str().to_owned(), self.key.namespace.clone());
+        let text = self.rendering.pending(&ObjectRef { kind, namespace, name: name.to_owned() });
+        match text.char_indices().nth(PENDING_MOST) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.to_owned(),
+        }
+    }
+
     /// Counts and logs what the guard refused.
     pub(crate) fn count_refusals(&self, report: &Report) {
         for refusal in &report.refusals {

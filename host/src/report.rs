@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::actuate::MANAGER;
 use crate::kinds::Kind;
 use crate::pilot::Pilot;
+use crate::takeover::Part;
 
 /// A status that differs from the one that stands.
 pub(crate) struct Wanted {
@@ -88,7 +89,7 @@ impl Pilot {
         match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
             Ok(object) => {
                 self.effects.written(kind, object.clone());
-                self.effects.take_over(kind, &object).await.is_ok()
+                self.effects.take_over(kind, &object, Part::Status).await.is_ok()
             }
             Err(kube::Error::Api(status)) if status.code == 404 => true,
             Err(error) => {

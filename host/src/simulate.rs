@@ -56,6 +56,8 @@ pub struct Plan {
     pub mix: Mix,
     /// What is asked of the host: one cluster in the namespace `default`.
     pub manifest: Vec<Value>,
+    /// What people apply in the course of the day: milliseconds since its beginning, a manifest.
+    pub edits: Vec<(u64, Vec<Value>)>,
     /// Whether the trace is kept.
     pub traced: bool,
 }

@@ -70,17 +70,33 @@ fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Whether it still holds fields of an object.
-#[must_use]
-pub fn holds_fields(object: &DynamicObject) -> bool {
-    object.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(PREDECESSOR))
+/// A part of an object that is written apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Metadata and spec.
+    Main,
+    /// Its status.
+    Status,
 }
 
-/// The merge patch that takes its hold away, on the version that was read; no field's value changes.
-/// What it alone held belongs to nobody then, and stays as it is.
+impl Part {
+    /// Whether an entry of `managedFields` is that operator's, about this part.
+    fn is_held_by(self, entry: &ManagedFieldsEntry) -> bool {
+        let is_status = entry.subresource.as_deref() == Some("status");
+        entry.manager.as_deref() == Some(PREDECESSOR) && is_status == (self == Self::Status)
+    }
+}
+
+/// Whether it still holds fields of a part of an object.
 #[must_use]
-pub fn release(object: &DynamicObject) -> Value {
-    let others = |entry: &&ManagedFieldsEntry| entry.manager.as_deref() != Some(PREDECESSOR);
-    let kept: Vec<_> = object.managed_fields().iter().filter(others).collect();
+pub fn holds_fields(object: &DynamicObject, part: Part) -> bool {
+    object.managed_fields().iter().any(|entry| part.is_held_by(entry))
+}
+
+/// The merge patch that takes its hold on a part away, on the version that was read; no field's value
+/// changes. What it alone held belongs to nobody then, and stays as it is.
+#[must_use]
+pub fn release(object: &DynamicObject, part: Part) -> Value {
+    let kept: Vec<_> = object.managed_fields().iter().filter(|entry| !part.is_held_by(entry)).collect();
     json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } })
 }

@@ -69,4 +69,10 @@ scenarios! {
     spec_edited_at_rest
     another_failover_policy
     vitess_unknown
+    external_waits
+    external_level_by_level
+    external_cascade
+    external_in_place
+    external_etcd
+    immediate_rolls
 }

@@ -81,6 +81,7 @@ impl Teller {
         }
         shards(&mut out, stage, namespace);
         tablets(&mut out, stage, namespace);
+        waiting(&mut out, stage, namespace);
         backups(&mut out, stage, namespace);
         line(&mut out, "events", self.new_events(stage, namespace));
         line(&mut out, "executed", self.new_counts(stage, "actions", &["verb", "outcome"]));
@@ -185,6 +186,28 @@ fn tablets(out: &mut String, stage: &Stage, namespace: &str) {
             "" => out.push('\n'),
             cell => {
                 let _ = writeln!(out, ", stands in for {cell}");
+            }
+        }
+    }
+}
+
+/// What waits for its release, and whose children are released.
+fn waiting(out: &mut String, stage: &Stage, namespace: &str) {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
+        for object in stage.objects(kind, namespace) {
+            let name = format!("{} {}", kind.as_str(), text(&object, "/metadata/name"));
+            let mark =
+                |mark: &str| text(&object, &format!("/metadata/annotations/rollout.planetscale.com~1{mark}"));
+            for (mark, is_there) in ["released", "cascade"].map(|m| (m, !mark(m).is_empty())) {
+                if is_there {
+                    let _ = writeln!(out, "{mark}: {name}");
+                }
+            }
+            if !mark("scheduled").is_empty() {
+                let _ = writeln!(out, "waits at {name}:");
+                mark("scheduled").lines().for_each(|line| {
+                    let _ = writeln!(out, "  {line}");
+                });
             }
         }
     }

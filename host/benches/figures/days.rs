@@ -31,7 +31,7 @@ fn round(loaded: &Loaded, mix: &Mix) -> Duration {
     let begun = spent();
     for seed in 1..=SEEDS {
         let manifest = simulate::manifest().expect("the manifest");
-        let plan = Plan { seed, hours: HOURS, mix: mix.clone(), manifest, traced: false };
+        let plan = Plan { seed, hours: HOURS, mix: mix.clone(), manifest, edits: Vec::new(), traced: false };
         let settings = simulate::settings();
         let verdict =
             simulate::seed(&plan, Arc::clone(&loaded.set), &settings, Controller::new).expect("a day");

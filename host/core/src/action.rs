@@ -73,6 +73,12 @@ pub enum Action {
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
     ForgetTablet { tablet: TabletAlias },
+    /// Write down, at the object of that UID, the change that waits for its release.
+    ScheduleChange { object: ObjectRef, uid: String, changes: String },
+    /// Release the change that waits at a tablet's Pod.
+    ReleaseTablet { tablet: TabletAlias, pod_uid: String },
+    /// Take rollout marks whose work is done from the object as it was at that resourceVersion.
+    EndRollout { object: ObjectRef, version: String, marks: Vec<RolloutMark> },
     /// Move a tablet's drain protocol on (or back, to [`DrainStep::Abort`]).
     DrainTablet { tablet: TabletAlias, step: DrainStep },
 }
@@ -105,6 +111,18 @@ pub enum Change {
     Update,
     /// Only what we report of it differs.
     Status,
+}
+
+/// A mark of the rollout protocol on an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutMark {
+    /// A change waits.
+    Scheduled,
+    /// It need not wait.
+    Released,
+    /// What waits at the object's children need not.
+    Cascade,
 }
 
 /// A step of the drain protocol.
@@ -178,6 +196,9 @@ impl Action {
             | Self::Delete { .. }
             | Self::RecreateTablet { .. }
             | Self::ForgetTablet { .. }
+            | Self::ScheduleChange { .. }
+            | Self::ReleaseTablet { .. }
+            | Self::EndRollout { .. }
             | Self::DrainTablet { .. } => None,
         }
     }
@@ -209,6 +230,9 @@ impl Action {
             Self::Delete { .. } => "delete",
             Self::RecreateTablet { .. } => "recreate-tablet",
             Self::ForgetTablet { .. } => "forget-tablet",
+            Self::ScheduleChange { .. } => "schedule-change",
+            Self::ReleaseTablet { .. } => "release-tablet",
+            Self::EndRollout { .. } => "end-rollout",
             Self::DrainTablet { .. } => "drain-tablet",
         }
     }
@@ -246,8 +270,11 @@ impl fmt::Display for Action {
             Self::RestoreTablet { tablet, backup } => write!(f, "{tablet} from {backup}"),
             Self::RestoreShard { shard, backup, to } => write!(f, "{shard} from {backup} to {to}"),
             Self::Apply { object, change } => write!(f, "{object} ({change:?})"),
-            Self::Delete { object, .. } => write!(f, "{object}"),
-            Self::RecreateTablet { tablet, .. } | Self::ForgetTablet { tablet } => write!(f, "{tablet}"),
+            Self::Delete { object, .. } | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),
+            Self::RecreateTablet { tablet, .. }
+            | Self::ForgetTablet { tablet }
+            | Self::ReleaseTablet { tablet, .. } => write!(f, "{tablet}"),
             Self::DrainTablet { tablet, step } => write!(f, "{tablet} {step:?}"),
         }
     }

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod pass;
 pub mod plan;
 pub mod report;
+pub mod rollout;
 pub mod standing;
 pub mod topology;
 pub mod turndown;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, DrainStep, ObjectRef};
 use crate::drain::{drain, own};
 use crate::plan::Step;
-use crate::standing::{eligible_wanted, is_idle, is_primary, member_down};
+use crate::rollout;
+use crate::standing::{is_idle, is_primary, member_down};
 use crate::topology::TabletAlias;
 use crate::view::{ClusterView, Drain, PodState, Reach, Role, ShardView, TabletView, VitessSource, Wanted};
 
@@ -120,6 +121,7 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
         };
         steps.extend(next);
     }
+    steps.extend(rollout::release(view, shard));
     steps
 }
 
@@ -140,13 +142,16 @@ fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
     }
 }
 
-/// One tablet of a shard is replaced at a time, so that the others stay candidates.
+/// A released tablet goes by drain. One tablet of a shard is replaced at a time, so that the
+/// others stay candidates.
 fn outdated(view: &ClusterView, tablet: &TabletView, draining: &mut bool) -> Option<Step> {
     if matches!(tablet.pod, PodState::Absent | PodState::Terminating) {
         return None;
     }
-    let alone = eligible_wanted(view, &tablet.shard) < 2;
-    if alone || is_idle(tablet) || tablet.drain == Drain::Finished {
+    if !rollout::may_be_replaced(view, tablet) {
+        return None;
+    }
+    if rollout::is_alone(view, tablet) || is_idle(tablet) || tablet.drain == Drain::Finished {
         let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
         return Some(own(view, action, "rollout-recreate", "its Pod differs from what is rendered now"));
     }

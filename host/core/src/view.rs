@@ -175,6 +175,9 @@ pub struct ShardView {
     /// When the last backup run that failed ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_failed_at: Option<Millis>,
+    /// Whether outdated tablets are released, one after the other: the shard's own strategy, or somebody, says so.
+    #[serde(default)]
+    pub cascading: bool,
     /// Pools of the manifest.
     #[serde(default)]
     pub pools: Vec<PoolView>,
@@ -315,6 +318,9 @@ pub struct TabletView {
     /// Whether the rendered Pod differs from the one that runs.
     #[serde(default)]
     pub outdated: bool,
+    /// Whether it may be replaced by what is rendered: somebody released it.
+    #[serde(default)]
+    pub released: bool,
     /// What it serves as.
     #[serde(default)]
     pub role: Role,
@@ -528,7 +534,7 @@ impl TabletView {
     fn hash_bucketed(&self, h: &mut DefaultHasher) {
         (&self.alias, &self.shard, &self.pool, self.index, &self.wanted, &self.zone).hash(h);
         (self.pod, &self.pod_name, &self.pod_uid, self.ready, self.node_ready).hash(h);
-        (self.drain, self.drain_withdrawn, self.outdated).hash(h);
+        (self.drain, self.drain_withdrawn, self.outdated, self.released).hash(h);
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);

@@ -1,4 +1,4 @@
-//! Proves the host's own steps (drain, turndown) by small cases, and that the
+//! Proves the host's own steps (drain, turndown, rollout) by small cases, and that the
 //! guard agrees with every one of them that is proposed.
 
 mod fixture;
@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use fixture::{approve, read, typed, world};
 use pilothouse_core::guard::{self, RULES};
 use pilothouse_core::plan::{Plan, Step};
+use pilothouse_core::rollout::{self, Child, Means, Member, Strategy};
 use pilothouse_core::view::ClusterView;
 use pilothouse_core::{drain, turndown};
 use serde_yaml_ng::Value;
@@ -53,4 +54,71 @@ fn turndown_moves_as_approved() {
     let text = render("turndown", turndown::steps);
     assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
     approve("own/turndown.txt", &text);
+}
+
+#[test]
+fn rollouts_move_as_approved() {
+    let mut text = render("rollout", turndown::steps);
+    assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
+    for (name, view) in cases("rollout") {
+        for (shard, pause) in rollout::pauses(&view) {
+            writeln!(text, "{name}: {shard} {}: {pause}", pause.as_str()).expect("write");
+        }
+        if rollout::is_complete(&view, &view.shards[0].id) {
+            writeln!(text, "{name}: complete").expect("write");
+        }
+    }
+    approve("own/rollout.txt", &text);
+}
+
+#[test]
+fn children_are_changed_as_approved() {
+    let mut text = String::new();
+    for case in read("own/children.yaml").as_sequence().expect("cases") {
+        let word = |key: &str| case.get(key).and_then(Value::as_str);
+        let flag = |key: &str| case.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let verdict = rollout::child(&Child {
+            in_place: flag("inPlace"),
+            waits: word("waits").unwrap_or_default(),
+            means: if word("means") == Some("recreation") { Means::Recreation } else { Means::Update },
+            strategy: if word("strategy") == Some("immediate") {
+                Strategy::Immediate
+            } else {
+                Strategy::External
+            },
+            cascading: flag("cascading"),
+            released: flag("released"),
+            scheduled: word("scheduled"),
+        });
+        let schedule = if verdict.schedule { ", written down" } else { "" };
+        let name = word("name").expect("a name");
+        writeln!(text, "{name}: {:?}{schedule}, ended {:?}", verdict.apply, verdict.ended).expect("write");
+    }
+    approve("own/children.txt", &text);
+}
+
+#[test]
+fn members_are_replaced_as_approved() {
+    let mut text = String::new();
+    for case in read("own/members.yaml").as_sequence().expect("cases") {
+        let all = case["members"].as_mapping().expect("members");
+        let member = |(name, marks): (&'_ Value, &'_ Value)| -> (String, String) {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            (text(name), text(marks))
+        };
+        let all: Vec<(String, String)> = all.iter().map(member).collect();
+        let members: Vec<Member<'_>> = all
+            .iter()
+            .map(|(name, marks)| Member {
+                name,
+                ready: !marks.contains("down"),
+                outdated: marks.contains("old"),
+                released: marks.contains("released"),
+            })
+            .collect();
+        let cascading = case.get("cascading").and_then(Value::as_bool).unwrap_or(false);
+        let next = rollout::next_member(&members, cascading).unwrap_or("nobody");
+        writeln!(text, "{}: {next}", case["name"].as_str().expect("a name")).expect("write");
+    }
+    approve("own/members.txt", &text);
 }

@@ -12,7 +12,7 @@ use crate::cache::ClusterKey;
 use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::render::{self, Rendered};
-use crate::takeover;
+use crate::takeover::{self, Part};
 
 impl Effects {
     /// Applies a rendered object; one that exists and is not ours is left alone.
@@ -35,17 +35,22 @@ impl Effects {
         let params = PatchParams::apply(MANAGER).force();
         let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
         self.written(kind, answer.clone());
-        self.take_over(kind, &answer).await
+        if is_whole(rendered) { self.take_over(kind, &answer, Part::Main).await } else { Ok(()) }
     }
 
-    /// Takes the hold of the operator that came before off an object that we have just written.
-    pub(crate) async fn take_over(&self, kind: Kind, object: &DynamicObject) -> Result<(), Error> {
-        if !takeover::holds_fields(object) {
+    /// Takes the hold of the operator that came before off a part that we have just written.
+    pub(crate) async fn take_over(
+        &self,
+        kind: Kind,
+        object: &DynamicObject,
+        part: Part,
+    ) -> Result<(), Error> {
+        if !takeover::holds_fields(object, part) {
             return Ok(());
         }
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(takeover::release(object));
+        let patch = Patch::Merge(takeover::release(object, part));
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let answer = kind.api(&self.client, namespace).patch(name, &params, &patch).await?;
         self.written(kind, answer);
@@ -167,4 +172,10 @@ fn has_owner_of(live: &DynamicObject, rendered: &Value) -> bool {
     let ours = rendered.pointer("/metadata/ownerReferences/0/uid").and_then(Value::as_str);
     let mut theirs = live.metadata.owner_references.iter().flatten();
     ours.is_some() && theirs.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == ours)
+}
+
+/// Whether all of the object is applied: what waits for a release is left out, and the rest is for
+/// the one object of that UID.
+fn is_whole(rendered: &Rendered) -> bool {
+    rendered.value.pointer("/metadata/uid").is_none()
 }

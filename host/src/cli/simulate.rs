@@ -55,7 +55,8 @@ pub(super) fn main(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let manifest = simulate::manifest()?;
     for seed in args.seed..args.seed.saturating_add(args.count) {
         let (hours, traced) = (args.hours, args.trace);
-        let plan = Plan { seed, hours, mix: args.mix(), manifest: manifest.clone(), traced };
+        let plan =
+            Plan { seed, hours, mix: args.mix(), manifest: manifest.clone(), edits: Vec::new(), traced };
         let verdict = simulate::seed(&plan, Arc::clone(&policies), &settings, Controller::new)?;
         if args.trace {
             say!("{}", verdict.trace.trim_end())?;

@@ -19,7 +19,7 @@ pub(super) enum Difference<'v> {
     /// There in another order.
     Order,
     /// There, and nobody wants it any more.
-    Dropped,
+    Dropped(&'v Value),
     /// A toleration that is rendered and not there.
     TolerationAdded(&'v Value),
 }
@@ -30,7 +30,7 @@ impl fmt::Display for Difference<'_> {
             Self::Missing(wanted) | Self::TolerationAdded(wanted) => write!(f, "absent, wanted {wanted}"),
             Self::Changed { has, wanted } => write!(f, "{has}, wanted {wanted}"),
             Self::Order => f.write_str("in another order"),
-            Self::Dropped => f.write_str("no longer wanted"),
+            Self::Dropped(_) => f.write_str("no longer wanted"),
         }
     }
 }
@@ -84,8 +84,8 @@ fn lists_differ(
             for (index, value) in wanted.iter().enumerate() {
                 compare(&Path::Index(path, index), value, has.get(index), report)?;
             }
-            for index in wanted.len()..has.len() {
-                report(&Path::Index(path, index), Difference::Dropped)?;
+            for (index, value) in has.iter().enumerate().skip(wanted.len()) {
+                report(&Path::Index(path, index), Difference::Dropped(value))?;
             }
             ControlFlow::Continue(())
         }
@@ -126,7 +126,7 @@ fn tolerations(path: &Path<'_>, wanted: &[Value], has: &[Value], report: &mut Re
     for (index, toleration) in has.iter().enumerate() {
         let key = toleration.get("key").and_then(Value::as_str).unwrap_or_default();
         if !key.starts_with("node.kubernetes.io/") && !wanted.contains(toleration) {
-            report(&Path::Index(path, index), Difference::Dropped)?;
+            report(&Path::Index(path, index), Difference::Dropped(toleration))?;
         }
     }
     ControlFlow::Continue(())
@@ -146,7 +146,7 @@ pub(super) fn surplus(
                 match wanted.get(name).filter(|wanted| !wanted.is_null()) {
                     Some(wanted) => surplus(&path, wanted, value, report)?,
                     None if is_default(name, value) => {}
-                    None => report(&path, Difference::Dropped)?,
+                    None => report(&path, Difference::Dropped(value))?,
                 }
             }
         }
@@ -156,7 +156,7 @@ pub(super) fn surplus(
                 let path = Path::Index(path, index);
                 match wanted.get(index) {
                     Some(wanted) => surplus(&path, wanted, value, report)?,
-                    None => report(&path, Difference::Dropped)?,
+                    None => report(&path, Difference::Dropped(value))?,
                 }
             }
         }

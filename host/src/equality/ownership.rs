@@ -19,21 +19,22 @@ pub(super) fn dropped(
     manager: &str,
     report: &mut Report<'_>,
 ) -> ControlFlow<()> {
-    let metadata = live.field("metadata");
-    let entries = metadata.and_then(|m| m.get("managedFields")).and_then(Value::as_array);
-    for entry in entries.into_iter().flatten() {
-        let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
-        let ours =
-            text("manager") == manager && text("operation") == "Apply" && text("subresource").is_empty();
-        let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object).filter(|_| ours) else {
-            continue;
-        };
-        for (key, inner) in fields {
-            let Some(name) = key.strip_prefix("f:") else { continue };
-            field(&Path::Root(name), inner, rendered.get(name), live.field(name), report)?;
-        }
+    for (name, inner) in owned(live, manager) {
+        field(&Path::Root(name), inner, rendered.get(name), live.field(name), report)?;
     }
     ControlFlow::Continue(())
+}
+
+/// The top-level fields that `manager` applied, with what it owns of each.
+pub(super) fn owned<'a>(live: &'a dyn Live, manager: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let metadata = live.field("metadata");
+    let entries = metadata.and_then(|m| m.get("managedFields")).and_then(Value::as_array);
+    let ours = move |entry: &&Value| {
+        let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+        text("manager") == manager && text("operation") == "Apply" && text("subresource").is_empty()
+    };
+    let fields = entries.into_iter().flatten().filter(ours).filter_map(|e| e.get("fieldsV1")?.as_object());
+    fields.flatten().filter_map(|(key, inner)| Some((key.strip_prefix("f:")?, inner)))
 }
 
 fn field(
@@ -45,7 +46,7 @@ fn field(
 ) -> ControlFlow<()> {
     let Some(live) = live.filter(|live| !is_absent(live)) else { return ControlFlow::Continue(()) };
     match (rendered.filter(|rendered| !rendered.is_null()), inner.as_object()) {
-        (None, _) => report(path, Difference::Dropped),
+        (None, _) => report(path, Difference::Dropped(live)),
         (Some(rendered), Some(inner)) if !inner.is_empty() => walk(path, inner, rendered, live, report),
         // a leaf: owned as a whole
         (Some(rendered), _) => surplus(path, rendered, live, report),
@@ -69,7 +70,7 @@ fn walk(
             let Some(there) = find(live) else { continue };
             let path = Path::Item(path, key);
             match (find(rendered), inner.as_object()) {
-                (None, _) => report(&path, Difference::Dropped)?,
+                (None, _) => report(&path, Difference::Dropped(&live[there]))?,
                 (Some(item), Some(inner)) => walk(&path, inner, &rendered[item], &live[there], report)?,
                 (Some(_), None) => {}
             }
@@ -77,7 +78,7 @@ fn walk(
             let Ok(value) = serde_json::from_str::<Value>(value) else { continue };
             let holds = |list: &Value| list.as_array().is_some_and(|list| list.contains(&value));
             if holds(live) && !holds(rendered) {
-                report(&Path::Item(path, &value.to_string()), Difference::Dropped)?;
+                report(&Path::Item(path, &value.to_string()), Difference::Dropped(&value))?;
             }
         }
     }

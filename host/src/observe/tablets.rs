@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::{Component, annotations};
-use pilothouse_api::update_strategy::{UpdateStrategy, UpdateStrategyType};
 use pilothouse_api::vitess_shard::SurgeTabletStatus;
 use pilothouse_api::{VitessShard, labels};
 use pilothouse_core::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
@@ -36,15 +35,13 @@ pub(super) fn of_shard(
         let wanted = Wanted::Surge { stands_in_for: Cell(surge.stands_in_for.clone()) };
         tablets.entry(alias.clone()).or_insert_with(|| blank(id, &alias, &key, index, wanted));
     }
-    let strategy = UpdateStrategy::effective(shard.spec.update_strategy.as_ref());
-    let immediate = strategy == UpdateStrategyType::Immediate;
     for kind in [Kind::Pod, Kind::PersistentVolumeClaim] {
         for object in seen.members.of(kind).filter(|o| is_tablet_of(o, id)) {
             let Some((alias, key, index)) = identity(object) else { continue };
             let tablet =
                 tablets.entry(alias.clone()).or_insert_with(|| blank(id, &alias, &key, index, Wanted::No));
             match kind {
-                Kind::Pod => stand(tablet, object, seen, immediate),
+                Kind::Pod => stand(tablet, object, seen),
                 _ => tablet.volume = Some(object.name().to_owned()),
             }
         }
@@ -85,6 +82,7 @@ fn blank(id: &ShardId, alias: &TabletAlias, pool: &PoolKey, index: u32, wanted: 
         drain: Drain::Not,
         drain_withdrawn: false,
         outdated: false,
+        released: false,
         role: Role::Unknown,
         reach: Reach::Unknown,
         reach_since: 0,
@@ -94,13 +92,14 @@ fn blank(id: &ShardId, alias: &TabletAlias, pool: &PoolKey, index: u32, wanted: 
 }
 
 /// What the Pod and its node say.
-fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>, may_recreate: bool) {
+fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     tablet.pod = pod_state(pod);
     pod.name().clone_into(&mut tablet.pod_name);
     pod.uid().clone_into(&mut tablet.pod_uid);
-    tablet.ready = condition(pod, "Ready") == Some(true);
+    tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
-    tablet.outdated = may_recreate && seen.outdated.contains(pod.name());
+    tablet.outdated = seen.outdated.contains(pod.name());
+    tablet.released = pod.annotation(annotations::ROLLOUT_RELEASED).is_some();
     let node = pod.field("/spec/nodeName").and_then(Value::as_str);
     if let Some(node) = node.and_then(|n| seen.shared.get(&(Kind::Node, n.to_owned()))) {
         tablet.node_ready = Some(condition(node, "Ready") == Some(true));
@@ -148,6 +147,11 @@ pub(crate) fn condition(object: &Cached, name: &str) -> Option<bool> {
     let conditions = object.field("/status/conditions")?.as_array()?;
     let condition = conditions.iter().find(|c| c["type"] == name)?;
     Some(condition["status"] == "True")
+}
+
+/// Whether a Pod's Ready condition is True.
+pub(crate) fn is_ready(pod: &Cached) -> bool {
+    condition(pod, "Ready") == Some(true)
 }
 
 /// Whether an object is a tablet's Pod or claim of that shard.

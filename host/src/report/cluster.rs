@@ -10,7 +10,7 @@ use pilothouse_api::vitess_cluster::{
 };
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Outcome, Severity};
-use pilothouse_core::view::{TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
 use super::{Wanted, set};
@@ -26,7 +26,7 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     let mut status = VitessClusterStatus {
         observed_generation: generation,
         gateway_service_name: names::cluster_gateway_service(name),
-        cells: cells(report),
+        cells: cells(pilot, report),
         keyspaces: keyspaces(pilot, report),
         orphaned_cells: orphaned_cells(pilot, cluster),
         zones: zones(report),
@@ -202,17 +202,22 @@ fn policies(pilot: &Pilot) -> Vec<PolicyStatus> {
     all
 }
 
-fn cells(report: &Report) -> BTreeMap<String, ClusterCellStatus> {
-    let status = |ready: u32| ClusterCellStatus {
-        gateway_available: ConditionStatus::from(ready > 0),
-        ..ClusterCellStatus::default()
+fn cells(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterCellStatus> {
+    let status = |cell: &CellView| ClusterCellStatus {
+        gateway_available: ConditionStatus::from(cell.gateways_ready > 0),
+        pending_changes: pilot.pending(Kind::VitessCell, &names::cell(&pilot.key.name, &cell.name.0)),
     };
-    report.view.cells.iter().map(|c| (c.name.0.clone(), status(c.gateways_ready))).collect()
+    report.view.cells.iter().map(|c| (c.name.0.clone(), status(c))).collect()
 }
 
 fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspaceStatus> {
     let mut all: BTreeMap<String, ClusterKeyspaceStatus> = observe::keyspace_objects(&pilot.members)
-        .map(|k| (k.spec.template.name.clone(), ClusterKeyspaceStatus::default()))
+        .map(|k| {
+            let object = k.metadata.name.as_deref().unwrap_or_default();
+            let pending_changes = pilot.pending(Kind::VitessKeyspace, object);
+            let status = ClusterKeyspaceStatus { pending_changes, ..ClusterKeyspaceStatus::default() };
+            (k.spec.template.name.clone(), status)
+        })
         .collect();
     for shard in &report.view.shards {
         let status = all.entry(shard.id.keyspace.clone()).or_default();

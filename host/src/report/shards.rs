@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::names;
 use pilothouse_api::vitess_keyspace::{
     KeyspaceShardStatus, KeyspaceSummary, PartitioningStatus, VitessKeyspaceStatus,
 };
@@ -26,6 +27,7 @@ pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
 
 fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted> {
     let object = observe::shard_object(&pilot.members, &shard.id)?;
+    let name = object.metadata.name.clone()?;
     let live = object.status.as_ref();
     let generation = object.metadata.generation;
     let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
@@ -33,7 +35,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
     let wanted = tablets.iter().filter(|t| t.wanted != Why::No);
     let mut status = VitessShardStatus {
         observed_generation: generation,
-        tablets: wanted.clone().map(|t| (t.alias.to_string(), tablet(report, t))).collect(),
+        tablets: wanted.clone().map(|t| (t.alias.to_string(), tablet(pilot, report, t))).collect(),
         orphaned_tablets: orphans(report, shard),
         cells: cells(shard),
         has_master: told(report, shard.primary.is_some()),
@@ -42,7 +44,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         serving_writes: told(report, serves_writes(report, shard)),
         idle: ConditionStatus::False,
         backup_locations: backup_locations(report, shard),
-        lowest_pod_generation: object.metadata.generation,
+        lowest_pod_generation: pilot.rendering.lowest_pod_generation(&name, &pilot.members),
         refusals: refusals(report, shard, live),
         summary: ShardSummary {
             tablets: format!("{}/{}", tablets.iter().filter(|t| t.ready).count(), wanted.count()),
@@ -58,11 +60,10 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         (_, false) => (ConditionStatus::False, "NoPrimary", "it has no primary that answers"),
     };
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));
-    let name = object.metadata.name.clone()?;
     Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
 }
 
-fn tablet(report: &Report, tablet: &TabletView) -> TabletStatus {
+fn tablet(pilot: &Pilot, report: &Report, tablet: &TabletView) -> TabletStatus {
     let ready = ConditionStatus::from(tablet.ready);
     TabletStatus {
         pool_type: tablet.pool.pool_type.to_string(),
@@ -82,7 +83,7 @@ fn tablet(report: &Report, tablet: &TabletView) -> TabletStatus {
             Role::Unknown => "",
         }
         .to_owned(),
-        pending_changes: String::new(),
+        pending_changes: pilot.pending(Kind::Pod, &tablet.pod_name),
     }
 }
 
@@ -140,15 +141,17 @@ fn refusals(report: &Report, shard: &ShardView, live: Option<&VitessShardStatus>
 }
 
 pub(super) fn keyspaces(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
-    observe::keyspace_objects(&pilot.members).filter_map(|keyspace| of_keyspace(report, keyspace)).collect()
+    observe::keyspace_objects(&pilot.members)
+        .filter_map(|keyspace| of_keyspace(pilot, report, keyspace))
+        .collect()
 }
 
-fn of_keyspace(report: &Report, keyspace: &pilothouse_api::VitessKeyspace) -> Option<Wanted> {
+fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::VitessKeyspace) -> Option<Wanted> {
     let live = keyspace.status.as_ref();
     let shards: Vec<&ShardView> =
         report.view.shards.iter().filter(|s| s.id.keyspace == keyspace.spec.template.name).collect();
     let statuses: BTreeMap<String, KeyspaceShardStatus> =
-        shards.iter().map(|s| (s.id.range.to_string(), shard_line(report, s))).collect();
+        shards.iter().map(|s| (s.id.range.to_string(), shard_line(pilot, report, s))).collect();
     let sum = |of: fn(&KeyspaceShardStatus) -> i32| statuses.values().map(of).sum::<i32>();
     let serving = shards.iter().filter(|s| serves_writes(report, s)).count();
     let partitioning = PartitioningStatus {
@@ -184,8 +187,9 @@ fn of_keyspace(report: &Report, keyspace: &pilothouse_api::VitessKeyspace) -> Op
     Wanted::unless_equal(Kind::VitessKeyspace, &name, live, &status)
 }
 
-fn shard_line(report: &Report, shard: &ShardView) -> KeyspaceShardStatus {
+fn shard_line(pilot: &Pilot, report: &Report, shard: &ShardView) -> KeyspaceShardStatus {
     let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
+    let object = names::shard(&pilot.key.name, &shard.id.keyspace, &shard.id.range);
     KeyspaceShardStatus {
         has_master: told(report, shard.primary.is_some()),
         serving_writes: told(report, serves_writes(report, shard)),
@@ -193,7 +197,7 @@ fn shard_line(report: &Report, shard: &ShardView) -> KeyspaceShardStatus {
         tablets: count(tablets.len()),
         ready_tablets: count(tablets.iter().filter(|t| t.ready).count()),
         updated_tablets: count(tablets.iter().filter(|t| !t.outdated).count()),
-        pending_changes: String::new(),
+        pending_changes: pilot.pending(Kind::VitessShard, &object),
         cells: cells(shard),
     }
 }

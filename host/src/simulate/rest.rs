@@ -149,6 +149,16 @@ impl Rest<'_> {
         if scratch > runs.max(1) {
             lacking.push(("L6", format!("{scratch} claims of backup runs, {runs} running")));
         }
+        // Nobody in these days releases to a shard and not to its tablets. One that is errant
+        // acknowledges nothing, so that the others may have to stay.
+        let may_roll = shards.iter().filter(|_| self.errant() == 0);
+        for (pod, image) in may_roll.flat_map(|s| tablets.iter().map(|p| (p, &s.spec.images.vttablet))) {
+            let running = vttablet_image(pod);
+            if running != Some(image) {
+                let name = pod.metadata.name.as_deref().unwrap_or_default();
+                lacking.push(("L1", format!("Pod {name} runs {running:?} and not {image}")));
+            }
+        }
         for deployment in &gateways {
             let asked = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
             let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
@@ -178,6 +188,11 @@ const fn short_or_over(found: usize, wanted: usize) -> &'static str {
 
 fn label<K: Resource>(object: &K) -> Option<&str> {
     object.meta().labels.as_ref()?.get(labels::COMPONENT).map(String::as_str)
+}
+
+fn vttablet_image(pod: &Pod) -> Option<&String> {
+    let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
+    containers.iter().find(|c| c.name == "vttablet")?.image.as_ref()
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -10,6 +10,7 @@ use pilothouse_sim::checkers::Checkers;
 use pilothouse_sim::faults::Fault as Broken;
 use pilothouse_sim::world::journal::Deed;
 use pilothouse_sim::world::{World, WorldSettings};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,7 @@ where
         tokio::spawn(host.live(embedded, stop.clone())),
     ];
     embedded::apply(&clean, &plan.manifest).await?;
+    let people = tokio::spawn(edit(plan.edits.clone(), clean.clone(), Arc::clone(&sky)));
     let weather = tokio::spawn(play(day, world.clone(), Arc::clone(&sky)));
     let fill = tokio::spawn(fill(world.clone(), Arc::clone(&sky), Draws::new(plan.seed, "fill")));
     tokio::time::sleep_until(sky.instant_of(calm_from)).await;
@@ -83,6 +85,7 @@ where
     if weather.await.is_err() {
         sky.blame_now("panic", "the faults could not be played to their end".to_owned());
     }
+    people.abort();
     fill.abort();
     fill_rates(&world, |_| 0);
     sky.clear();
@@ -123,6 +126,17 @@ fn woven(host: &str, world: &str) -> String {
         let Some(line) = line else { return out };
         out.push_str(line);
         out.push('\n');
+    }
+}
+
+/// People at their manifests; no fault meets their requests.
+async fn edit(edits: Vec<(u64, Vec<Value>)>, clean: Client, sky: Arc<Sky>) {
+    for (at, manifest) in edits {
+        tokio::time::sleep_until(sky.instant_of(i64::try_from(at).unwrap_or(i64::MAX))).await;
+        sky.note(|| "people apply another manifest".to_owned());
+        if let Err(error) = embedded::apply(&clean, &manifest).await {
+            sky.blame_now("panic", format!("an edit was refused: {error}"));
+        }
     }
 }
 

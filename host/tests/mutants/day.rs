@@ -70,7 +70,14 @@ impl Day {
     fn verdict(&self, mutant: Mutant) -> Verdict {
         let mut manifest = simulate::manifest().expect("the manifest is good");
         manifest[0]["spec"]["keyspaces"][0]["durabilityPolicy"] = Value::from(self.durability);
-        let plan = Plan { seed: self.seed, hours: HOURS, mix: self.mix.clone(), manifest, traced: false };
+        let plan = Plan {
+            seed: self.seed,
+            hours: HOURS,
+            mix: self.mix.clone(),
+            manifest,
+            edits: Vec::new(),
+            traced: false,
+        };
         let (settings, host) = (self.settings(), move |parts| mutant.controller(parts));
         simulate::seed(&plan, policies(&settings), &settings, host).expect("a day")
     }

@@ -40,6 +40,9 @@ const fn most(action: &Action) -> usize {
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::ScheduleChange { .. }
+        | Action::ReleaseTablet { .. }
+        | Action::EndRollout { .. }
         | Action::DrainTablet { .. } => 1,
     }
 }

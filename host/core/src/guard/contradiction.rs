@@ -47,6 +47,7 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
         | Action::RestoreTablet { tablet, .. }
         | Action::RecreateTablet { tablet, .. }
         | Action::ForgetTablet { tablet }
+        | Action::ReleaseTablet { tablet, .. }
         | Action::DrainTablet { tablet, .. } => vec![Subject::Tablet(tablet)],
         Action::SurgeGateway { cell, stands_in_for, .. } | Action::ReturnGateway { cell, stands_in_for } => {
             vec![Subject::Gateways(cell, stands_in_for)]
@@ -63,7 +64,7 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             let restored = restore.iter().map(|b| Subject::Backup(shard, b));
             restored.chain([Subject::BackupRun(shard)]).collect()
         }
-        Action::VerifyBackup { .. } => Vec::new(),
+        Action::VerifyBackup { .. } | Action::ScheduleChange { .. } | Action::EndRollout { .. } => Vec::new(),
         Action::ExpireBackup { shard, backup, .. } => vec![Subject::Backup(shard, backup)],
         Action::CancelBackup { shard } | Action::RestoreShard { shard, .. } => {
             vec![Subject::BackupRun(shard)]

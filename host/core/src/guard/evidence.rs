@@ -26,6 +26,8 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::SurgeGateway { .. }
         | Action::ExpandVolume { .. }
         | Action::StartBackup { .. }
+        | Action::ScheduleChange { .. }
+        | Action::EndRollout { .. }
         | Action::Apply { .. } => false,
         Action::ReturnTablet { .. }
         | Action::ReturnGateway { .. }
@@ -44,6 +46,7 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::ReleaseTablet { .. }
         | Action::DrainTablet { .. } => true,
     }
 }

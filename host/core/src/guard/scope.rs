@@ -62,13 +62,16 @@ impl Names<'_> {
             Action::CancelBackup { shard } => self.shard(shard),
             Action::RestoreTablet { tablet, .. } | Action::QuarantineTablet { tablet } => self.tablet(tablet),
             Action::RestoreShard { shard, backup, .. } => self.backup(shard, backup),
-            Action::Apply { object, .. } => self.object(object),
+            Action::Apply { object, .. }
+            | Action::ScheduleChange { object, .. }
+            | Action::EndRollout { object, .. } => self.object(object),
             Action::Delete { object, of, .. } => {
                 self.object(object)?;
                 of.as_ref().map_or(Ok(()), |tablet| self.tablet(tablet))
             }
             Action::RecreateTablet { tablet, .. }
             | Action::ForgetTablet { tablet }
+            | Action::ReleaseTablet { tablet, .. }
             | Action::DrainTablet { tablet, .. } => self.tablet(tablet),
         }
     }

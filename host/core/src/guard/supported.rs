@@ -30,6 +30,9 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::Delete { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::ScheduleChange { .. }
+        | Action::ReleaseTablet { .. }
+        | Action::EndRollout { .. }
         | Action::DrainTablet { .. } => None,
     }
 }

@@ -1,8 +1,9 @@
 //! Steps, out to a rule plugin that reviews them.
 
+use pilothouse_core::Millis;
 use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::plan::{Author, Step};
-use pilothouse_core::topology::{Cell, TabletAlias, Zone};
+use pilothouse_core::topology::{Cell, ShardId, TabletAlias, Zone};
 
 use super::view::{alias, pool_key, shard_id};
 use crate::bindings::rule::AnyAction as Any;
@@ -78,18 +79,25 @@ fn any_action(action: &Action) -> Any {
             Any::Backup(b::Action::ExpireBackup(b::Expiry { shard, backup, covered_by }))
         }
         Action::CancelBackup { shard } => Any::Backup(b::Action::CancelBackup(shard_id(shard))),
-        Action::RestoreTablet { tablet, backup } => {
-            let (tablet, backup) = (alias(tablet), backup.clone());
-            Any::Backup(b::Action::RestoreTablet(b::TabletRestore { tablet, backup }))
-        }
-        Action::RestoreShard { shard, backup, to } => {
-            let (shard, backup, to) = (shard_id(shard), backup.clone(), *to);
-            Any::Backup(b::Action::RestoreShard(b::ShardRestore { shard, backup, to }))
-        }
-        Action::Apply { object, .. } | Action::Delete { object, .. } => of_object(action, object),
-        Action::RecreateTablet { tablet, .. } | Action::ForgetTablet { tablet } => of_tablet(action, tablet),
-        Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
+        Action::RestoreTablet { tablet, backup } => Any::Backup(restore_tablet(tablet, backup)),
+        Action::RestoreShard { shard, backup, to } => Any::Backup(restore_shard(shard, backup, *to)),
+        Action::Apply { object, .. }
+        | Action::Delete { object, .. }
+        | Action::ScheduleChange { object, .. }
+        | Action::EndRollout { object, .. } => of_object(action, object),
+        Action::RecreateTablet { tablet, .. }
+        | Action::ForgetTablet { tablet }
+        | Action::ReleaseTablet { tablet, .. }
+        | Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
     }
+}
+
+fn restore_tablet(tablet: &TabletAlias, backup: &str) -> b::Action {
+    b::Action::RestoreTablet(b::TabletRestore { tablet: alias(tablet), backup: backup.to_owned() })
+}
+
+fn restore_shard(shard: &ShardId, backup: &str, to: Millis) -> b::Action {
+    b::Action::RestoreShard(b::ShardRestore { shard: shard_id(shard), backup: backup.to_owned(), to })
 }
 
 fn name(cell: &Cell) -> String {

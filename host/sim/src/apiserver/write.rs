@@ -526,7 +526,11 @@ fn spec_differs(how: &WriteAs<'_>, new: &Value, old: &Value) -> bool {
         return false;
     }
     if !how.kind.custom {
-        return new.get("spec") != old.get("spec");
+        // of a Deployment its annotations count as well
+        let annotations =
+            |object: &'_ Value| object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+        return new.get("spec") != old.get("spec")
+            || how.kind.is(&kinds::DEPLOYMENTS) && annotations(new) != annotations(old);
     }
     let body = |value: &Value| -> Vec<(String, Value)> {
         let fields = value.as_object().into_iter().flatten();
