@@ -26,10 +26,11 @@ pub fn is_primary(view: &ClusterView, tablet: &TabletView) -> bool {
     tablet.role == Role::Primary || named == Some(&tablet.alias)
 }
 
-/// Whether it runs, is ready and answers.
+/// Whether it runs, is ready and answers; one that restores answers, and serves nobody yet.
 #[must_use]
 pub fn serves(tablet: &TabletView) -> bool {
-    tablet.pod == PodState::Running && tablet.ready && tablet.reach == Reach::Yes
+    let answers = tablet.pod == PodState::Running && tablet.ready && tablet.reach == Reach::Yes;
+    answers && tablet.role != Role::Restore
 }
 
 /// Whether taking its Pod disrupts nothing: no process runs there, or its kubelet
