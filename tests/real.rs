@@ -88,10 +88,18 @@ async fn make_ready(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Our example, with what it leaves out and the host would write.
 fn manifest() -> anyhow::Result<Vec<Value>> {
     let example = std::fs::read_to_string(repository("crds/examples/three-zones.yaml"))?;
     let mut documents = nodes();
-    documents.extend(embedded::documents(&example)?);
+    for mut document in embedded::documents(&example)? {
+        if document["kind"] == "VitessCluster" {
+            document["spec"]["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
+            document["spec"]["vtadmin"] =
+                json!({ "cells": ["a", "b"], "apiAddresses": ["http://localhost:14001"] });
+        }
+        documents.push(document);
+    }
     Ok(documents)
 }
 

@@ -205,9 +205,11 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
     for (kind, object) in members.all() {
         let (code, message) = match kind {
             _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
-            Kind::Deployment | Kind::Service | Kind::PodDisruptionBudget | Kind::VitessBackup => {
-                ("orphan", "nothing asks for it any more")
-            }
+            Kind::Deployment
+            | Kind::PodDisruptionBudget
+            | Kind::Secret
+            | Kind::Service
+            | Kind::VitessBackup => ("orphan", "nothing asks for it any more"),
             Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
                 "vttablet" => continue,
                 "vtbackup" if backup_run_is_over(kind, object, members) => {

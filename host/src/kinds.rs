@@ -1,9 +1,10 @@
 //! The Kubernetes kinds that the host watches and writes, and how to reach them.
 //!
-//! Owns the one table of kinds. Everything generic over kinds asks here.
+//! Owns the one table of kinds. Everything generic over kinds asks here. Secrets are written and
+//! never watched: a watch would need to read those of everybody ([`crate::secrets`]).
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, ApiResource, DynamicObject};
@@ -12,7 +13,7 @@ use pilothouse_api::{
     EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard,
 };
 
-/// A kind that the host watches.
+/// A kind that the host watches or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "Kubernetes' own names")]
 pub enum Kind {
@@ -27,6 +28,7 @@ pub enum Kind {
     PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
+    Secret,
     Service,
     Node,
     StorageClass,
@@ -34,7 +36,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order that they are first listed: parents before children.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::VitessCluster,
         Self::VitessCell,
         Self::VitessKeyspace,
@@ -46,6 +48,7 @@ impl Kind {
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::PodDisruptionBudget,
+        Self::Secret,
         Self::Service,
         Self::Node,
         Self::StorageClass,
@@ -66,16 +69,23 @@ impl Kind {
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Pod => "Pod",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::Secret => "Secret",
             Self::Service => "Service",
             Self::Node => "Node",
             Self::StorageClass => "StorageClass",
         }
     }
 
-    /// The kind of that name, if we watch it.
+    /// The kind of that name, if it is in the table.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+
+    /// Whether changes of the kind's objects are told by a watch.
+    #[must_use]
+    pub const fn is_watched(self) -> bool {
+        !matches!(self, Self::Secret)
     }
 
     /// Whether objects of the kind stand in a namespace.
@@ -102,6 +112,7 @@ impl Kind {
             Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
             Self::Pod => erased::<Pod>(),
             Self::PodDisruptionBudget => erased::<PodDisruptionBudget>(),
+            Self::Secret => erased::<Secret>(),
             Self::Service => erased::<Service>(),
             Self::Node => erased::<Node>(),
             Self::StorageClass => erased::<StorageClass>(),
@@ -116,6 +127,7 @@ impl Kind {
             | Self::PersistentVolumeClaim
             | Self::Pod
             | Self::PodDisruptionBudget
+            | Self::Secret
             | Self::Service => Some(pilothouse_api::labels::CLUSTER),
             Self::VitessCluster
             | Self::VitessCell

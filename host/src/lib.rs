@@ -24,6 +24,7 @@ pub mod queue;
 pub mod render;
 pub mod report;
 pub mod review;
+pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod simulate;

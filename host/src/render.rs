@@ -6,7 +6,7 @@
 //! what is there already; [`crate::equality`] compares.
 //!
 //! Not rendered yet: the HorizontalPodAutoscaler of a gateway (where one is set, replicas are
-//! left to whoever scales), vtadmin, VitessBackupSchedules and their Jobs, the Pod that
+//! left to whoever scales), VitessBackupSchedules and their Jobs, the Pod that
 //! mirrors a backup location (we mirror it ourselves: [`backup_records`]), and the hash of a
 //! gateway's Secrets.
 
@@ -25,6 +25,7 @@ mod secret;
 mod services;
 mod tablet;
 mod vitess_backup;
+mod vtadmin;
 mod vtbackup;
 mod vtctld;
 mod vtgate;
@@ -74,6 +75,7 @@ pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     rendered
         .extend([services::vtgate, services::vttablet, services::vtctld].map(|service| service(&completed)));
     rendered.extend(vtctld::render(&completed));
+    rendered.extend(vtadmin::render(&completed));
     rendered
 }
 

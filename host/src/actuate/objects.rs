@@ -1,11 +1,13 @@
 //! Writes of rendered objects, and guarded deletes.
 
+use std::collections::BTreeMap;
+
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use pilothouse_api::labels::{self, annotations};
 use pilothouse_core::action::ObjectRef;
 use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Effects, Error, MANAGER};
 use crate::cache::ClusterKey;
@@ -22,6 +24,7 @@ impl Effects {
         if !known
             && let Some(found) = api.get_opt(&object.name).await?
             && !is_ours(&found, key)
+            && !is_nobodys(&found, rendered)
         {
             return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
         }
@@ -35,7 +38,10 @@ impl Effects {
     pub(super) async fn delete(&self, key: &ClusterKey, object: &ObjectRef, uid: &str) -> Result<(), Error> {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
-        let Some(found) = api.get_opt(&object.name).await? else { return Ok(()) };
+        let Some(found) = api.get_opt(&object.name).await? else {
+            self.gone(key, kind, object);
+            return Ok(());
+        };
         if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
             return Err(Error::Overtaken(format!("{object} is another object now")));
         }
@@ -56,7 +62,15 @@ impl Effects {
         };
         self.telemetry.metrics.api_writes.inc();
         api.delete(&object.name, &params).await?;
+        self.gone(key, kind, object);
         Ok(())
+    }
+
+    /// Of what is watched, the watch tells.
+    fn gone(&self, key: &ClusterKey, kind: Kind, object: &ObjectRef) {
+        if !kind.is_watched() {
+            self.cache.lock().expect("no panic under the lock").forget(key, kind, &object.name);
+        }
     }
 
     /// Asks for more room, and remembers when.
@@ -139,4 +153,17 @@ impl Effects {
 fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
     let label = object.metadata.labels.as_ref().and_then(|l| l.get(labels::CLUSTER));
     label.is_some_and(|cluster| *cluster == key.name)
+}
+
+/// A Secret as vitess-operator leaves those of vtadmin: without labels and owner, and with the
+/// very files that we would write.
+fn is_nobodys(found: &DynamicObject, rendered: &Rendered) -> bool {
+    let unclaimed = found.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty)
+        && found.metadata.owner_references.as_ref().is_none_or(Vec::is_empty);
+    let files = |data: &Value| {
+        data.as_object().map(|files| files.keys().cloned().collect::<Vec<String>>()).unwrap_or_default()
+    };
+    rendered.object.kind == Kind::Secret.as_str()
+        && unclaimed
+        && files(&found.data["data"]) == files(&rendered.value["data"])
 }

@@ -1,4 +1,4 @@
-//! Files from Secrets, mounted under `/vt/secrets`.
+//! Files from Secrets, mounted under `/vt/secrets` or where the program looks for them.
 
 use pilothouse_api::pod_overrides::SecretSource;
 use serde_json::{Value, json};
@@ -7,16 +7,22 @@ use serde_json::{Value, json};
 pub(super) struct SecretFile<'a> {
     purpose: &'static str,
     source: &'a SecretSource,
+    folder: Option<&'static str>,
 }
 
 impl<'a> SecretFile<'a> {
     /// The file of `source`.
     pub(super) const fn new(purpose: &'static str, source: &'a SecretSource) -> Self {
-        Self { purpose, source }
+        Self { purpose, source, folder: None }
+    }
+
+    /// Mounted where the program looks for it.
+    pub(super) const fn at(self, folder: &'static str) -> Self {
+        Self { folder: Some(folder), ..self }
     }
 
     fn folder(&self) -> String {
-        format!("/vt/secrets/{}", self.purpose)
+        self.folder.map_or_else(|| format!("/vt/secrets/{}", self.purpose), str::to_owned)
     }
 
     /// Where the program finds it.
