@@ -46,7 +46,7 @@ const NOT_PLAYED: [&str; 2] = ["priority", "preemptionPolicy"];
 /// The Service by which Pods find the API server.
 const THE_SERVERS_OWN: &str = "kubernetes";
 
-/// Every object of the kinds that the host writes, by kind and name.
+/// Every object of the kinds that the host writes, by kind and name, and what can be scaled.
 type Tree = BTreeMap<String, Value>;
 
 /// Three zones of one node each, which the policies place by. Nobody plays kubelets here.
@@ -97,6 +97,9 @@ fn manifest() -> anyhow::Result<Vec<Value>> {
             document["spec"]["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
             document["spec"]["vtadmin"] =
                 json!({ "cells": ["a", "b"], "apiAddresses": ["http://localhost:14001"] });
+            // One that names no replicas, and one whose replicas are an autoscaler's.
+            document["spec"]["cells"][1]["gateway"].as_object_mut().map(|gateway| gateway.remove("replicas"));
+            document["spec"]["cells"][2]["gateway"]["autoscaler"] = json!({ "minReplicas": 2, "maxReplicas": 4, "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } } });
         }
         documents.push(document);
     }
@@ -137,6 +140,16 @@ async fn tree(client: &Client) -> anyhow::Result<Tree> {
             tree.insert(format!("{} {name}", kind.as_str()), value);
         }
     }
+    let cells = Kind::VitessCell.api(client, "default");
+    for cell in cells.list(&ListParams::default()).await? {
+        let name = cell.metadata.name.unwrap_or_default();
+        let scale = match cells.get_scale(&name).await {
+            Ok(scale) => json!({ "spec": scale.spec, "status": scale.status }),
+            Err(kube::Error::Api(status)) => json!({ "code": status.code, "message": status.message }),
+            Err(error) => return Err(error.into()),
+        };
+        tree.insert(format!("Scale {name}"), scale);
+    }
     Ok(tree)
 }
 
@@ -147,6 +160,10 @@ fn forget(value: &mut Value) {
             let fields = std::mem::take(map).into_iter().filter(|(name, _)| known(name));
             *map = fields.map(|(name, value)| (without_uid(name), value)).collect();
             map.values_mut().for_each(forget);
+            // These stand in the order of their times.
+            if let Some(Value::Array(managers)) = map.get_mut("managedFields") {
+                managers.sort_by_cached_key(ToString::to_string);
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(forget),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

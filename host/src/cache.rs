@@ -77,6 +77,7 @@ impl Cached {
             Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
             Kind::VitessBackup
             | Kind::Deployment
+            | Kind::HorizontalPodAutoscaler
             | Kind::PersistentVolumeClaim
             | Kind::Pod
             | Kind::PodDisruptionBudget

@@ -206,6 +206,7 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
         let (code, message) = match kind {
             _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
             Kind::Deployment
+            | Kind::HorizontalPodAutoscaler
             | Kind::PodDisruptionBudget
             | Kind::Secret
             | Kind::Service
@@ -269,6 +270,9 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
 }
 
 fn judge(rendered: &Rendered, live: &Cached) -> Found {
+    if rendered.initial.as_ref().is_some_and(|initial| live.field(initial.at).is_none()) {
+        return Found::Differs;
+    }
     let live = Watched::new(&live.raw);
     if equality::satisfied(&rendered.value, &live, MANAGER) {
         Found::Same
@@ -282,6 +286,9 @@ fn judge(rendered: &Rendered, live: &Cached) -> Found {
 }
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {
+    if let Some(initial) = rendered.initial.as_ref().filter(|initial| live.field(initial.at).is_none()) {
+        return format!("{}: absent, begins with {}", initial.at, initial.value);
+    }
     let live = Watched::new(&live.raw);
     equality::differences(&rendered.value, &live, MANAGER).into_iter().next().unwrap_or_default()
 }

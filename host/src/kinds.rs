@@ -4,6 +4,7 @@
 //! never watched: a watch would need to read those of everybody ([`crate::secrets`]).
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -25,6 +26,7 @@ pub enum Kind {
     VitessBackupStorage,
     VitessBackup,
     Deployment,
+    HorizontalPodAutoscaler,
     PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
@@ -36,7 +38,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order that they are first listed: parents before children.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::VitessCluster,
         Self::VitessCell,
         Self::VitessKeyspace,
@@ -45,6 +47,7 @@ impl Kind {
         Self::VitessBackupStorage,
         Self::VitessBackup,
         Self::Deployment,
+        Self::HorizontalPodAutoscaler,
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::PodDisruptionBudget,
@@ -66,6 +69,7 @@ impl Kind {
             Self::VitessBackupStorage => "VitessBackupStorage",
             Self::VitessBackup => "VitessBackup",
             Self::Deployment => "Deployment",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Pod => "Pod",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
@@ -109,6 +113,7 @@ impl Kind {
             Self::VitessBackupStorage => erased::<VitessBackupStorage>(),
             Self::VitessBackup => erased::<VitessBackup>(),
             Self::Deployment => erased::<Deployment>(),
+            Self::HorizontalPodAutoscaler => erased::<HorizontalPodAutoscaler>(),
             Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
             Self::Pod => erased::<Pod>(),
             Self::PodDisruptionBudget => erased::<PodDisruptionBudget>(),
@@ -124,6 +129,7 @@ impl Kind {
     pub const fn selector(self) -> Option<&'static str> {
         match self {
             Self::Deployment
+            | Self::HorizontalPodAutoscaler
             | Self::PersistentVolumeClaim
             | Self::Pod
             | Self::PodDisruptionBudget

@@ -5,11 +5,11 @@
 //! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
 //! what is there already; [`crate::equality`] compares.
 //!
-//! Not rendered yet: the HorizontalPodAutoscaler of a gateway (where one is set, replicas are
-//! left to whoever scales), VitessBackupSchedules and their Jobs, the Pod that
+//! Not rendered yet: VitessBackupSchedules and their Jobs, the Pod that
 //! mirrors a backup location (we mirror it ourselves: [`backup_records`]), and the hash of a
 //! gateway's Secrets.
 
+mod autoscaler;
 mod backup_location;
 mod child;
 mod container;
@@ -61,6 +61,17 @@ pub struct Rendered {
     pub object: ObjectRef,
     /// What to apply.
     pub value: Value,
+    /// The field that somebody else writes, if there is one.
+    pub initial: Option<Initial>,
+}
+
+/// A field that is not ours to write and must be there before somebody else writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Initial {
+    /// Where, as a JSON pointer through maps alone.
+    pub at: &'static str,
+    /// What it begins with.
+    pub value: Value,
 }
 
 /// The children of a cluster: its lockserver, backup locations, cells and keyspaces, the
@@ -79,7 +90,8 @@ pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     rendered
 }
 
-/// The children of a cell: its own lockserver, if it has one, its gateways and their Service.
+/// The children of a cell: its own lockserver, if it has one, its gateways, their Service and
+/// what scales them.
 /// Nothing while the cell does not say which cluster it belongs to.
 #[must_use]
 pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
@@ -91,6 +103,7 @@ pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
     let completed = VitessCell { spec: defaults::cell(&cell.spec), ..cell.clone() };
     rendered.push(services::cell_vtgate(&completed, cluster));
     rendered.push(vtgate::render(&completed, cluster, replicas));
+    rendered.extend(autoscaler::render(&completed, cluster));
     rendered
 }
 

@@ -118,7 +118,7 @@ fn adjust(
     let Some(rendered) = objects.get(target) else { return Ok(()) };
     let mut value = rendered.value.clone();
     json_patch::patch(&mut value, &patch.0).map_err(|e| format!("{target}: {e}"))?;
-    let adjusted = Rendered { object: target.clone(), value };
+    let adjusted = Rendered { object: target.clone(), value, initial: rendered.initial.clone() };
     objects.insert(target.clone(), Arc::new(adjusted));
     Ok(())
 }
@@ -155,7 +155,7 @@ mod tests {
         let seen = |kind: &str| {
             let object = ObjectRef { kind: kind.to_owned(), namespace: "n".to_owned(), name: "a".to_owned() };
             let value = json!({ "kind": kind, "metadata": { "name": "a" }, "data": { "key": "a2V5" } });
-            text(&object, &Rendered { object: object.clone(), value }).json
+            text(&object, &Rendered { object: object.clone(), value, initial: None }).json
         };
         assert_eq!(seen("Secret"), r#"{"kind":"Secret","metadata":{"name":"a"}}"#);
         assert!(seen("ConfigMap").contains("a2V5"));

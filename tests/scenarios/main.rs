@@ -65,6 +65,7 @@ scenarios! {
     disk_fills
     backup_verified
     replicas_raised_and_lowered
+    autoscaled_gateways
     surge_adopted
     spec_edited_at_rest
     another_failover_policy

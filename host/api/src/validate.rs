@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::desired::{DesiredCell, DesiredCluster, DesiredKeyspace, DesiredShard};
 use crate::fragment::Fragment;
-use crate::gateway::Gateway;
+use crate::gateway::{Autoscaler, Gateway};
 use crate::labels;
 use crate::lockserver::Lockserver;
 use crate::pod_overrides::PodOverrides;
@@ -111,6 +111,14 @@ pub enum Reason {
     /// A fragment that does not have Kubernetes' shape.
     #[error("{0}")]
     Shape(String),
+    /// A lower bound above the upper one.
+    #[error("{fewest} is more than {most}, the most")]
+    Bounds {
+        /// The lower one.
+        fewest: i32,
+        /// The upper one.
+        most: i32,
+    },
     /// Neither one address for all cells nor one for each.
     #[error("{given} addresses for {cells} cells: expected one for all of them or one for each")]
     Addresses {
@@ -149,6 +157,7 @@ impl Reason {
             Self::Quantity(_) => "Quantity",
             Self::Durability(_) => "Durability",
             Self::Shape(_) => "Shape",
+            Self::Bounds { .. } => "Bounds",
             Self::Addresses { .. } => "Addresses",
             Self::Label => "Label",
         }
@@ -314,6 +323,14 @@ fn read_cell(faults: &mut Faults, path: Path<'_>, template: &CellTemplate) -> De
 fn gateway(faults: &mut Faults, path: Path<'_>, gateway: &Gateway) {
     faults.pod(path, &gateway.pod);
     faults.shape(path.field("topologySpreadConstraints"), &gateway.topology_spread_constraints);
+    if let Some(Autoscaler { min_replicas, max_replicas: most, .. }) = &gateway.autoscaler {
+        let path = path.field("autoscaler");
+        if *most < 1 {
+            faults.add(path.field("maxReplicas"), Reason::Missing);
+        } else if let Some(fewest) = min_replicas.filter(|fewest| fewest > most) {
+            faults.add(path.field("minReplicas"), Reason::Bounds { fewest, most: *most });
+        }
+    }
 }
 
 fn lockserver(faults: &mut Faults, path: Path<'_>, lockserver: &Lockserver) {

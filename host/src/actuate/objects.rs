@@ -9,10 +9,10 @@ use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
 use serde_json::{Value, json};
 
-use super::{Effects, Error, MANAGER};
+use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
 use crate::kinds::Kind;
-use crate::render::{self, Rendered};
+use crate::render::{self, Initial, Rendered};
 
 impl Effects {
     /// Applies a rendered object; one that exists and is not ours is left alone.
@@ -28,8 +28,31 @@ impl Effects {
         {
             return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
         }
+        let has = |data: &Value| data.pointer(rendered.initial.as_ref()?.at).cloned();
+        if known {
+            let now = self.with_members(key, |m| has(&m.get(kind, &object.name)?.raw.data));
+            self.begin(kind, rendered, now).await?;
+        }
         let params = PatchParams::apply(MANAGER).force();
         let answer = api.patch(&object.name, &params, &Patch::Apply(&rendered.value)).await?;
+        let now = has(&answer.data);
+        self.written(kind, answer);
+        if known { Ok(()) } else { self.begin(kind, rendered, now).await }
+    }
+
+    /// Holds a field that somebody else writes at what it is `now`, or begins it. Never by force:
+    /// whoever writes it has the last word.
+    async fn begin(&self, kind: Kind, rendered: &Rendered, now: Option<Value>) -> Result<(), Error> {
+        let Some(Initial { at, value }) = &rendered.initial else { return Ok(()) };
+        let leaf = now.unwrap_or_else(|| value.clone());
+        let mut begun =
+            at.rsplit('/').filter(|name| !name.is_empty()).fold(leaf, |inner, name| json!({ name: inner }));
+        let ObjectRef { namespace, name, .. } = &rendered.object;
+        begun["apiVersion"] = rendered.value["apiVersion"].clone();
+        begun["kind"] = rendered.value["kind"].clone();
+        begun["metadata"] = json!({ "name": name });
+        let params = PatchParams::apply(INITIAL_MANAGER);
+        let answer = kind.api(&self.client, namespace).patch(name, &params, &Patch::Apply(&begun)).await?;
         self.written(kind, answer);
         Ok(())
     }

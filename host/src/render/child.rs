@@ -104,7 +104,7 @@ impl Child<'_> {
             ObjectRef { kind: self.kind.to_owned(), namespace: owner.namespace.to_owned(), name: self.name };
         let mut value = json!({ "apiVersion": self.api_version, "kind": self.kind });
         value["metadata"] = Value::Object(metadata);
-        Rendered { object, value }
+        Rendered { object, value, initial: None }
     }
 }
 

@@ -280,3 +280,16 @@ fn vtadmin_needs_an_image_and_addresses() {
         &["spec.images.vtadmin Missing"],
     );
 }
+
+#[test]
+fn an_autoscaler_has_bounds() {
+    let scaled = |autoscaler: serde_json::Value| {
+        move |cluster: &mut VitessCluster| {
+            cluster.spec.cells[1].gateway.autoscaler = serde_json::from_value(autoscaler).unwrap();
+        }
+    };
+    let at = "spec.cells[1].gateway.autoscaler";
+    check(scaled(json!({ "minReplicas": 2, "maxReplicas": 2 })), &[]);
+    check(scaled(json!({ "minReplicas": 2 })), &[&format!("{at}.maxReplicas Missing")]);
+    check(scaled(json!({ "minReplicas": 3, "maxReplicas": 2 })), &[&format!("{at}.minReplicas Bounds")]);
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tree::{folder, manifest, tree};
 
 /// One representative of each kind and component, by the start of its name.
-const SHOWN: [(&str, &str, &str); 26] = [
+const SHOWN: [(&str, &str, &str); 27] = [
     ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
     ("backup-storage", "VitessBackupStorage", "harbour-"),
     ("cell", "VitessCell", "harbour-east-"),
@@ -27,6 +27,7 @@ const SHOWN: [(&str, &str, &str); 26] = [
     ("vtadmin-discovery", "Secret", "harbour-east-vtadmin-discovery-"),
     ("vtadmin-pages", "Secret", "harbour-east-vtadmin-webconfig-"),
     ("vtgate", "Deployment", "harbour-east-vtgate-"),
+    ("autoscaler", "HorizontalPodAutoscaler", "harbour-south-"),
     ("vtgate-autoscaled", "Deployment", "harbour-south-vtgate-"),
     ("vtorc", "Deployment", "harbour-orders-x-80-east-vtorc-"),
     ("etcd-budget", "PodDisruptionBudget", "etcd-lockserver-"),

@@ -1,6 +1,7 @@
 //! Every field that we render is one that its type knows.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pilothouse_api::{
@@ -48,6 +49,7 @@ fn lost_of(kind: &str, value: &Value) -> Vec<String> {
         "Deployment" => lost::<Deployment>(value),
         "Pod" => lost::<Pod>(value),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(value),
+        "HorizontalPodAutoscaler" => lost::<HorizontalPodAutoscaler>(value),
         "Secret" => lost::<Secret>(value),
         "Service" => lost::<Service>(value),
         "PodDisruptionBudget" => lost::<PodDisruptionBudget>(value),
@@ -73,7 +75,7 @@ fn every_rendered_field_is_known_to_its_type() {
         assert_eq!(lost_of(kind, value), Vec::<String>::new(), "{kind} {name}");
         kinds.insert(kind.as_str());
     }
-    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn tree(cluster: &VitessCluster) -> Tree {
     let none = BTreeMap::new();
     let mut todo = render::cluster(cluster);
     let mut tree = Tree::new();
-    while let Some(Rendered { object, value }) = todo.pop() {
+    while let Some(Rendered { object, value, .. }) = todo.pop() {
         match object.kind.as_str() {
             "VitessCell" => todo.extend(render::cell(&stored(&value))),
             "VitessKeyspace" => todo.extend(render::keyspace(&stored(&value))),
