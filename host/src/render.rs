@@ -5,9 +5,9 @@
 //! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
 //! what is there already; [`crate::equality`] compares.
 //!
-//! Not rendered yet: VitessBackupSchedules and their Jobs, the Pod that
-//! mirrors a backup location (we mirror it ourselves: [`backup_records`]), and the hash of a
-//! gateway's Secrets.
+//! Not rendered yet: VitessBackupSchedules and their Jobs. Never rendered: the Pod that mirrors a
+//! backup location (we do that ourselves: [`backup_records`]) and the hash of a gateway's
+//! Secrets, which would have to be read; `docs/differences.md` says why.
 
 mod autoscaler;
 mod backup_location;
