@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse::kinds::Kind;
-use pilothouse::settings::Settings;
 use pilothouse_api::names::{self, VtadminSecret};
-use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::apiserver::kinds::EVENTS;
 use pilothouse_tests::repository;
 use pilothouse_tests::seen::text;
-use pilothouse_tests::stage::{Setting, Stage, runtime};
+use pilothouse_tests::stage::Stage;
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,14 +32,9 @@ fn manifest() -> String {
 }
 
 fn stage() -> Stage {
-    let settings = Settings::default();
     let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    let policies =
-        PolicySet::load(&runtime(program, &cache, &settings).unwrap(), &settings.policies).unwrap();
-    let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-    Stage::start(Setting { zones, nodes: 3, settings, policies: Arc::new(policies), has_vitess: true })
-        .unwrap()
+    Stage::three_zones(program, &cache).unwrap()
 }
 
 /// Objects of vtadmin by name; the manifest's own Secret has no such label.

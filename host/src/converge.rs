@@ -69,6 +69,8 @@ struct Inputs {
     zones: BTreeMap<Cell, Zone>,
     claims: BTreeMap<String, u64>,
     backups: Vec<BackupView>,
+    /// The image of the cluster's databases: that of the first shard by name.
+    mysqld: String,
 }
 
 #[derive(Debug)]
@@ -323,6 +325,11 @@ fn inputs(
         }
         Kind::EtcdLockserver => inputs.zones = zones.clone(),
         Kind::VitessBackupStorage => inputs.backups = backups.to_vec(),
+        Kind::VitessCell => {
+            let images = observe::shards_asked(members).map(|shard| &shard.object.spec.images);
+            let mysqld = images.filter_map(|images| images.mysqld.as_ref()?.chosen()).next();
+            inputs.mysqld = mysqld.map(|(_, image)| image.to_owned()).unwrap_or_default();
+        }
         _ => {}
     }
     inputs
@@ -334,7 +341,7 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
         Typed::Cluster(cluster) => {
             pilothouse_api::validate::validate(cluster).is_ok().then(|| render::cluster(cluster))
         }
-        Typed::Cell(cell) => Some(render::cell(cell)),
+        Typed::Cell(cell) => Some(render::cell(cell, &inputs.mysqld)),
         Typed::Keyspace(keyspace) => Some(render::keyspace(keyspace)),
         Typed::Shard(shard) => {
             shard.asked.is_ok().then(|| render::shard(&shard.object, &inputs.zones, &inputs.claims))

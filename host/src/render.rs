@@ -92,9 +92,10 @@ pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
 
 /// The children of a cell: its own lockserver, if it has one, its gateways, their Service and
 /// what scales them.
-/// Nothing while the cell does not say which cluster it belongs to.
+/// Nothing while the cell does not say which cluster it belongs to. `mysqld` is the image of the
+/// cluster's databases, whose version the gateways tell their clients; empty while there are none.
 #[must_use]
-pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
+pub fn cell(cell: &VitessCell, mysqld: &str) -> Vec<Rendered> {
     let Some(cluster) = cell.metadata.labels.as_ref().and_then(|all| all.get(labels::CLUSTER)) else {
         return Vec::new();
     };
@@ -102,7 +103,7 @@ pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
     let replicas = vtgate::replicas(cell);
     let completed = VitessCell { spec: defaults::cell(&cell.spec), ..cell.clone() };
     rendered.push(services::cell_vtgate(&completed, cluster));
-    rendered.push(vtgate::render(&completed, cluster, replicas));
+    rendered.push(vtgate::render(&completed, cluster, replicas, mysqld));
     rendered.extend(autoscaler::render(&completed, cluster));
     rendered
 }

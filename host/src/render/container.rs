@@ -1,9 +1,11 @@
 //! What the containers of several kinds share: ports, probes, user, topology flags.
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use pilothouse_api::lockserver::LockserverParams;
+use pilothouse_api::quantity;
 use serde_json::{Value, json};
 
 use super::flags::Flags;
-use pilothouse_api::lockserver::LockserverParams;
 
 /// Vitess' images run as this user and group.
 pub(super) const VITESS_USER: u32 = 999;
@@ -49,6 +51,13 @@ pub(super) fn alive_on(port: &str, path: &str) -> Value {
 /// The user that a container runs as.
 pub(super) fn as_vitess() -> Value {
     json!({ "runAsUser": VITESS_USER })
+}
+
+/// How many threads Go may run: as many as the CPUs that the container is held to, if it is.
+/// Otherwise it would count those of the node, and be throttled.
+pub(super) fn go_threads(resources: &ResourceRequirements) -> Option<Value> {
+    let cpus = quantity::bytes(resources.limits.as_ref()?.get("cpu")?).ok()?;
+    Some(json!({ "name": "GOMAXPROCS", "value": cpus.to_string() }))
 }
 
 /// Flags that lead to the global topology.

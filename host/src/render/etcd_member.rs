@@ -14,7 +14,7 @@ use super::child::{Owner, Strings, labels as pairs, unless_empty};
 use super::container::{PRIORITY_CLASS, port};
 use super::flags::Flags;
 use super::placement::{Apart, Domain};
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::{services, vttablet_claim};
 
 const CLIENT: u16 = 2379;
@@ -155,7 +155,7 @@ fn container(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Value {
         "imagePullPolicy": unless_blank(&template.image_pull_policy),
         "command": ["/usr/local/bin/etcd"],
         "args": flags(owner, template, index).args(),
-        "env": with(env, &template.pod.extra_env),
+        "env": pod::env(env, &template.pod.extra_env),
         "ports": [port("client", CLIENT), port("peer", PEER)],
         "readinessProbe": {
             "exec": { "command": ["etcdctl", "endpoint", "health"] },
@@ -166,7 +166,7 @@ fn container(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Value {
             "initialDelaySeconds": 300, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 30,
         },
         "resources": unless_empty(json!(template.resources)),
-        "volumeMounts": with(vec![mount], &template.pod.extra_volume_mounts),
+        "volumeMounts": pod::mounts(vec![mount], &template.pod.extra_volume_mounts),
     })
 }
 

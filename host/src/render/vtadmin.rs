@@ -22,7 +22,7 @@ use super::container::{
 };
 use super::deployment::{self, Program};
 use super::flags::Flags;
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::secret::SecretFile;
 use super::services;
 
@@ -203,13 +203,13 @@ impl<'a> Admin<'a> {
             "imagePullPolicy": unless_blank(&self.cluster.spec.image_pull_policies.vtadmin),
             "command": ["/vt/bin/vtadmin"],
             "args": self.flags().args(),
-            "env": with(Vec::new(), &self.given.pod.extra_env),
+            "env": pod::env(Vec::new(), &self.given.pod.extra_env),
             "ports": [port("api", API)],
             "readinessProbe": ready_on("api", "/health"),
             "livenessProbe": alive_on("api", "/health"),
             "resources": unless_empty(json!(self.given.api_resources)),
             "securityContext": as_vitess(),
-            "volumeMounts": with(mounts, &self.given.pod.extra_volume_mounts),
+            "volumeMounts": pod::mounts(mounts, &self.given.pod.extra_volume_mounts),
         })
     }
 
@@ -228,7 +228,7 @@ impl<'a> Admin<'a> {
             "livenessProbe": alive_at("/"),
             "resources": unless_empty(json!(self.given.web_resources)),
             "securityContext": as_vitess(),
-            "volumeMounts": with(vec![self.pages_file().mount()], &self.given.pod.extra_volume_mounts),
+            "volumeMounts": pod::mounts(vec![self.pages_file().mount()], &self.given.pod.extra_volume_mounts),
         })
     }
 

@@ -116,7 +116,7 @@ fn a_backup_may_run_in_any_zone_of_the_shard() {
 #[test]
 fn gateways_surge_on_top_and_an_autoscaler_is_left_alone() {
     let replicas =
-        |cell: &VitessCell| of_kind(&render::cell(cell), "Deployment")[0]["spec"]["replicas"].clone();
+        |cell: &VitessCell| of_kind(&render::cell(cell, ""), "Deployment")[0]["spec"]["replicas"].clone();
     let mut east = cell("east");
     assert_eq!(replicas(&east), 2);
     let surge = json!({ "gateway": { "surge": [{ "standsInFor": "north", "replicas": 1 }] } });
@@ -134,7 +134,7 @@ fn gateways_surge_on_top_and_an_autoscaler_is_left_alone() {
 fn a_zone_that_a_policy_chose_pins_the_gateways() {
     let mut south = cell("south");
     let affinity = |cell: &VitessCell| {
-        of_kind(&render::cell(cell), "Deployment")[0]["spec"]["template"]["spec"]["affinity"].clone()
+        of_kind(&render::cell(cell, ""), "Deployment")[0]["spec"]["template"]["spec"]["affinity"].clone()
     };
     assert_eq!(affinity(&south), Value::Null);
     south.status = Some(serde_json::from_value(json!({ "assignedZone": "zone-s" })).expect("a status"));
