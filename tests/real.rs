@@ -97,6 +97,10 @@ fn manifest() -> anyhow::Result<Vec<Value>> {
             document["spec"]["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
             document["spec"]["vtadmin"] =
                 json!({ "cells": ["a", "b"], "apiAddresses": ["http://localhost:14001"] });
+            document["spec"]["backup"]["schedules"] = json!([{
+                "name": "nightly", "schedule": "0 2 * * *", "resources": {},
+                "strategies": [{ "name": "all", "scope": "Cluster" }],
+            }]);
             // One that names no replicas, and one whose replicas are an autoscaler's.
             document["spec"]["cells"][1]["gateway"].as_object_mut().map(|gateway| gateway.remove("replicas"));
             document["spec"]["cells"][2]["gateway"]["autoscaler"] = json!({ "minReplicas": 2, "maxReplicas": 4, "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } } });

@@ -76,6 +76,7 @@ impl Cached {
             Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
             Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
             Kind::VitessBackup
+            | Kind::VitessBackupSchedule
             | Kind::Deployment
             | Kind::HorizontalPodAutoscaler
             | Kind::PersistentVolumeClaim

@@ -198,8 +198,8 @@ impl Rendering {
 }
 
 /// Deletes of what is ours, stands under a rendered parent and is not rendered:
-/// built-in objects, records of backups that are gone, and what ended backup
-/// runs left. Tablets leave by drain and turndown; our own kinds are kept.
+/// built-in objects, schedules, records of backups that are gone, and what ended backup
+/// runs left. Tablets leave by drain and turndown; our other kinds are kept.
 #[must_use]
 pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -> Vec<Step> {
     let namespace = &view.cluster.namespace;
@@ -212,7 +212,8 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
             | Kind::PodDisruptionBudget
             | Kind::Secret
             | Kind::Service
-            | Kind::VitessBackup => ("orphan", "nothing asks for it any more"),
+            | Kind::VitessBackup
+            | Kind::VitessBackupSchedule => ("orphan", "nothing asks for it any more"),
             Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
                 "vttablet" => continue,
                 "vtbackup" if backup_run_is_over(kind, object, members) => {

@@ -11,7 +11,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::{Client, Resource};
 use pilothouse_api::{
-    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard,
+    EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster,
+    VitessKeyspace, VitessShard,
 };
 
 /// A kind that the host watches or writes.
@@ -25,6 +26,7 @@ pub enum Kind {
     EtcdLockserver,
     VitessBackupStorage,
     VitessBackup,
+    VitessBackupSchedule,
     Deployment,
     HorizontalPodAutoscaler,
     PersistentVolumeClaim,
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order that they are first listed: parents before children.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::VitessCluster,
         Self::VitessCell,
         Self::VitessKeyspace,
@@ -46,6 +48,7 @@ impl Kind {
         Self::EtcdLockserver,
         Self::VitessBackupStorage,
         Self::VitessBackup,
+        Self::VitessBackupSchedule,
         Self::Deployment,
         Self::HorizontalPodAutoscaler,
         Self::PersistentVolumeClaim,
@@ -68,6 +71,7 @@ impl Kind {
             Self::EtcdLockserver => "EtcdLockserver",
             Self::VitessBackupStorage => "VitessBackupStorage",
             Self::VitessBackup => "VitessBackup",
+            Self::VitessBackupSchedule => "VitessBackupSchedule",
             Self::Deployment => "Deployment",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
@@ -112,6 +116,7 @@ impl Kind {
             Self::EtcdLockserver => erased::<EtcdLockserver>(),
             Self::VitessBackupStorage => erased::<VitessBackupStorage>(),
             Self::VitessBackup => erased::<VitessBackup>(),
+            Self::VitessBackupSchedule => erased::<VitessBackupSchedule>(),
             Self::Deployment => erased::<Deployment>(),
             Self::HorizontalPodAutoscaler => erased::<HorizontalPodAutoscaler>(),
             Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
@@ -142,6 +147,7 @@ impl Kind {
             | Self::EtcdLockserver
             | Self::VitessBackupStorage
             | Self::VitessBackup
+            | Self::VitessBackupSchedule
             | Self::Node
             | Self::StorageClass => None,
         }

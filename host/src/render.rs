@@ -5,7 +5,7 @@
 //! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
 //! what is there already; [`crate::equality`] compares.
 //!
-//! Not rendered yet: VitessBackupSchedules and their Jobs. Never rendered: the Pod that mirrors a
+//! Not rendered yet: the Jobs of a VitessBackupSchedule; the cluster's status says so. Never rendered: the Pod that mirrors a
 //! backup location (we do that ourselves: [`backup_records`]) and the hash of a gateway's
 //! Secrets, which would have to be read; `docs/differences.md` says why.
 
@@ -74,12 +74,13 @@ pub struct Initial {
     pub value: Value,
 }
 
-/// The children of a cluster: its lockserver, backup locations, cells and keyspaces, the
-/// Services over all of its gateways, tablets and control daemons, and those daemons.
+/// The children of a cluster: its lockserver, backup locations and schedules, cells and
+/// keyspaces, the Services over all of its gateways, tablets and control daemons, and those daemons.
 #[must_use]
 pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     let mut rendered: Vec<Rendered> = levels::lockserver(cluster).into_iter().collect();
     rendered.extend(levels::backup_storages(cluster));
+    rendered.extend(levels::backup_schedules(cluster));
     rendered.extend(levels::cells(cluster));
     rendered.extend(levels::keyspaces(cluster));
     let completed = VitessCluster { spec: defaults::cluster(&cluster.spec), ..cluster.clone() };

@@ -64,6 +64,7 @@ scenarios! {
     primary_killed
     disk_fills
     backup_verified
+    backups_scheduled
     replicas_raised_and_lowered
     autoscaled_gateways
     surge_adopted

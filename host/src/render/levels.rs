@@ -20,6 +20,11 @@ pub(super) fn backup_storages(cluster: &VitessCluster) -> impl Iterator<Item = R
     children::backup_storages(cluster).into_iter().map(whole)
 }
 
+/// A cluster's backup schedules.
+pub(super) fn backup_schedules(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
+    children::backup_schedules(cluster).into_iter().map(whole)
+}
+
 /// A cluster's cells. Where an autoscaler is set, it writes the replicas, and we do not; but it
 /// needs some to begin with: without any there is no `/scale` to read.
 pub(super) fn cells(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {

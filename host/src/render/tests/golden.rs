@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::tree::{folder, manifest, tree};
 
 /// One representative of each kind and component, by the start of its name.
-const SHOWN: [(&str, &str, &str); 27] = [
+const SHOWN: [(&str, &str, &str); 28] = [
     ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
     ("backup-storage", "VitessBackupStorage", "harbour-"),
+    ("backup-schedule", "VitessBackupSchedule", "harbour-vbsc-"),
     ("cell", "VitessCell", "harbour-east-"),
     ("keyspace", "VitessKeyspace", "harbour-orders-"),
     ("shard", "VitessShard", "harbour-orders-x-80-"),

@@ -5,7 +5,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pilothouse_api::{
-    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessKeyspace, VitessShard,
+    EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessKeyspace,
+    VitessShard,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +59,7 @@ fn lost_of(kind: &str, value: &Value) -> Vec<String> {
         "VitessShard" => lost::<VitessShard>(value),
         "EtcdLockserver" => lost::<EtcdLockserver>(value),
         "VitessBackupStorage" => lost::<VitessBackupStorage>(value),
+        "VitessBackupSchedule" => lost::<VitessBackupSchedule>(value),
         "VitessBackup" => lost::<VitessBackup>(value),
         other => vec![format!("{other} is no kind that we render")],
     }
@@ -75,7 +77,7 @@ fn every_rendered_field_is_known_to_its_type() {
         assert_eq!(lost_of(kind, value), Vec::<String>::new(), "{kind} {name}");
         kinds.insert(kind.as_str());
     }
-    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
 }
 
 #[test]
