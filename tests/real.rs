@@ -257,6 +257,8 @@ fn what_stands_on_the_played_server_stands_on_the_real_one() {
     let policies = policies().unwrap();
     let played = played(&policies).unwrap();
     assert!(played.len() > 20, "the host made a tree: {:?}", played.keys());
+    let scale = |cell: &str| &played[&format!("Scale {}", pilothouse_api::names::cell("harbour", cell))];
+    assert_eq!(scale("c")["spec"]["replicas"], 1, "begun, for the autoscaler to go on with");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();

@@ -124,16 +124,17 @@ fn member(owner: &Owner<'_>, etcd: &EtcdLockserver, index: u32, zone: Option<&Zo
     let template = &etcd.spec.template;
     let name = names::etcd_member(owner.name, index);
     let of_members = pairs([(labels::ETCD_LOCKSERVER, owner.name)]);
+    let mut apart = vec![Apart { weight: 2, labels: &of_members, by: Domain::Host }];
+    if zone.is_none() {
+        apart.push(Apart { weight: 1, labels: &of_members, by: Domain::Zone });
+    }
     let mut pod = pod::spec(
         pod::Parts {
             containers: vec![container(owner, template, index)],
             init_containers: Vec::new(),
             volumes: vec![json!({ "name": "data", "persistentVolumeClaim": { "claimName": name } })],
             zones: zone.into_iter().collect(),
-            apart: vec![
-                Apart { weight: 2, labels: &of_members, by: Domain::Host },
-                Apart { weight: 1, labels: &of_members, by: Domain::Zone },
-            ],
+            apart,
             pull_secrets: &template.image_pull_secrets,
         },
         &template.pod,
@@ -173,7 +174,9 @@ fn container(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Value {
 fn flags(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Flags {
     let name = |index| names::etcd_member(owner.name, index);
     let host = |index| format!("http://{}.{}", name(index), names::etcd_peer_service(owner.name));
-    let peer = |index: u32| match template.advertise_peer_urls.get(index as usize - 1) {
+    // Fewer would name some members by another network than the rest.
+    let given = Some(&template.advertise_peer_urls).filter(|urls| urls.len() == MEMBERS as usize);
+    let peer = |index: u32| match given.and_then(|urls| urls.get(index as usize - 1)) {
         Some(url) => url.clone(),
         None => format!("{}:{PEER}", host(index)),
     };

@@ -32,18 +32,14 @@ impl<'a> SecretFile<'a> {
 
     /// The mount.
     pub(super) fn mount(&self) -> Value {
-        let volume = match self.source.volume_name.as_str() {
-            "" => format!("{}-secret", self.purpose),
-            given => given.to_owned(),
-        };
-        json!({ "name": volume, "mountPath": self.folder(), "readOnly": true })
+        json!({ "name": self.volume_name(), "mountPath": self.folder(), "readOnly": true })
     }
 
     /// The volume, unless the manifest brings its own.
     pub(super) fn volume(&self) -> Option<Value> {
-        self.source.volume_name.is_empty().then(|| {
+        (!self.source.name.is_empty()).then(|| {
             json!({
-                "name": format!("{}-secret", self.purpose),
+                "name": self.volume_name(),
                 "secret": {
                     "secretName": self.source.name,
                     "items": [{ "key": self.source.key, "path": self.source.key }],
@@ -51,5 +47,12 @@ impl<'a> SecretFile<'a> {
                 },
             })
         })
+    }
+
+    fn volume_name(&self) -> String {
+        match self.source.volume_name.as_str() {
+            "" => format!("{}-secret", self.purpose),
+            given => given.to_owned(),
+        }
     }
 }

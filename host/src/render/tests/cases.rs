@@ -164,3 +164,24 @@ fn what_belongs_to_nothing_renders_nothing() {
     assert_eq!(render::shard(&shard, &BTreeMap::new(), &BTreeMap::new()), []);
     assert_eq!(render::backup(&shard, "", None, &BTreeMap::new(), &BTreeMap::new(), 0), []);
 }
+
+#[test]
+fn a_cells_own_etcd_stays_in_its_zone_and_is_found_by_all_its_urls_or_none() {
+    let member = |etcd: Value| {
+        let mut cluster = manifest();
+        cluster.spec.cells[0].lockserver =
+            serde_json::from_value(json!({ "etcd": etcd })).expect("a lockserver");
+        let tree = tree(&cluster);
+        let is_member =
+            |(kind, name): &(String, String)| kind == "Pod" && name.starts_with("harbour-east-etcd-");
+        tree.iter().find(|(key, _)| is_member(key)).expect("rendered").1["spec"].clone()
+    };
+    let args =
+        |urls: &[&str]| member(json!({ "advertisePeerURLs": urls }))["containers"][0]["args"].to_string();
+    let affinity = &member(json!({}))["affinity"];
+    let spread = &affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(spread.as_array().map(Vec::len), Some(1), "{spread}");
+    assert!(affinity["nodeAffinity"].to_string().contains("zone-e"));
+    assert!(args(&["http://a", "http://b", "http://c"]).contains("-1=http://a,"));
+    assert_eq!(args(&["http://a"]), args(&[]));
+}
