@@ -193,7 +193,7 @@ impl Cache {
     /// Whether every watched kind was listed at least once: before, absence says nothing.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.synced.len() == Kind::ALL.into_iter().filter(|kind| kind.is_watched()).count()
+        Kind::ALL.into_iter().filter(|kind| kind.is_watched()).all(|kind| self.synced.contains(&kind))
     }
 
     /// The clusters that have a VitessCluster or anything left of one.
