@@ -46,7 +46,7 @@ const NOT_PLAYED: [&str; 2] = ["priority", "preemptionPolicy"];
 /// The Service by which Pods find the API server.
 const THE_SERVERS_OWN: &str = "kubernetes";
 
-/// Every object of the kinds that the host writes, by kind and name.
+/// Every object of the kinds that the host writes, by kind and name, and what can be scaled.
 type Tree = BTreeMap<String, Value>;
 
 /// Three zones of one node each, which the policies place by. Nobody plays kubelets here.
@@ -100,7 +100,24 @@ fn manifests() -> anyhow::Result<Vec<Vec<Value>>> {
     let mut first = nodes();
     first.extend(manifests.next().context("just made")??);
     let rest: Result<Vec<_>, _> = manifests.collect();
-    Ok(std::iter::once(first).chain(rest?).collect())
+    let mut all: Vec<Vec<Value>> = std::iter::once(first).chain(rest?).collect();
+    all.iter_mut().flatten().filter(|d| d["kind"] == "VitessCluster").for_each(complete);
+    Ok(all)
+}
+
+/// What the example leaves out and the host would write.
+fn complete(cluster: &mut Value) {
+    let spec = &mut cluster["spec"];
+    spec["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
+    spec["vtadmin"] = json!({ "cells": ["a", "b"], "apiAddresses": ["http://localhost:14001"] });
+    spec["backup"]["schedules"] = json!([{
+        "name": "nightly", "schedule": "0 2 * * *", "resources": {},
+        "strategies": [{ "name": "all", "scope": "Cluster" }],
+    }]);
+    // One that names no replicas, and one whose replicas are an autoscaler's.
+    spec["cells"][1]["gateway"].as_object_mut().map(|gateway| gateway.remove("replicas"));
+    spec["cells"][2]["gateway"]["autoscaler"] = json!({ "minReplicas": 2, "maxReplicas": 4,
+        "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } } });
 }
 
 fn policies() -> anyhow::Result<Arc<PolicySet>> {
@@ -136,6 +153,16 @@ async fn tree(client: &Client) -> anyhow::Result<Tree> {
             forget(&mut value);
             tree.insert(format!("{} {name}", kind.as_str()), value);
         }
+    }
+    let cells = Kind::VitessCell.api(client, "default");
+    for cell in cells.list(&ListParams::default()).await? {
+        let name = cell.metadata.name.unwrap_or_default();
+        let scale = match cells.get_scale(&name).await {
+            Ok(scale) => json!({ "spec": scale.spec, "status": scale.status }),
+            Err(kube::Error::Api(status)) => json!({ "code": status.code, "message": status.message }),
+            Err(error) => return Err(error.into()),
+        };
+        tree.insert(format!("Scale {name}"), scale);
     }
     Ok(tree)
 }
@@ -264,6 +291,8 @@ fn what_stands_on_the_played_server_stands_on_the_real_one() {
     };
     let waiting: Vec<usize> = played.iter().map(waits).collect();
     assert_eq!(waiting, [0, 7, 3], "cells, keyspace and control daemons wait, then the tablets");
+    let scale = |cell: &str| &played[0][&format!("Scale {}", pilothouse_api::names::cell("harbour", cell))];
+    assert_eq!(scale("c")["spec"]["replicas"], 1, "begun, for the autoscaler to go on with");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();

@@ -28,6 +28,9 @@ use crate::vitess::Vitess;
 pub const MANAGER: &str = "pilothouse";
 /// The field manager of the text of a change that waits: it comes and goes apart from the rest.
 pub const ROLLOUT_MANAGER: &str = "pilothouse-rollout";
+/// The field manager of fields that somebody else writes and that we only begin: apart, so that
+/// they stay when we apply the rest without them.
+pub const INITIAL_MANAGER: &str = "pilothouse-initial";
 /// The field manager of what must outlive a pass (surge assignments, zones): apart,
 /// so that a report built from a stale read never takes it away.
 pub const MEMORY_MANAGER: &str = "pilothouse-memory";

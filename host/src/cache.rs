@@ -76,10 +76,13 @@ impl Cached {
             Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
             Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
             Kind::VitessBackup
+            | Kind::VitessBackupSchedule
             | Kind::Deployment
+            | Kind::HorizontalPodAutoscaler
             | Kind::PersistentVolumeClaim
             | Kind::Pod
             | Kind::PodDisruptionBudget
+            | Kind::Secret
             | Kind::Service
             | Kind::Node
             | Kind::StorageClass => Typed::Raw,
@@ -187,10 +190,10 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Whether every kind was listed at least once: before, absence says nothing.
+    /// Whether every watched kind was listed at least once: before, absence says nothing.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.synced.len() == Kind::ALL.len()
+        Kind::ALL.into_iter().filter(|kind| kind.is_watched()).all(|kind| self.synced.contains(&kind))
     }
 
     /// The clusters that have a VitessCluster or anything left of one.
@@ -248,6 +251,13 @@ impl Cache {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         if !self.deleted.iter().any(|gone| gone == uid) {
             self.put(kind, object);
+        }
+    }
+
+    /// Takes out what was seen not to be there, where no watch tells of it.
+    pub fn forget(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
+        if self.clusters.get(key).is_some_and(|members| members.get(kind, name).is_some()) {
+            self.remove_member(key, kind, name);
         }
     }
 

@@ -82,6 +82,8 @@ struct Inputs {
     zones: BTreeMap<Cell, Zone>,
     claims: BTreeMap<String, u64>,
     backups: Vec<BackupView>,
+    /// The image of the cluster's databases: that of the first shard by name.
+    mysqld: String,
 }
 
 #[derive(Debug)]
@@ -232,8 +234,8 @@ impl Rendering {
 }
 
 /// Deletes of what is ours, stands under a rendered parent and is not rendered:
-/// built-in objects, records of backups that are gone, and what ended backup
-/// runs left. Tablets leave by drain and turndown; our own kinds are kept.
+/// built-in objects, schedules, records of backups that are gone, and what ended backup
+/// runs left. Tablets leave by drain and turndown; our other kinds are kept.
 #[must_use]
 pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -> Vec<Step> {
     let namespace = &view.cluster.namespace;
@@ -241,9 +243,13 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
     for (kind, object) in members.all() {
         let (code, message) = match kind {
             _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
-            Kind::Deployment | Kind::Service | Kind::PodDisruptionBudget | Kind::VitessBackup => {
-                ("orphan", "nothing asks for it any more")
-            }
+            Kind::Deployment
+            | Kind::HorizontalPodAutoscaler
+            | Kind::PodDisruptionBudget
+            | Kind::Secret
+            | Kind::Service
+            | Kind::VitessBackup
+            | Kind::VitessBackupSchedule => ("orphan", "nothing asks for it any more"),
             Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
                 "vttablet" => continue,
                 "vtbackup" if backup_run_is_over(kind, object, members) => {
@@ -303,6 +309,9 @@ fn waits_for_claim(object: &ObjectRef, members: &Members) -> bool {
 }
 
 fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
+    if rendered.initial.as_ref().is_some_and(|initial| live.field(initial.at).is_none()) {
+        return Found::Differs;
+    }
     if equality::satisfied(&rendered.value, &Watched::new(&live.raw), MANAGER) {
         // Our first write to it makes its fields ours.
         let is_anothers = takeover::holds_fields(&live.raw, Part::Main);
@@ -313,6 +322,9 @@ fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
 }
 
 fn difference(rendered: &Rendered, live: &Cached) -> String {
+    if let Some(initial) = rendered.initial.as_ref().filter(|initial| live.field(initial.at).is_none()) {
+        return format!("{}: absent, begins with {}", initial.at, initial.value);
+    }
     let live = Watched::new(&live.raw);
     let first = equality::differences(&rendered.value, &live, MANAGER).into_iter().next();
     first.unwrap_or_else(|| format!("as wanted, but its fields are still {}'s", takeover::PREDECESSOR))
@@ -348,6 +360,11 @@ fn inputs(
         }
         Kind::EtcdLockserver => inputs.zones = zones.clone(),
         Kind::VitessBackupStorage => inputs.backups = backups.to_vec(),
+        Kind::VitessCell => {
+            let images = observe::shards_asked(members).map(|shard| &shard.object.spec.images);
+            let mysqld = images.filter_map(|images| images.mysqld.as_ref()?.chosen()).next();
+            inputs.mysqld = mysqld.map(|(_, image)| image.to_owned()).unwrap_or_default();
+        }
         _ => {}
     }
     inputs
@@ -359,7 +376,7 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
         Typed::Cluster(cluster) => {
             pilothouse_api::validate::validate(cluster).is_ok().then(|| render::cluster(cluster))
         }
-        Typed::Cell(cell) => Some(render::cell(cell)),
+        Typed::Cell(cell) => Some(render::cell(cell, &inputs.mysqld)),
         Typed::Keyspace(keyspace) => Some(render::keyspace(keyspace)),
         Typed::Shard(shard) => {
             shard.asked.is_ok().then(|| render::shard(&shard.object, &inputs.zones, &inputs.claims))

@@ -1,18 +1,21 @@
 //! The Kubernetes kinds that the host watches and writes, and how to reach them.
 //!
-//! Owns the one table of kinds. Everything generic over kinds asks here.
+//! Owns the one table of kinds. Everything generic over kinds asks here. Secrets are written and
+//! never watched: a watch would need to read those of everybody ([`crate::secrets`]).
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::{Client, Resource};
 use pilothouse_api::{
-    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard,
+    EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster,
+    VitessKeyspace, VitessShard,
 };
 
-/// A kind that the host watches.
+/// A kind that the host watches or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "Kubernetes' own names")]
 pub enum Kind {
@@ -23,10 +26,13 @@ pub enum Kind {
     EtcdLockserver,
     VitessBackupStorage,
     VitessBackup,
+    VitessBackupSchedule,
     Deployment,
+    HorizontalPodAutoscaler,
     PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
+    Secret,
     Service,
     Node,
     StorageClass,
@@ -34,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order that they are first listed: parents before children.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::VitessCluster,
         Self::VitessCell,
         Self::VitessKeyspace,
@@ -42,10 +48,13 @@ impl Kind {
         Self::EtcdLockserver,
         Self::VitessBackupStorage,
         Self::VitessBackup,
+        Self::VitessBackupSchedule,
         Self::Deployment,
+        Self::HorizontalPodAutoscaler,
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::PodDisruptionBudget,
+        Self::Secret,
         Self::Service,
         Self::Node,
         Self::StorageClass,
@@ -62,10 +71,13 @@ impl Kind {
             Self::EtcdLockserver => "EtcdLockserver",
             Self::VitessBackupStorage => "VitessBackupStorage",
             Self::VitessBackup => "VitessBackup",
+            Self::VitessBackupSchedule => "VitessBackupSchedule",
             Self::Deployment => "Deployment",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Pod => "Pod",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::Secret => "Secret",
             Self::Service => "Service",
             Self::Node => "Node",
             Self::StorageClass => "StorageClass",
@@ -86,10 +98,16 @@ impl Kind {
         )
     }
 
-    /// The kind of that name, if we watch it.
+    /// The kind of that name, if it is in the table.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+
+    /// Whether changes of the kind's objects are told by a watch.
+    #[must_use]
+    pub const fn is_watched(self) -> bool {
+        !matches!(self, Self::Secret)
     }
 
     /// Whether objects of the kind stand in a namespace.
@@ -112,10 +130,13 @@ impl Kind {
             Self::EtcdLockserver => erased::<EtcdLockserver>(),
             Self::VitessBackupStorage => erased::<VitessBackupStorage>(),
             Self::VitessBackup => erased::<VitessBackup>(),
+            Self::VitessBackupSchedule => erased::<VitessBackupSchedule>(),
             Self::Deployment => erased::<Deployment>(),
+            Self::HorizontalPodAutoscaler => erased::<HorizontalPodAutoscaler>(),
             Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
             Self::Pod => erased::<Pod>(),
             Self::PodDisruptionBudget => erased::<PodDisruptionBudget>(),
+            Self::Secret => erased::<Secret>(),
             Self::Service => erased::<Service>(),
             Self::Node => erased::<Node>(),
             Self::StorageClass => erased::<StorageClass>(),
@@ -127,9 +148,11 @@ impl Kind {
     pub const fn selector(self) -> Option<&'static str> {
         match self {
             Self::Deployment
+            | Self::HorizontalPodAutoscaler
             | Self::PersistentVolumeClaim
             | Self::Pod
             | Self::PodDisruptionBudget
+            | Self::Secret
             | Self::Service => Some(pilothouse_api::labels::CLUSTER),
             Self::VitessCluster
             | Self::VitessCell
@@ -138,6 +161,7 @@ impl Kind {
             | Self::EtcdLockserver
             | Self::VitessBackupStorage
             | Self::VitessBackup
+            | Self::VitessBackupSchedule
             | Self::Node
             | Self::StorageClass => None,
         }

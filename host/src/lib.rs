@@ -26,6 +26,7 @@ pub mod render;
 pub mod report;
 pub mod review;
 pub mod rollout;
+pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod simulate;

@@ -11,6 +11,7 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::Component;
 use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
@@ -18,7 +19,8 @@ use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, lab
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
-    CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView, VitessSource,
+    BackupView, CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView,
+    VitessSource,
 };
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
 use serde_json::Value;
@@ -225,7 +227,7 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         primary_since: record.map_or(0, |r| r.primary_since),
         initialized: record.is_some_and(|r| r.initialized),
         may_initialize: desired.may_initialize,
-        backup_location: desired.backup_location.clone(),
+        backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
         // Without Vitess nobody tells whether a run that ended well left a backup: it
         // stays the shard's run, and no other is begun.
         backup_running_since: runs
@@ -243,6 +245,12 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),
     }
+}
+
+/// Where the manifest wants no first backup, none is begun; once there is one, more may follow.
+fn may_back_up(seen: &Seen<'_>, desired: &DesiredShard) -> bool {
+    let of_shard = |backup: &BackupView| backup.shard == desired.id && backup.finished.is_some();
+    desired.may_initialize_backup || seen.vitess.is_some_and(|vitess| vitess.backups.iter().any(of_shard))
 }
 
 fn durability(members: &Members, id: &ShardId) -> Durability {

@@ -23,8 +23,10 @@ use crate::hold;
 use crate::kinds::Kind;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
+use crate::secrets::Looked;
 use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
+use crate::vitess::Observation;
 
 /// Characters of a waiting change that a status repeats: it may have to repeat many.
 const PENDING_MOST: usize = 1_000;
@@ -47,6 +49,7 @@ pub struct Memory {
     rendering: Rendering,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     said: BTreeSet<String>,
+    secrets: Looked,
 }
 
 /// How a region judges: the same for every cluster.
@@ -81,6 +84,7 @@ pub struct Pilot {
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     recheck_at: Option<Millis>,
     pub(crate) said: BTreeSet<String>,
+    secrets: Looked,
 }
 
 impl Pilot {
@@ -98,6 +102,7 @@ impl Pilot {
             zones: None,
             recheck_at: None,
             said: BTreeSet::new(),
+            secrets: Looked::default(),
         }
     }
 
@@ -107,6 +112,7 @@ impl Pilot {
         self.rendering = memory.rendering;
         self.zones = memory.zones;
         self.said = memory.said;
+        self.secrets = memory.secrets;
         self
     }
 
@@ -119,27 +125,33 @@ impl Pilot {
             rendering: self.rendering,
             zones: self.zones,
             said: self.said,
+            secrets: self.secrets,
         }
     }
 
-    fn look(&mut self, as_of: Millis) -> Result<Observed, observe::Error> {
-        let vitess = self.effects.vitess.observe(&self.key);
-        let source = self.effects.vitess.source();
+    /// Takes up the cluster's objects as they are known now, and what should be.
+    fn refresh(&mut self, vitess: Option<&Observation>) -> Result<(), observe::Error> {
         let cache = self.effects.cache.lock().expect("no panic under the lock");
         self.members = cache.members(&self.key).cloned().unwrap_or_default();
+        observe::cluster(&self.key, &self.members)?;
+        self.rendering.refresh(&self.members, vitess);
+        Ok(())
+    }
+
+    fn look(&mut self, vitess: Option<&Observation>, as_of: Millis) -> Result<Observed, observe::Error> {
         let cluster = observe::cluster(&self.key, &self.members)?;
         let id = ClusterId {
             namespace: self.key.namespace.clone(),
             name: self.key.name.clone(),
             uid: cluster.metadata.uid.clone().unwrap_or_default(),
         };
-        self.rendering.refresh(&self.members, vitess.as_ref());
         let zones = self.zones.take().unwrap_or_else(|| observe::remembered_zones(cluster));
+        let cache = self.effects.cache.lock().expect("no panic under the lock");
         let seen = Seen {
             members: &self.members,
             shared: cache.shared(),
-            vitess: vitess.as_ref(),
-            source,
+            vitess,
+            source: self.effects.vitess.source(),
             outdated: &self.rendering.outdated,
             cascading: &self.rendering.cascading,
             remembered_zones: &zones,
@@ -163,7 +175,13 @@ impl Observe for Pilot {
     }
 
     async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Error> {
-        let observed = self.look(as_of)?;
+        let vitess = self.effects.vitess.observe(&self.key);
+        self.refresh(vitess.as_ref())?;
+        let rendered = self.rendering.objects.keys();
+        if self.secrets.at_those_due(&self.effects, &self.key, rendered, as_of).await {
+            self.refresh(vitess.as_ref())?;
+        }
+        let observed = self.look(vitess.as_ref(), as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
         self.recheck_at = observed.recheck_at;
         self.invalid = observed.invalid;

@@ -5,11 +5,11 @@
 //! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
 //! what is there already; [`crate::equality`] compares.
 //!
-//! Not rendered yet: the HorizontalPodAutoscaler of a gateway (where one is set, replicas are
-//! left to whoever scales), vtadmin, VitessBackupSchedules and their Jobs, the Pod that
-//! mirrors a backup location (we mirror it ourselves: [`backup_records`]), and the hash of a
-//! gateway's Secrets.
+//! Not rendered yet: the Jobs of a VitessBackupSchedule; the cluster's status says so. Never rendered: the Pod that mirrors a
+//! backup location (we do that ourselves: [`backup_records`]) and the hash of a gateway's
+//! Secrets, which would have to be read; `docs/differences.md` says why.
 
+mod autoscaler;
 mod backup_location;
 mod child;
 mod container;
@@ -25,6 +25,7 @@ mod secret;
 mod services;
 mod tablet;
 mod vitess_backup;
+mod vtadmin;
 mod vtbackup;
 mod vtctld;
 mod vtgate;
@@ -60,27 +61,42 @@ pub struct Rendered {
     pub object: ObjectRef,
     /// What to apply.
     pub value: Value,
+    /// The field that somebody else writes, if there is one.
+    pub initial: Option<Initial>,
 }
 
-/// The children of a cluster: its lockserver, backup locations, cells and keyspaces, the
-/// Services over all of its gateways, tablets and control daemons, and those daemons.
+/// A field that is not ours to write and must be there before somebody else writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Initial {
+    /// Where, as a JSON pointer through maps alone.
+    pub at: &'static str,
+    /// What it begins with.
+    pub value: Value,
+}
+
+/// The children of a cluster: its lockserver, backup locations and schedules, cells and
+/// keyspaces, the Services over all of its gateways, tablets and control daemons, and those daemons.
 #[must_use]
 pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     let mut rendered: Vec<Rendered> = levels::lockserver(cluster).into_iter().collect();
     rendered.extend(levels::backup_storages(cluster));
+    rendered.extend(levels::backup_schedules(cluster));
     rendered.extend(levels::cells(cluster));
     rendered.extend(levels::keyspaces(cluster));
     let completed = VitessCluster { spec: defaults::cluster(&cluster.spec), ..cluster.clone() };
     rendered
         .extend([services::vtgate, services::vttablet, services::vtctld].map(|service| service(&completed)));
     rendered.extend(vtctld::render(&completed));
+    rendered.extend(vtadmin::render(&completed));
     rendered
 }
 
-/// The children of a cell: its own lockserver, if it has one, its gateways and their Service.
-/// Nothing while the cell does not say which cluster it belongs to.
+/// The children of a cell: its own lockserver, if it has one, its gateways, their Service and
+/// what scales them.
+/// Nothing while the cell does not say which cluster it belongs to. `mysqld` is the image of the
+/// cluster's databases, whose version the gateways tell their clients; empty while there are none.
 #[must_use]
-pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
+pub fn cell(cell: &VitessCell, mysqld: &str) -> Vec<Rendered> {
     let Some(cluster) = cell.metadata.labels.as_ref().and_then(|all| all.get(labels::CLUSTER)) else {
         return Vec::new();
     };
@@ -88,7 +104,8 @@ pub fn cell(cell: &VitessCell) -> Vec<Rendered> {
     let replicas = vtgate::replicas(cell);
     let completed = VitessCell { spec: defaults::cell(&cell.spec), ..cell.clone() };
     rendered.push(services::cell_vtgate(&completed, cluster));
-    rendered.push(vtgate::render(&completed, cluster, replicas));
+    rendered.push(vtgate::render(&completed, cluster, replicas, mysqld));
+    rendered.extend(autoscaler::render(&completed, cluster));
     rendered
 }
 

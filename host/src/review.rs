@@ -13,6 +13,7 @@ use pilothouse_core::view::ClusterView;
 use pilothouse_policy::convert::{Adjustment, RenderedObject, Verdict};
 use pilothouse_policy::set::PolicySet;
 
+use crate::kinds::Kind;
 use crate::render::Rendered;
 
 /// Where a rule may write in a rendered object (RFC 6901 prefixes; `*` is one list index).
@@ -60,9 +61,17 @@ pub fn ask(
     refusals
 }
 
+/// The object as a rule sees it: of a Secret, all but what it keeps.
 fn text(object: &ObjectRef, rendered: &Rendered) -> RenderedObject {
     let ObjectRef { kind, namespace, name } = object.clone();
-    RenderedObject { kind, namespace, name, json: rendered.value.to_string() }
+    let json = if kind == Kind::Secret.as_str() {
+        let mut shown = rendered.value.clone();
+        shown.as_object_mut().and_then(|fields| fields.remove("data"));
+        shown.to_string()
+    } else {
+        rendered.value.to_string()
+    };
+    RenderedObject { kind, namespace, name, json }
 }
 
 fn take(
@@ -109,7 +118,7 @@ fn adjust(
     let Some(rendered) = objects.get(target) else { return Ok(()) };
     let mut value = rendered.value.clone();
     json_patch::patch(&mut value, &patch.0).map_err(|e| format!("{target}: {e}"))?;
-    let adjusted = Rendered { object: target.clone(), value };
+    let adjusted = Rendered { object: target.clone(), value, initial: rendered.initial.clone() };
     objects.insert(target.clone(), Arc::new(adjusted));
     Ok(())
 }
@@ -135,7 +144,22 @@ fn veto(rule: &str, step: &Step, code: &str, message: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::is_adjustable;
+    use pilothouse_core::action::ObjectRef;
+    use serde_json::json;
+
+    use super::{is_adjustable, text};
+    use crate::render::Rendered;
+
+    #[test]
+    fn a_rule_does_not_see_what_a_secret_keeps() {
+        let seen = |kind: &str| {
+            let object = ObjectRef { kind: kind.to_owned(), namespace: "n".to_owned(), name: "a".to_owned() };
+            let value = json!({ "kind": kind, "metadata": { "name": "a" }, "data": { "key": "a2V5" } });
+            text(&object, &Rendered { object: object.clone(), value, initial: None }).json
+        };
+        assert_eq!(seen("Secret"), r#"{"kind":"Secret","metadata":{"name":"a"}}"#);
+        assert!(seen("ConfigMap").contains("a2V5"));
+    }
 
     #[test]
     fn rules_reach_only_the_listed_paths() {

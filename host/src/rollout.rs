@@ -77,7 +77,7 @@ fn held(rendered: &Rendered, uid: &str, spec: Value) -> Rendered {
     }
     let mut value = Value::Object(value);
     value["metadata"]["uid"] = json!(uid);
-    Rendered { object: rendered.object.clone(), value }
+    Rendered { object: rendered.object.clone(), value, initial: rendered.initial.clone() }
 }
 
 /// A live object with another spec.

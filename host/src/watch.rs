@@ -16,9 +16,9 @@ use crate::kinds::Kind;
 /// A change of one kind, or why its watch failed (it is tried again by itself).
 pub type Change = (Kind, Result<Event<DynamicObject>, watcher::Error>);
 
-/// Watches every kind, in `namespace` or everywhere.
+/// Watches every kind that can be, in `namespace` or everywhere.
 pub fn all(client: &Client, namespace: Option<&str>) -> SelectAll<BoxStream<'static, Change>> {
-    Kind::ALL.into_iter().map(|kind| of(client, namespace, kind)).collect()
+    Kind::ALL.into_iter().filter(|kind| kind.is_watched()).map(|kind| of(client, namespace, kind)).collect()
 }
 
 fn of(client: &Client, namespace: Option<&str>, kind: Kind) -> BoxStream<'static, Change> {

@@ -64,7 +64,9 @@ scenarios! {
     primary_killed
     disk_fills
     backup_verified
+    backups_scheduled
     replicas_raised_and_lowered
+    autoscaled_gateways
     surge_adopted
     spec_edited_at_rest
     another_failover_policy

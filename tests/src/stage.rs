@@ -92,6 +92,18 @@ impl Stage {
         Ok(Self { embedded, setting, stop, world, stop_controller, controller })
     }
 
+    /// Three zones of three nodes, with the built-in policies and settings.
+    ///
+    /// # Errors
+    /// When the policies cannot be had, or a definition of ours is refused.
+    pub fn three_zones(program: &Path, cache: &Path) -> anyhow::Result<Self> {
+        let settings = Settings::default();
+        let runtime = runtime(program, cache, &settings)?;
+        let policies = Arc::new(PolicySet::load(&runtime, &settings.policies)?);
+        let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
+        Self::start(Setting { zones, nodes: 3, settings, policies, has_vitess: true })
+    }
+
     /// Ends the controller and starts another that knows nothing of it.
     ///
     /// # Errors

@@ -15,12 +15,12 @@ use serde::de::DeserializeOwned;
 
 use crate::desired::{DesiredCell, DesiredCluster, DesiredKeyspace, DesiredShard};
 use crate::fragment::Fragment;
-use crate::gateway::Gateway;
+use crate::gateway::{Autoscaler, Gateway};
 use crate::labels;
 use crate::lockserver::Lockserver;
 use crate::pod_overrides::PodOverrides;
 use crate::vitess_cell::{CellTemplate, VitessCell};
-use crate::vitess_cluster::VitessCluster;
+use crate::vitess_cluster::{VitessCluster, VitessClusterSpec};
 use crate::vitess_keyspace::VitessKeyspace;
 use crate::vitess_shard::VitessShard;
 use crate::{defaults, key_ranges, quantity};
@@ -111,6 +111,22 @@ pub enum Reason {
     /// A fragment that does not have Kubernetes' shape.
     #[error("{0}")]
     Shape(String),
+    /// A lower bound above the upper one.
+    #[error("{fewest} is more than {most}, the most")]
+    Bounds {
+        /// The lower one.
+        fewest: i32,
+        /// The upper one.
+        most: i32,
+    },
+    /// Neither one address for all cells nor one for each.
+    #[error("{given} addresses for {cells} cells: expected one for all of them or one for each")]
+    Addresses {
+        /// Addresses given.
+        given: usize,
+        /// Cells that need one.
+        cells: usize,
+    },
     /// The object does not say what it belongs to.
     #[error("is missing, so what the object belongs to is not known")]
     Label,
@@ -141,6 +157,8 @@ impl Reason {
             Self::Quantity(_) => "Quantity",
             Self::Durability(_) => "Durability",
             Self::Shape(_) => "Shape",
+            Self::Bounds { .. } => "Bounds",
+            Self::Addresses { .. } => "Addresses",
             Self::Label => "Label",
         }
     }
@@ -253,11 +271,7 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
         component_cells(&mut faults, path, &dashboard.cells, &known);
         faults.pod(path, &dashboard.pod);
     }
-    if let Some(vtadmin) = &spec.vtadmin {
-        let path = SPEC.field("vtadmin");
-        component_cells(&mut faults, path, &vtadmin.cells, &known);
-        faults.pod(path, &vtadmin.pod);
-    }
+    vtadmin(&mut faults, spec, &known);
     let names: BTreeSet<&str> = spec.keyspaces.iter().map(|k| k.template.name.as_str()).collect();
     let mut backup_locations = BTreeSet::new();
     if let Some(backup) = &spec.backup {
@@ -309,6 +323,14 @@ fn read_cell(faults: &mut Faults, path: Path<'_>, template: &CellTemplate) -> De
 fn gateway(faults: &mut Faults, path: Path<'_>, gateway: &Gateway) {
     faults.pod(path, &gateway.pod);
     faults.shape(path.field("topologySpreadConstraints"), &gateway.topology_spread_constraints);
+    if let Some(Autoscaler { min_replicas, max_replicas: most, .. }) = &gateway.autoscaler {
+        let path = path.field("autoscaler");
+        if *most < 1 {
+            faults.add(path.field("maxReplicas"), Reason::Missing);
+        } else if let Some(fewest) = min_replicas.filter(|fewest| fewest > most) {
+            faults.add(path.field("minReplicas"), Reason::Bounds { fewest, most: *most });
+        }
+    }
 }
 
 fn lockserver(faults: &mut Faults, path: Path<'_>, lockserver: &Lockserver) {
@@ -328,6 +350,29 @@ fn component_cells(faults: &mut Faults, path: Path<'_>, cells: &[String], known:
     let path = path.field("cells");
     for (index, cell) in cells.iter().enumerate().filter(|(_, c)| !known.contains(c.as_str())) {
         faults.add(path.index(index), Reason::UnknownCell(cell.clone()));
+    }
+}
+
+/// vtadmin has no image that would do for every version, and its pages must be told where
+/// browsers reach the API.
+fn vtadmin(faults: &mut Faults, spec: &VitessClusterSpec, known: &BTreeSet<&str>) {
+    let Some(vtadmin) = &spec.vtadmin else { return };
+    let path = SPEC.field("vtadmin");
+    component_cells(faults, path, &vtadmin.cells, known);
+    let mut seen = BTreeSet::new();
+    for (index, cell) in vtadmin.cells.iter().enumerate() {
+        faults.unique(path.field("cells").index(index), &mut seen, cell.as_str(), cell);
+    }
+    faults.pod(path, &vtadmin.pod);
+    if spec.images.vtadmin.is_empty() {
+        faults.add(SPEC.field("images").field("vtadmin"), Reason::Missing);
+    }
+    let cells = if vtadmin.cells.is_empty() { spec.cells.len() } else { vtadmin.cells.len() };
+    let addresses = path.field("apiAddresses");
+    match vtadmin.api_addresses.len() {
+        0 => faults.add(addresses, Reason::Missing),
+        given if given == 1 || given == cells => {}
+        given => faults.add(addresses, Reason::Addresses { given, cells }),
     }
 }
 

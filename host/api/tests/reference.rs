@@ -1,13 +1,12 @@
 //! Children compared with what the reference operator wrote for the same clusters.
 //!
 //! The dumps (JSON lists of objects) are not part of this repository: the
-//! comparison runs where `PILOTHOUSE_REFERENCE` names a folder of them.
+//! comparison runs where `shared/reference` stands beside it.
 
 mod schema_walk;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use kube::Resource;
 use pilothouse_api::validate::validate;
@@ -16,12 +15,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 fn dumps() -> Vec<(String, Vec<Value>)> {
-    let Some(folder) = std::env::var_os("PILOTHOUSE_REFERENCE").map(PathBuf::from) else {
-        println!("PILOTHOUSE_REFERENCE is not set: nothing compared");
+    let Ok(folder) = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference")) else {
+        println!("no shared/reference stands beside the repository: nothing compared");
         return Vec::new();
     };
     let mut dumps = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in folder {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "json") {
             let text = fs::read_to_string(&path).unwrap();

@@ -1,5 +1,7 @@
 //! Writes of rendered objects, and guarded deletes.
 
+use std::collections::BTreeMap;
+
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use pilothouse_api::labels::{self, annotations};
 use pilothouse_core::action::ObjectRef;
@@ -7,11 +9,11 @@ use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
 use serde_json::{Value, json};
 
-use super::{Effects, Error, MANAGER};
+use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
 use crate::equality::{self, Watched};
 use crate::kinds::Kind;
-use crate::render::{self, Rendered};
+use crate::render::{self, Initial, Rendered};
 use crate::takeover::{self, Part};
 
 impl Effects {
@@ -21,20 +23,28 @@ impl Effects {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
         let known = self.with_members(key, |m| m.get(kind, &object.name).map(|cached| cached.raw.clone()));
+        let is_known = known.is_some();
         let live = match known {
             Some(live) => Some(live),
             None => api.get_opt(&object.name).await?,
         };
         let value = match &live {
-            Some(live) if !is_ours(live, key) && !has_owner_of(live, &rendered.value) => {
+            Some(live) if !is_of_tree(live, key, rendered) => {
                 return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
             }
             Some(live) => equality::conformed(&rendered.value, &Watched::new(live)),
             None => rendered.value.clone(),
         };
+        let has = |data: &Value| data.pointer(rendered.initial.as_ref()?.at).cloned();
+        if let Some(live) = live.filter(|_| is_known) {
+            self.begin(kind, rendered, has(&live.data)).await?;
+        }
         let params = PatchParams::apply(MANAGER).force();
         let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
         self.written(kind, answer.clone());
+        if !is_known {
+            self.begin(kind, rendered, has(&answer.data)).await?;
+        }
         if is_whole(rendered) { self.take_over(kind, &answer, Part::Main).await } else { Ok(()) }
     }
 
@@ -57,11 +67,31 @@ impl Effects {
         Ok(())
     }
 
+    /// Holds a field that somebody else writes at what it is `now`, or begins it. Never by force:
+    /// whoever writes it has the last word.
+    async fn begin(&self, kind: Kind, rendered: &Rendered, now: Option<Value>) -> Result<(), Error> {
+        let Some(Initial { at, value }) = &rendered.initial else { return Ok(()) };
+        let leaf = now.unwrap_or_else(|| value.clone());
+        let mut begun =
+            at.rsplit('/').filter(|name| !name.is_empty()).fold(leaf, |inner, name| json!({ name: inner }));
+        let ObjectRef { namespace, name, .. } = &rendered.object;
+        begun["apiVersion"] = rendered.value["apiVersion"].clone();
+        begun["kind"] = rendered.value["kind"].clone();
+        begun["metadata"] = json!({ "name": name });
+        let params = PatchParams::apply(INITIAL_MANAGER);
+        let answer = kind.api(&self.client, namespace).patch(name, &params, &Patch::Apply(&begun)).await?;
+        self.written(kind, answer);
+        Ok(())
+    }
+
     /// Deletes the object of that UID, as it is now; a claim only while no Pod of its name is left.
     pub(super) async fn delete(&self, key: &ClusterKey, object: &ObjectRef, uid: &str) -> Result<(), Error> {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
-        let Some(found) = api.get_opt(&object.name).await? else { return Ok(()) };
+        let Some(found) = api.get_opt(&object.name).await? else {
+            self.gone(key, kind, object);
+            return Ok(());
+        };
         if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
             return Err(Error::Overtaken(format!("{object} is another object now")));
         }
@@ -82,7 +112,15 @@ impl Effects {
         };
         self.telemetry.metrics.api_writes.inc();
         api.delete(&object.name, &params).await?;
+        self.gone(key, kind, object);
         Ok(())
+    }
+
+    /// Of what is watched, the watch tells.
+    fn gone(&self, key: &ClusterKey, kind: Kind, object: &ObjectRef) {
+        if !kind.is_watched() {
+            self.cache.lock().expect("no panic under the lock").forget(key, kind, &object.name);
+        }
     }
 
     /// Asks for more room, and remembers when.
@@ -167,6 +205,11 @@ fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
     label.is_some_and(|cluster| *cluster == key.name)
 }
 
+/// Whether an object of that name is of the cluster's tree, and ours to write.
+fn is_of_tree(live: &DynamicObject, key: &ClusterKey, rendered: &Rendered) -> bool {
+    is_ours(live, key) || has_owner_of(live, &rendered.value) || is_nobodys(live, rendered)
+}
+
 /// Whether the same object controls both: then it is of our tree, whatever its labels.
 fn has_owner_of(live: &DynamicObject, rendered: &Value) -> bool {
     let ours = rendered.pointer("/metadata/ownerReferences/0/uid").and_then(Value::as_str);
@@ -178,4 +221,17 @@ fn has_owner_of(live: &DynamicObject, rendered: &Value) -> bool {
 /// the one object of that UID.
 fn is_whole(rendered: &Rendered) -> bool {
     rendered.value.pointer("/metadata/uid").is_none()
+}
+
+/// A Secret as vitess-operator leaves those of vtadmin: without labels and owner, and with the
+/// very files that we would write.
+fn is_nobodys(found: &DynamicObject, rendered: &Rendered) -> bool {
+    let unclaimed = found.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty)
+        && found.metadata.owner_references.as_ref().is_none_or(Vec::is_empty);
+    let files = |data: &Value| {
+        data.as_object().map(|files| files.keys().cloned().collect::<Vec<String>>()).unwrap_or_default()
+    };
+    rendered.object.kind == Kind::Secret.as_str()
+        && unclaimed
+        && files(&found.data["data"]) == files(&rendered.value["data"])
 }

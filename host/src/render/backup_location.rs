@@ -36,7 +36,7 @@ pub(super) fn storage(location: Option<&BackupLocation>, engine: &str, cluster: 
     let mut storage = Storage::default();
     let Some(location) = location else { return storage };
     storage.annotations = location.annotations.clone();
-    storage.flags.set("backup_engine_implementation", engine).set("backup_storage_compress", true);
+    storage.flags.set("backup_engine_implementation", engine);
     if let Some(gcs) = &location.gcs {
         storage
             .flags
@@ -51,12 +51,10 @@ pub(super) fn storage(location: Option<&BackupLocation>, engine: &str, cluster: 
             .set("backup_storage_implementation", "s3")
             .set("s3_backup_aws_region", &s3.region)
             .set("s3_backup_storage_bucket", &s3.bucket)
-            .set("s3_backup_storage_root", root(&s3.key_prefix, cluster));
+            .set("s3_backup_storage_root", root(&s3.key_prefix, cluster))
+            .set("s3_backup_force_path_style", s3.force_path_style);
         if !s3.endpoint.is_empty() {
             storage.flags.set("s3_backup_aws_endpoint", &s3.endpoint);
-        }
-        if s3.force_path_style {
-            storage.flags.set("s3_backup_force_path_style", true);
         }
         if let Some(bytes) = s3.min_part_size {
             storage.flags.set("s3_backup_aws_min_partsize", bytes);
@@ -74,7 +72,8 @@ pub(super) fn storage(location: Option<&BackupLocation>, engine: &str, cluster: 
         storage.flags.set("azblob_backup_account_key_file", key);
     } else if let Some(ceph) = &location.ceph {
         let config = storage.mount("ceph-backup-auth", &ceph.auth_secret);
-        storage.flags.set("backup_storage_implementation", "ceph").set("ceph_backup_storage_config", config);
+        storage.flags.set("backup_storage_implementation", "ceph").set("ceph_backup_storage_config", &config);
+        storage.point_to("CEPH_CREDENTIALS_FILE", Some(config));
     } else if !location.volume.is_absent() {
         storage.use_volume(location, cluster);
     }
@@ -121,15 +120,23 @@ fn root(prefix: &str, cluster: &str) -> String {
     }
 }
 
-/// Flags of the engine where backups are read or written: `backup` and `restore` are threads.
-pub(super) fn engine(flags: &mut Flags, engine: &str, backup: u32, restore: u32) {
-    flags.set("builtinbackup-incremental-restore-path", super::mysql::DATA);
-    if engine == "xtrabackup" {
+/// Flags of XtraBackup where backups are read or written: `backup` and `restore` are threads.
+pub(super) fn xtrabackup(flags: &mut Flags, backup: u32, restore: u32) {
+    flags
+        .set("backup_storage_compress", true)
+        .set("xtrabackup_user", "vt_dba")
+        .set("xtrabackup_stream_mode", "xbstream")
+        .set("xtrabackup_stripes", 8)
+        .set("xtrabackup_backup_flags", format!("--parallel={backup}"))
+        .set("xbstream_restore_flags", format!("--parallel={restore}"));
+}
+
+/// Flags of MySQL Shell, which writes its dumps itself and so only where the location is mounted.
+pub(super) fn mysqlshell(flags: &mut Flags, storage: &Storage) {
+    if let Some(folder) = storage.mounts.first().and_then(|mount| mount["mountPath"].as_str()) {
+        let connect = format!("-u vt_dba -S {}", super::mysql::MYSQL_SOCKET);
         flags
-            .set("xtrabackup_user", "vt_dba")
-            .set("xtrabackup_stream_mode", "xbstream")
-            .set("xtrabackup_stripes", 8)
-            .set("xtrabackup_backup_flags", format!("--parallel={backup}"))
-            .set("xbstream_restore_flags", format!("--parallel={restore}"));
+            .set("mysql-shell-backup-location", folder)
+            .set("mysql-shell-flags", format!("--defaults-file=/dev/null --no-password --js {connect}"));
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use kube::Resource;
 use pilothouse_core::action::ObjectRef;
 use serde_json::{Map, Value, json};
@@ -69,6 +70,21 @@ impl Child<'_> {
     /// The object, with nulls in `spec` taken out: null means left to its default.
     pub(super) fn with_spec(self, mut spec: Value) -> Rendered {
         prune(&mut spec);
+        let mut rendered = self.bare();
+        rendered.value["spec"] = spec;
+        rendered
+    }
+
+    /// A Secret of these files, each a text under its key.
+    pub(super) fn with_files(self, files: impl IntoIterator<Item = (String, String)>) -> Rendered {
+        let mut rendered = self.bare();
+        rendered.value["type"] = json!("Opaque");
+        let encoded = files.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes())));
+        rendered.value["data"] = json!(encoded.collect::<BTreeMap<_, _>>());
+        rendered
+    }
+
+    fn bare(self) -> Rendered {
         let owner = self.owner;
         let mut metadata = Map::new();
         metadata.insert("name".into(), json!(self.name));
@@ -88,8 +104,7 @@ impl Child<'_> {
             ObjectRef { kind: self.kind.to_owned(), namespace: owner.namespace.to_owned(), name: self.name };
         let mut value = json!({ "apiVersion": self.api_version, "kind": self.kind });
         value["metadata"] = Value::Object(metadata);
-        value["spec"] = spec;
-        Rendered { object, value }
+        Rendered { object, value, initial: None }
     }
 }
 

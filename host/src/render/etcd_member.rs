@@ -14,7 +14,7 @@ use super::child::{Owner, Strings, labels as pairs, unless_empty};
 use super::container::{PRIORITY_CLASS, port};
 use super::flags::Flags;
 use super::placement::{Apart, Domain};
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::{services, vttablet_claim};
 
 const CLIENT: u16 = 2379;
@@ -124,16 +124,17 @@ fn member(owner: &Owner<'_>, etcd: &EtcdLockserver, index: u32, zone: Option<&Zo
     let template = &etcd.spec.template;
     let name = names::etcd_member(owner.name, index);
     let of_members = pairs([(labels::ETCD_LOCKSERVER, owner.name)]);
+    let mut apart = vec![Apart { weight: 2, labels: &of_members, by: Domain::Host }];
+    if zone.is_none() {
+        apart.push(Apart { weight: 1, labels: &of_members, by: Domain::Zone });
+    }
     let mut pod = pod::spec(
         pod::Parts {
             containers: vec![container(owner, template, index)],
             init_containers: Vec::new(),
             volumes: vec![json!({ "name": "data", "persistentVolumeClaim": { "claimName": name } })],
             zones: zone.into_iter().collect(),
-            apart: vec![
-                Apart { weight: 2, labels: &of_members, by: Domain::Host },
-                Apart { weight: 1, labels: &of_members, by: Domain::Zone },
-            ],
+            apart,
             pull_secrets: &template.image_pull_secrets,
         },
         &template.pod,
@@ -155,7 +156,7 @@ fn container(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Value {
         "imagePullPolicy": unless_blank(&template.image_pull_policy),
         "command": ["/usr/local/bin/etcd"],
         "args": flags(owner, template, index).args(),
-        "env": with(env, &template.pod.extra_env),
+        "env": pod::env(env, &template.pod.extra_env),
         "ports": [port("client", CLIENT), port("peer", PEER)],
         "readinessProbe": {
             "exec": { "command": ["etcdctl", "endpoint", "health"] },
@@ -166,14 +167,16 @@ fn container(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Value {
             "initialDelaySeconds": 300, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 30,
         },
         "resources": unless_empty(json!(template.resources)),
-        "volumeMounts": with(vec![mount], &template.pod.extra_volume_mounts),
+        "volumeMounts": pod::mounts(vec![mount], &template.pod.extra_volume_mounts),
     })
 }
 
 fn flags(owner: &Owner<'_>, template: &EtcdTemplate, index: u32) -> Flags {
     let name = |index| names::etcd_member(owner.name, index);
     let host = |index| format!("http://{}.{}", name(index), names::etcd_peer_service(owner.name));
-    let peer = |index: u32| match template.advertise_peer_urls.get(index as usize - 1) {
+    // Fewer would name some members by another network than the rest.
+    let given = Some(&template.advertise_peer_urls).filter(|urls| urls.len() == MEMBERS as usize);
+    let peer = |index: u32| match given.and_then(|urls| urls.get(index as usize - 1)) {
         Some(url) => url.clone(),
         None => format!("{}:{PEER}", host(index)),
     };

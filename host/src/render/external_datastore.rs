@@ -9,18 +9,19 @@ use super::secret::SecretFile;
 /// MySQL's client flag for TLS (`CLIENT_SSL`).
 const CLIENT_SSL: u32 = 2048;
 
-/// Points vttablet to it. Its replication is not ours: nothing is restored, and nothing here
-/// may reparent it.
+/// Points vttablet to it. Its replication and its settings are not ours: nothing is restored, and
+/// nothing here may reparent it.
 pub(super) fn flags(flags: &mut Flags, datastore: &ExternalDatastore) {
     flags
-        .set("disable_active_reparents", true)
+        .set("unmanaged", true)
         .set("restore_from_backup", false)
+        .set("enable_replication_reporter", false)
+        .set("enforce_strict_trans_tables", false)
         .set("db_host", &datastore.host)
         .set("db_port", datastore.port)
         .set("init_db_name_override", &datastore.database)
-        .set("db-credentials-server", "file")
         .set("db-credentials-file", credentials(datastore).path());
-    for user in ["app", "allprivs", "dba", "filtered", "repl"] {
+    for user in ["app", "appdebug", "allprivs", "dba", "filtered", "repl"] {
         flags.set(&format!("db_{user}_user"), &datastore.user);
     }
     if let Some(authority) = authority(datastore) {
@@ -43,9 +44,12 @@ fn files(datastore: &ExternalDatastore) -> impl Iterator<Item = SecretFile<'_>> 
 }
 
 fn credentials(datastore: &ExternalDatastore) -> SecretFile<'_> {
-    SecretFile::new("db-credentials", &datastore.credentials_secret)
+    SecretFile::new("external-datastore-credentials", &datastore.credentials_secret)
 }
 
 fn authority(datastore: &ExternalDatastore) -> Option<SecretFile<'_>> {
-    datastore.server_ca_cert_secret.as_ref().map(|source| SecretFile::new("db-server-ca", source))
+    datastore
+        .server_ca_cert_secret
+        .as_ref()
+        .map(|source| SecretFile::new("external-datastore-ca-cert", source))
 }

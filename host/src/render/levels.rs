@@ -2,13 +2,13 @@
 //! they become apply configurations.
 
 use kube::Resource;
-use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, children};
+use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, children, defaults};
 use pilothouse_core::action::ObjectRef;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Rendered;
 use super::child::prune;
+use super::{Initial, Rendered};
 
 /// A cluster's lockserver, unless its topology is kept elsewhere.
 pub(super) fn lockserver(cluster: &VitessCluster) -> Option<Rendered> {
@@ -20,14 +20,22 @@ pub(super) fn backup_storages(cluster: &VitessCluster) -> impl Iterator<Item = R
     children::backup_storages(cluster).into_iter().map(whole)
 }
 
-/// A cluster's cells. Where an autoscaler is set, it writes the replicas, and we do not.
+/// A cluster's backup schedules.
+pub(super) fn backup_schedules(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
+    children::backup_schedules(cluster).into_iter().map(whole)
+}
+
+/// A cluster's cells. Where an autoscaler is set, it writes the replicas, and we do not; but it
+/// needs some to begin with: without any there is no `/scale` to read.
 pub(super) fn cells(cluster: &VitessCluster) -> impl Iterator<Item = Rendered> {
     children::cells(cluster).into_iter().map(|mut cell| {
         let gateway = &mut cell.spec.template.gateway;
-        if gateway.autoscaler.is_some() {
-            gateway.replicas = None;
-        }
-        whole(cell)
+        let Some(autoscaler) = &gateway.autoscaler else { return whole(cell) };
+        let first = gateway.replicas.or(autoscaler.min_replicas).unwrap_or(defaults::GATEWAYS);
+        // Nought would turn the autoscaler off.
+        let initial = Initial { at: "/spec/gateway/replicas", value: json!(first.max(1)) };
+        gateway.replicas = None;
+        Rendered { initial: Some(initial), ..whole(cell) }
     })
 }
 
@@ -55,5 +63,5 @@ fn whole<K: Resource<DynamicType = ()> + Serialize>(object: K) -> Rendered {
     };
     let mut value = json!(object);
     prune(&mut value);
-    Rendered { object: reference, value }
+    Rendered { object: reference, value, initial: None }
 }

@@ -3,10 +3,7 @@
 //! The Vitess image and the mysqld image may differ, so an init container copies Vitess' part
 //! into a volume that the mysqld container mounts.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pilothouse_api::images::{KeyspaceImages, MysqlFlavor};
 use pilothouse_api::labels::annotations;
 use pilothouse_api::quantity;
@@ -14,6 +11,7 @@ use pilothouse_api::tablet_pool::TabletPool;
 use serde_json::{Value, json};
 
 use super::container::as_vitess;
+use super::flags::Flags;
 use super::pod::unless_blank;
 
 /// The data directory.
@@ -60,8 +58,9 @@ pub(super) fn image(images: &KeyspaceImages) -> &str {
     images.mysqld.as_ref().and_then(|image| image.chosen()).map_or("", |(_, image)| image)
 }
 
-/// Mounts of Vitess' programs, of configuration, sockets and data.
-pub(super) fn mounts(programs: bool, overridden: bool) -> Vec<Value> {
+/// Mounts of Vitess' programs, of configuration, sockets and data; without a `claim` what is
+/// written goes with the Pod.
+pub(super) fn mounts(programs: bool, claim: bool, overridden: bool) -> Vec<Value> {
     let of_root = |path: &str, folder: &str| json!({ "name": ROOT_VOLUME, "mountPath": path, "subPath": folder, "readOnly": true });
     let mut mounts = Vec::new();
     if programs {
@@ -69,7 +68,7 @@ pub(super) fn mounts(programs: bool, overridden: bool) -> Vec<Value> {
     }
     mounts.push(of_root("/vt/config", "config"));
     mounts.push(json!({ "name": ROOT_VOLUME, "mountPath": "/vt/socket", "subPath": "socket" }));
-    mounts.push(data_mount());
+    mounts.push(data_mount(if claim { DATA_VOLUME } else { ROOT_VOLUME }));
     if overridden {
         mounts.push(json!({ "name": OVERRIDES, "mountPath": "/pod-config", "readOnly": true }));
     }
@@ -81,17 +80,17 @@ pub(super) fn certificates_mount() -> Value {
     json!({ "name": ROOT_VOLUME, "mountPath": "/etc/ssl/certs", "subPath": "certs", "readOnly": true })
 }
 
-fn data_mount() -> Value {
-    json!({ "name": DATA_VOLUME, "mountPath": DATA, "subPath": "vtdataroot" })
+fn data_mount(volume: &str) -> Value {
+    json!({ "name": volume, "mountPath": DATA, "subPath": "vtdataroot" })
 }
 
 /// The volumes behind [`mounts`]; the lines for my.cnf come through an annotation, which can
 /// change without a new Pod.
-pub(super) fn volumes(claim: &str, overridden: bool) -> Vec<Value> {
-    let mut volumes = vec![
-        json!({ "name": ROOT_VOLUME, "emptyDir": {} }),
-        json!({ "name": DATA_VOLUME, "persistentVolumeClaim": { "claimName": claim } }),
-    ];
+pub(super) fn volumes(claim: Option<&str>, overridden: bool) -> Vec<Value> {
+    let mut volumes = vec![json!({ "name": ROOT_VOLUME, "emptyDir": {} })];
+    volumes.extend(
+        claim.map(|claim| json!({ "name": DATA_VOLUME, "persistentVolumeClaim": { "claimName": claim } })),
+    );
     if overridden {
         let annotation = annotations::MYSQLD_CONFIG_OVERRIDES;
         volumes.push(json!({
@@ -129,7 +128,7 @@ pub(super) fn init_vt_root(
     let script = format!(
         "set -eu\n\
          cd /mnt/vt\n\
-         mkdir -p bin socket config/mycnf\n\
+         mkdir -p bin socket vtdataroot config/mycnf\n\
          {copy}\n\
          if [ -d /vt/config/mycnf ]; then cp -Rf /vt/config/mycnf config/; fi\n\
          ln -sfn /dev/stderr config/stderr.symlink\n\
@@ -157,7 +156,7 @@ pub(super) fn init_mysql_socket(image: &str, pull_policy: &str, resources: &Reso
            sed -i -E 's|^socket[[:space:]]*=.*$|socket = {MYSQL_SOCKET}|' \"$file\"\n\
          done\n"
     );
-    init("init-mysql-socket", image, pull_policy, resources, &script, &data_mount())
+    init("init-mysql-socket", image, pull_policy, resources, &script, &data_mount(DATA_VOLUME))
 }
 
 fn init(
@@ -180,9 +179,46 @@ fn init(
     })
 }
 
-/// Whole CPUs that a container may count on, at least one.
-pub(super) fn threads(resources: &ResourceRequirements) -> u32 {
-    let whole = |cpu: &Quantity| u32::try_from(quantity::bytes(cpu).ok()?).ok();
-    let of = |quantities: &Option<BTreeMap<String, Quantity>>| whole(quantities.as_ref()?.get("cpu")?);
-    of(&resources.limits).or_else(|| of(&resources.requests)).unwrap_or(1).max(1)
+/// Whole CPUs that a container asks for, rounded up; 0 when it names none.
+pub(super) fn cpus(resources: &ResourceRequirements) -> u32 {
+    let asked = resources.requests.as_ref().and_then(|requests| requests.get("cpu"));
+    asked.and_then(|cpu| u32::try_from(quantity::bytes(cpu).ok()?).ok()).unwrap_or(0)
+}
+
+/// The character set that Vitess speaks to mysqld in: MySQL's own default since 8.0, else the
+/// older one.
+pub(super) fn charset(images: &KeyspaceImages) -> &'static str {
+    let modern = images.mysqld.as_ref().is_some_and(|image| !image.mysql80_compatible.is_empty());
+    if modern { "utf8mb4" } else { "utf8" }
+}
+
+/// Tells Vitess which version of MySQL to be, where the image's tag begins with one.
+pub(super) fn server_version(flags: &mut Flags, image: &str) {
+    let name = image.split('@').next().unwrap_or_default();
+    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map_or("", |(_, tag)| tag);
+    if tag.starts_with(|c: char| c.is_ascii_digit()) {
+        flags.set("mysql_server_version", format!("{tag}-Vitess"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_from_a_tag_that_begins_with_one() {
+        for (image, args) in [
+            ("mysql:8.0.40", &["--mysql_server_version=8.0.40-Vitess"][..]),
+            ("registry:5000/mysql:8.4.1-debian@sha256:12ab", &["--mysql_server_version=8.4.1-debian-Vitess"]),
+            ("registry:5000/mysql", &[]),
+            ("mysql@sha256:12ab", &[]),
+            ("vitess/lite:v24.0.2-mysql80", &[]),
+            ("mysql", &[]),
+            ("", &[]),
+        ] {
+            let mut flags = Flags::default();
+            server_version(&mut flags, image);
+            assert_eq!(flags.args(), args, "{image}");
+        }
+    }
 }

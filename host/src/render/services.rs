@@ -1,13 +1,14 @@
 //! Services: how gateways, tablets and the control daemon are found.
 
 use pilothouse_api::labels::{self, Component};
+use pilothouse_api::orchestrator::VtAdmin;
 use pilothouse_api::pod_overrides::ServiceOverrides;
 use pilothouse_api::{VitessCell, VitessCluster, names};
 use serde_json::{Value, json};
 
 use super::Rendered;
 use super::child::{Owner, Strings, labels as pairs};
-use super::container::{GRPC, METRICS, MYSQL, WEB};
+use super::container::{API, GRPC, METRICS, MYSQL, WEB};
 
 /// A Service port that leads to the container port of the same name.
 pub(super) fn port(name: &str, number: u16) -> Value {
@@ -41,6 +42,14 @@ pub(super) fn vtctld(cluster: &VitessCluster) -> Rendered {
     let spec = json!({ "ports": [port("web", WEB), port("grpc", GRPC)], "selector": labels });
     let given = cluster.spec.vitess_dashboard.as_ref().and_then(|dashboard| dashboard.service.as_ref());
     with_overrides(&owner, names::vtctld_service(owner.name), labels, spec, given)
+}
+
+/// The admin pages of a cluster, with the API that they call.
+pub(super) fn vtadmin(cluster: &VitessCluster, given: &VtAdmin) -> Rendered {
+    let owner = Owner::of(cluster);
+    let labels = of(owner.name, Component::Vtadmin);
+    let spec = json!({ "ports": [port("web", WEB), port("api", API)], "selector": labels });
+    with_overrides(&owner, names::vtadmin_service(owner.name), labels, spec, given.service.as_ref())
 }
 
 /// Every tablet, each under its own address.

@@ -3,6 +3,7 @@
 
 mod cases;
 mod golden;
+mod overrides;
 mod reference;
 mod strict;
 mod tree;

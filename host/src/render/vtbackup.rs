@@ -16,7 +16,7 @@ use super::backup_location::{self, Storage};
 use super::child::{Owner, Strings, unless_empty};
 use super::container::{VITESS_USER, as_vitess, topology};
 use super::flags::Flags;
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::secret::SecretFile;
 use super::tablet::Shard;
 use super::{mysql, vttablet_claim};
@@ -56,6 +56,7 @@ pub(super) fn render(
         owner.child("v1", "PersistentVolumeClaim", run.name(), run.labels()).with_spec(claim),
         owner
             .child("v1", "Pod", run.name(), run.labels())
+            .annotated(pool.pod.annotations.clone())
             .annotated(storage.annotations.clone())
             .annotated(mysql::overrides(pool))
             .annotated(run.restore.map(|name| (RESTORES.to_owned(), name.to_owned())))
@@ -98,14 +99,13 @@ impl Run<'_> {
         let overridden = mysql::overrides(pool).is_some();
         let script = SecretFile::new("db-init-script", &spec.template.database_init_script_secret);
         let mut volumes = storage.volumes.clone();
-        volumes.extend(mysql::volumes(&self.name(), overridden));
+        volumes.extend(mysql::volumes(Some(&self.name()), overridden));
         volumes.extend(script.volume());
         let cells = self.shard.cells();
         let zones: BTreeSet<&Zone> = cells.iter().filter_map(|cell| zones.get(cell)).collect();
         let policy = &spec.image_pull_policies.vtbackup;
         let none = ResourceRequirements::default();
         let mut given = pool.pod.clone();
-        given.init_containers = Value::Null.into(); // those are for tablets
         given.sidecar_containers = Value::Null.into(); // a sidecar would keep the Pod from ending
         let mut pod = pod::spec(
             pod::Parts {
@@ -130,11 +130,11 @@ impl Run<'_> {
 
     fn container(&self, pool: &TabletPool, storage: &Storage, script: &SecretFile<'_>) -> Value {
         let spec = &self.shard.object.spec;
-        let mut env = mysql::environment(&spec.images, mysql::overrides(pool).is_some());
+        let mut env = storage.env.clone();
+        env.extend(mysql::environment(&spec.images, mysql::overrides(pool).is_some()));
         env.push(json!({ "name": "HOME", "value": "/home/vitess" }));
-        env.extend(storage.env.clone());
         let mut mounts = vec![mysql::certificates_mount()];
-        mounts.extend(mysql::mounts(true, mysql::overrides(pool).is_some()));
+        mounts.extend(mysql::mounts(true, true, mysql::overrides(pool).is_some()));
         mounts.push(script.mount());
         mounts.extend(storage.mounts.clone());
         json!({
@@ -143,19 +143,20 @@ impl Run<'_> {
             "imagePullPolicy": unless_blank(&spec.image_pull_policies.mysqld),
             "command": ["/vt/bin/vtbackup"],
             "args": self.flags(pool, storage, script).args(),
-            "env": with(env, &pool.pod.extra_env),
+            "env": pod::env(env, &pool.pod.extra_env),
             "resources": unless_empty(json!(pool.mysqld.as_ref().map(|mysqld| &mysqld.resources))),
             "securityContext": as_vitess(),
-            "volumeMounts": with(mounts, &pool.pod.extra_volume_mounts),
+            "volumeMounts": pod::mounts(mounts, &pool.pod.extra_volume_mounts),
         })
     }
 
     fn flags(&self, pool: &TabletPool, storage: &Storage, script: &SecretFile<'_>) -> Flags {
         let spec = &self.shard.object.spec;
-        let threads = pool.mysqld.as_ref().map_or(1, |mysqld| mysql::threads(&mysqld.resources));
         let mut flags = Flags::default();
         flags
             .set("concurrency", 10)
+            .set("builtinbackup-incremental-restore-path", mysql::DATA)
+            .set("db_charset", mysql::charset(&spec.images))
             .set("db_dba_user", "vt_dba")
             .set("init_db_name_override", self.shard.database())
             .set("init_db_sql_file", script.path())
@@ -167,15 +168,14 @@ impl Run<'_> {
             .set("min_retention_count", 1)
             .set("min_retention_time", "0s") // expiry is not vtbackup's to decide
             .set("mysql_socket", mysql::MYSQL_SOCKET);
-        if let Some(charset) = pool.vttablet.extra_flags.get("db_charset") {
-            flags.set("db_charset", charset);
-        }
         topology(&mut flags, &spec.global_lockserver);
-        backup_location::engine(&mut flags, &spec.backup_engine, threads, threads);
-        flags
-            .merge(storage.flags.clone())
-            .extend(&spec.extra_vitess_flags)
-            .extend(&pool.vttablet.vtbackup_extra_flags);
+        mysql::server_version(&mut flags, mysql::image(&spec.images));
+        if spec.backup_engine == "xtrabackup" {
+            let threads = pool.mysqld.as_ref().map_or(0, |mysqld| mysql::cpus(&mysqld.resources)).max(1);
+            backup_location::xtrabackup(&mut flags, threads, threads);
+        }
+        // Where backups go is the location's to say.
+        flags.extend(&pool.vttablet.vtbackup_extra_flags).merge(storage.flags.clone());
         flags
     }
 }

@@ -3,6 +3,7 @@
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::orchestrator::VitessDashboard;
 use pilothouse_api::vitess_cell::CellTemplate;
+use pilothouse_api::vitess_cluster::BackupEngine;
 use pilothouse_api::{VitessCluster, defaults, names};
 use pilothouse_core::topology::Zone;
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ use super::child::{Owner, labels as pairs, unless_empty};
 use super::container::{GRPC, PRIORITY_CLASS, WEB, alive_at, as_vitess, port, ready_at, topology};
 use super::deployment::{self, Program};
 use super::flags::Flags;
-use super::pod::{self, unless_blank, with};
+use super::mysql;
+use super::pod::{self, unless_blank};
 
 /// Flags of every control daemon.
 const DAEMON_FLAGS: [(&str, &str); 4] = [
@@ -79,6 +81,11 @@ fn container(cluster: &VitessCluster, given: &VitessDashboard, cell: &str, stora
     let mut flags = Flags::default();
     flags.set_all(&DAEMON_FLAGS).set("cell", cell).merge(storage.flags.clone());
     topology(&mut flags, &cluster.spec.global_lockserver.global_params(owner.namespace, owner.name));
+    if cluster.spec.backup.as_ref().and_then(|backup| backup.engine) == Some(BackupEngine::Xtrabackup) {
+        flags.set("backup_storage_compress", true);
+    }
+    let mysqld = cluster.spec.images.mysqld.as_ref().and_then(|image| image.chosen());
+    mysql::server_version(&mut flags, mysqld.map_or("", |(_, image)| image));
     flags.extend(&cluster.spec.extra_vitess_flags).extend(&given.extra_flags);
     json!({
         "name": "vtctld",
@@ -86,12 +93,12 @@ fn container(cluster: &VitessCluster, given: &VitessDashboard, cell: &str, stora
         "imagePullPolicy": unless_blank(&cluster.spec.image_pull_policies.vtctld),
         "command": ["/vt/bin/vtctld"],
         "args": flags.args(),
-        "env": with(storage.env.clone(), &given.pod.extra_env),
+        "env": pod::env(storage.env.clone(), &given.pod.extra_env),
         "ports": [port("web", WEB), port("grpc", GRPC)],
         "readinessProbe": ready_at("/debug/health"),
         "livenessProbe": alive_at("/debug/status"),
         "resources": unless_empty(json!(given.resources)),
         "securityContext": as_vitess(),
-        "volumeMounts": with(storage.mounts.clone(), &given.pod.extra_volume_mounts),
+        "volumeMounts": pod::mounts(storage.mounts.clone(), &given.pod.extra_volume_mounts),
     })
 }

@@ -13,7 +13,7 @@ use super::child::{Owner, unless_empty};
 use super::container::{PRIORITY_CLASS, WEB, alive_at, as_vitess, port, ready_at, topology};
 use super::deployment::{self, Program};
 use super::flags::Flags;
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::tablet::Shard;
 
 /// Renders a Deployment for each cell with a pool, in the order of their names.
@@ -71,12 +71,12 @@ fn container(shard: &Shard<'_>, given: &VitessOrchestrator, cell: &Cell) -> Valu
         "imagePullPolicy": unless_blank(&spec.image_pull_policies.vtorc),
         "command": ["/vt/bin/vtorc"],
         "args": flags.args(),
-        "env": with(Vec::new(), &given.pod.extra_env),
+        "env": pod::env(Vec::new(), &given.pod.extra_env),
         "ports": [port("web", WEB)],
         "readinessProbe": ready_at("/debug/health"),
         "livenessProbe": alive_at("/debug/liveness"),
         "resources": unless_empty(json!(given.resources)),
         "securityContext": as_vitess(),
-        "volumeMounts": with(Vec::new(), &given.pod.extra_volume_mounts),
+        "volumeMounts": pod::mounts(Vec::new(), &given.pod.extra_volume_mounts),
     })
 }

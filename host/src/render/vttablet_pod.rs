@@ -11,11 +11,12 @@ use super::Rendered;
 use super::backup_location::{self, Storage};
 use super::child::{Owner, Strings, unless_empty};
 use super::container::{
-    GRPC, METRICS, MYSQL, PRIORITY_CLASS, VITESS_USER, WEB, alive_at, as_vitess, port, ready_at, topology,
+    GRPC, METRICS, MYSQL, PRIORITY_CLASS, VITESS_USER, WEB, alive_at, as_vitess, go_threads, port, ready_at,
+    topology,
 };
 use super::flags::Flags;
 use super::placement::{Apart, Domain};
-use super::pod::{self, unless_blank, with};
+use super::pod::{self, unless_blank};
 use super::secret::SecretFile;
 use super::tablet::{Shard, Tablet};
 use super::{external_datastore, mysql};
@@ -60,7 +61,9 @@ pub(super) fn render(
     zones: &BTreeMap<Cell, Zone>,
 ) -> Rendered {
     let spec = &shard.object.spec;
-    let location = backup_location::named(&spec.backup_locations, &tablet.pool.backup_location_name);
+    // Backups of a MySQL that runs elsewhere are not ours.
+    let location = backup_location::named(&spec.backup_locations, &tablet.pool.backup_location_name)
+        .filter(|_| tablet.pool.mysqld.is_some());
     let parts = Parts {
         shard,
         tablet,
@@ -79,8 +82,8 @@ pub(super) fn render(
 
 impl Parts<'_> {
     fn annotations(&self) -> Strings {
-        let mut all = self.storage.annotations.clone();
-        all.extend(self.tablet.pool.pod.annotations.clone());
+        let mut all = self.tablet.pool.pod.annotations.clone();
+        all.extend(self.storage.annotations.clone());
         let mut set = |key: &str, value: String| all.insert(key.to_owned(), value);
         set(annotations::DRAIN_SUPPORTED, DRAIN_SUPPORTED.to_owned());
         if let Some(generation) = self.shard.object.metadata.generation {
@@ -126,22 +129,23 @@ impl Parts<'_> {
     fn vttablet(&self) -> Value {
         let spec = &self.shard.object.spec;
         let pool = self.tablet.pool;
-        let mut env = mysql::environment(&spec.images, self.overridden);
-        env.extend(self.storage.env.clone());
+        let mut env = self.storage.env.clone();
+        env.extend(mysql::environment(&spec.images, self.overridden));
+        env.extend(go_threads(&pool.vttablet.resources));
         json!({
             "name": "vttablet",
             "image": unless_blank(&spec.images.vttablet),
             "imagePullPolicy": unless_blank(&spec.image_pull_policies.vttablet),
             "command": ["/vt/bin/vttablet"],
             "args": self.vttablet_flags().args(),
-            "env": with(env, &pool.pod.extra_env),
+            "env": pod::env(env, &pool.pod.extra_env),
             "ports": [port("web", WEB), port("grpc", GRPC)],
             "readinessProbe": ready_at("/healthz"),
             "livenessProbe": alive_at("/debug/status"),
             "lifecycle": pool.vttablet.lifecycle.raw(),
             "resources": unless_empty(json!(pool.vttablet.resources)),
             "securityContext": as_vitess(),
-            "volumeMounts": with(self.vttablet_mounts(), &pool.pod.extra_volume_mounts),
+            "volumeMounts": pod::mounts(self.vttablet_mounts(), &pool.pod.extra_volume_mounts),
         })
     }
 
@@ -154,13 +158,15 @@ impl Parts<'_> {
             .set("tablet_hostname", "$(POD_IP)")
             .set("init_keyspace", self.shard.keyspace)
             .set("init_shard", &self.shard.range)
-            .set("init_tablet_type", self.tablet.initial_type());
+            .set("init_tablet_type", self.tablet.initial_type())
+            .set("builtinbackup-incremental-restore-path", mysql::DATA);
         topology(&mut flags, &spec.global_lockserver);
         if let Some(datastore) = &pool.external_datastore {
             external_datastore::flags(&mut flags, datastore);
         } else {
             flags
                 .set("init_db_name_override", self.shard.database())
+                .set("db_charset", mysql::charset(&spec.images))
                 .set("db_app_user", "vt_app")
                 .set("db_dba_user", "vt_dba")
                 .set("db_filtered_user", "vt_filtered")
@@ -169,34 +175,43 @@ impl Parts<'_> {
                 .set("mysqlctl_socket", mysql::MYSQLCTL_SOCKET);
             self.restore_flags(&mut flags);
         }
+        mysql::server_version(&mut flags, mysql::image(&spec.images));
         flags.extend(&spec.extra_vitess_flags).extend(&pool.vttablet.extra_flags);
         flags
     }
 
     /// A backup is taken beside serving, so by one thread; a restore has the whole Pod.
     fn restore_flags(&self, flags: &mut Flags) {
-        let pool = self.tablet.pool;
-        flags.set("restore_from_backup", self.backups);
-        if self.backups {
-            flags.set("restore_concurrency", 10).set("wait_for_backup_interval", "10s");
-            let mysqld = pool.mysqld.as_ref().map_or(0, |mysqld| mysql::threads(&mysqld.resources));
-            let restore = mysql::threads(&pool.vttablet.resources) + mysqld;
-            backup_location::engine(flags, &self.shard.object.spec.backup_engine, 1, restore);
-            flags.merge(self.storage.flags.clone());
+        if !self.backups {
+            return;
         }
+        let pool = self.tablet.pool;
+        flags
+            .set("restore_from_backup", true)
+            .set("restore_concurrency", 10)
+            .set("wait_for_backup_interval", "10s");
+        match self.shard.object.spec.backup_engine.as_str() {
+            "xtrabackup" => {
+                let mysqld = pool.mysqld.as_ref().map_or(0, |mysqld| mysql::cpus(&mysqld.resources));
+                let restore = (mysql::cpus(&pool.vttablet.resources) + mysqld).max(1);
+                backup_location::xtrabackup(flags, 1, restore);
+            }
+            "mysqlshell" => backup_location::mysqlshell(flags, &self.storage),
+            _ => {}
+        }
+        flags.merge(self.storage.flags.clone());
     }
 
     fn vttablet_mounts(&self) -> Vec<Value> {
         let mut mounts = self.storage.mounts.clone();
-        match &self.tablet.pool.external_datastore {
-            Some(datastore) => mounts.extend(external_datastore::mounts(datastore)),
-            None => mounts.extend(self.data_mounts(false)),
-        }
+        mounts.extend(self.data_mounts(false));
+        mounts.extend(self.tablet.pool.external_datastore.iter().flat_map(external_datastore::mounts));
         mounts
     }
 
     fn data_mounts(&self, programs: bool) -> Vec<Value> {
-        let mut mounts = mysql::mounts(programs, self.overridden);
+        let claim = self.tablet.pool.data_volume_claim_template.is_some();
+        let mut mounts = mysql::mounts(programs, claim, self.overridden);
         mounts.push(self.init_script.mount());
         mounts
     }
@@ -206,6 +221,7 @@ impl Parts<'_> {
         let mysqld = pool.mysqld.as_ref()?;
         let mut flags = Flags::default();
         flags
+            .set("db_charset", mysql::charset(&spec.images))
             .set("db_dba_user", "vt_dba")
             .set("init_db_sql_file", self.init_script.path())
             .set("logtostderr", true)
@@ -213,21 +229,19 @@ impl Parts<'_> {
             .set("socket_file", mysql::MYSQLCTL_SOCKET)
             .set("tablet_uid", self.tablet.alias.uid)
             .set("wait_time", "2h0m0s");
-        if let Some(charset) = pool.vttablet.extra_flags.get("db_charset") {
-            flags.set("db_charset", charset);
-        }
+        mysql::server_version(&mut flags, mysql::image(&spec.images));
         Some(json!({
             "name": "mysqld",
             "image": unless_blank(mysql::image(&spec.images)),
             "imagePullPolicy": unless_blank(&spec.image_pull_policies.mysqld),
             "command": ["/vt/bin/mysqlctld"],
             "args": flags.args(),
-            "env": with(mysql::environment(&spec.images, self.overridden), &pool.pod.extra_env),
+            "env": pod::env(mysql::environment(&spec.images, self.overridden), &pool.pod.extra_env),
             "ports": [port("mysql", MYSQL)],
             "readinessProbe": { "tcpSocket": { "port": MYSQL }, "periodSeconds": 2 },
             "resources": unless_empty(json!(mysqld.resources)),
             "securityContext": as_vitess(),
-            "volumeMounts": with(self.data_mounts(true), &pool.pod.extra_volume_mounts),
+            "volumeMounts": pod::mounts(self.data_mounts(true), &pool.pod.extra_volume_mounts),
         }))
     }
 
@@ -248,41 +262,40 @@ impl Parts<'_> {
             given => given,
         };
         let source = format!("vt_dba@unix({})/", mysql::MYSQL_SOCKET);
+        let env = vec![json!({ "name": "DATA_SOURCE_NAME", "value": source })];
         Some(json!({
             "name": "mysqld-exporter",
             "image": image,
             "imagePullPolicy": unless_blank(&spec.image_pull_policies.mysqld_exporter),
             "command": ["/bin/mysqld_exporter"],
-            "args": flags.args(),
-            "env": [{ "name": "DATA_SOURCE_NAME", "value": source }],
+            "args": flags.switches(),
+            "env": pod::env(env, &pool.pod.extra_env),
             "ports": [port("metrics", METRICS)],
             "resources": resources,
             "securityContext": as_vitess(),
-            "volumeMounts": self.data_mounts(true),
+            "volumeMounts": pod::mounts(self.data_mounts(true), &pool.pod.extra_volume_mounts),
         }))
     }
 
+    /// A my.cnf from an earlier Pod can only be on a claim.
     fn init_containers(&self) -> Vec<Value> {
-        if self.tablet.pool.mysqld.is_none() {
-            return Vec::new();
-        }
         let spec = &self.shard.object.spec;
         let (image, policy) = (&spec.images.vttablet, &spec.image_pull_policies.vttablet);
         let resources = &self.tablet.pool.vttablet.resources;
-        vec![
-            mysql::init_vt_root(image, policy, resources, mysql::Program::Mysqlctld),
-            mysql::init_mysql_socket(image, policy, resources),
-        ]
+        let mut all = vec![mysql::init_vt_root(image, policy, resources, mysql::Program::Mysqlctld)];
+        if self.tablet.pool.data_volume_claim_template.is_some() {
+            all.push(mysql::init_mysql_socket(image, policy, resources));
+        }
+        all
     }
 
     fn volumes(&self) -> Vec<Value> {
+        let pool = self.tablet.pool;
+        let claim = pool.data_volume_claim_template.as_ref().map(|_| self.tablet.name(self.shard.cluster));
         let mut volumes = self.storage.volumes.clone();
-        if let Some(datastore) = &self.tablet.pool.external_datastore {
-            volumes.extend(external_datastore::volumes(datastore));
-        } else {
-            volumes.extend(mysql::volumes(&self.tablet.name(self.shard.cluster), self.overridden));
-            volumes.extend(self.init_script.volume());
-        }
+        volumes.extend(mysql::volumes(claim.as_deref(), self.overridden));
+        volumes.extend(self.init_script.volume());
+        volumes.extend(pool.external_datastore.iter().flat_map(external_datastore::volumes));
         volumes
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::labels::{self, Component};
 use pilothouse_api::names;
+use pilothouse_api::orchestrator::ComponentStatus;
 use pilothouse_api::vitess_cluster::{
     ClusterCellStatus, ClusterKeyspaceStatus, ClusterSummary, PolicyStatus, VitessClusterStatus, VitessLink,
     VitessLinkSource, ZoneStatus,
@@ -17,6 +19,14 @@ use super::{Wanted, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
+
+/// What is said of schedules, so that nobody waits for a backup at their times.
+const NO_SCHEDULES: (&str, ConditionStatus, &str, &str) = (
+    "BackupsScheduled",
+    ConditionStatus::False,
+    "NotSupported",
+    "spec.backup.schedules: this host begins no Jobs at given times yet; the backup policy decides when backups are taken",
+);
 
 pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     let cluster = observe::cluster(&pilot.key, &pilot.members).ok()?;
@@ -36,16 +46,41 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
         ..live.cloned().unwrap_or_default()
     };
-    status.vitess_dashboard.service_name = names::vtctld_service(name);
+    status.vitess_dashboard = ComponentStatus {
+        available: available(pilot, Component::Vtctld),
+        service_name: names::vtctld_service(name),
+    };
+    status.vtadmin =
+        cluster.spec.vtadmin.as_ref().map_or_else(ComponentStatus::default, |_| ComponentStatus {
+            available: available(pilot, Component::Vtadmin),
+            service_name: names::vtadmin_service(name),
+        });
     for verdict in
         [valid(pilot, cluster), zones_verdict(report), policies_verdict(report), steps_verdict(report)]
     {
         let (kind, answer, reason, message) = &verdict;
         set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
     }
+    if cluster.spec.backup.as_ref().is_some_and(|backup| !backup.schedules.is_empty()) {
+        set(&mut status.conditions, report, generation, NO_SCHEDULES);
+    } else {
+        status.conditions.retain(|condition| condition.type_ != NO_SCHEDULES.0);
+    }
     let (answer, reason, message) = ready(report, &status);
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, &message));
     Wanted::unless_equal(Kind::VitessCluster, name, live, &status)
+}
+
+/// Whether any of a component's Deployments serves; unknown where none says.
+fn available(pilot: &Pilot, component: Component) -> ConditionStatus {
+    let deployments = pilot.members.of(Kind::Deployment);
+    let of_component = deployments.filter(|d| d.label(labels::COMPONENT) == component.as_str());
+    let says = of_component.filter_map(|d| {
+        let conditions = d.field("/status/conditions")?.as_array()?;
+        let available = conditions.iter().find(|c| c["type"] == "Available")?;
+        Some(available["status"] == "True")
+    });
+    says.reduce(|one, other| one || other).map_or(ConditionStatus::Unknown, ConditionStatus::from)
 }
 
 type Said = (&'static str, ConditionStatus, String, String);

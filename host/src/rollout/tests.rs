@@ -35,7 +35,7 @@ fn rendered(kind: &str, spec: &Value) -> Rendered {
         namespace: "ns".to_owned(),
         name: "one".to_owned(),
     };
-    Rendered { object, value }
+    Rendered { object, value, initial: None }
 }
 
 /// The text of what waits and the spec that is applied meanwhile.

@@ -255,3 +255,41 @@ fn levels_read_their_own_spec() {
     let faults = validate_keyspace(&keyspace).unwrap_err();
     assert_eq!(faults[0].field, "spec.partitionings[0].equal.shardTemplate.tabletPools[1].cell");
 }
+
+#[test]
+fn vtadmin_needs_an_image_and_addresses() {
+    let admin = |cells: &[&str], addresses: &[&str]| {
+        let vtadmin = json!({ "cells": cells, "apiAddresses": addresses });
+        move |cluster: &mut VitessCluster| {
+            cluster.spec.images.vtadmin = "vtadmin".to_owned();
+            cluster.spec.vtadmin = serde_json::from_value(vtadmin).unwrap();
+        }
+    };
+    check(admin(&["east"], &["a"]), &[]);
+    check(admin(&[], &["a", "b"]), &[]);
+    check(admin(&["east", "west"], &["a"]), &[]);
+    check(admin(&["east"], &[]), &["spec.vtadmin.apiAddresses Missing"]);
+    check(admin(&["east"], &["a", "b"]), &["spec.vtadmin.apiAddresses Addresses"]);
+    check(admin(&["east", "east"], &["a"]), &["spec.vtadmin.cells[1] Duplicate"]);
+    check(admin(&["south"], &["a"]), &["spec.vtadmin.cells[0] UnknownCell"]);
+    check(
+        |cluster| {
+            admin(&["east"], &["a"])(cluster);
+            cluster.spec.images.vtadmin.clear();
+        },
+        &["spec.images.vtadmin Missing"],
+    );
+}
+
+#[test]
+fn an_autoscaler_has_bounds() {
+    let scaled = |autoscaler: serde_json::Value| {
+        move |cluster: &mut VitessCluster| {
+            cluster.spec.cells[1].gateway.autoscaler = serde_json::from_value(autoscaler).unwrap();
+        }
+    };
+    let at = "spec.cells[1].gateway.autoscaler";
+    check(scaled(json!({ "minReplicas": 2, "maxReplicas": 2 })), &[]);
+    check(scaled(json!({ "minReplicas": 2 })), &[&format!("{at}.maxReplicas Missing")]);
+    check(scaled(json!({ "minReplicas": 3, "maxReplicas": 2 })), &[&format!("{at}.minReplicas Bounds")]);
+}

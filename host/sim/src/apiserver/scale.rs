@@ -68,6 +68,10 @@ pub(crate) fn answer(
     let manager = call.manager();
     let how = WriteAs { subresource: "scale", ..write_as(call, asked, "", &manager)? };
     let wanted = match verb {
+        "get" if kind.custom && at(&old.value, &paths.spec_replicas).is_null() => {
+            let path = &paths.spec_replicas;
+            return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+        }
         "get" => return Ok(Answer::json(200, &before)),
         "update" => call.json_body()?.ok_or_else(|| Status::bad_request("the request has no body"))?,
         "patch" => match call.patch()? {

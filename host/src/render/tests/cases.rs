@@ -116,7 +116,7 @@ fn a_backup_may_run_in_any_zone_of_the_shard() {
 #[test]
 fn gateways_surge_on_top_and_an_autoscaler_is_left_alone() {
     let replicas =
-        |cell: &VitessCell| of_kind(&render::cell(cell), "Deployment")[0]["spec"]["replicas"].clone();
+        |cell: &VitessCell| of_kind(&render::cell(cell, ""), "Deployment")[0]["spec"]["replicas"].clone();
     let mut east = cell("east");
     assert_eq!(replicas(&east), 2);
     let surge = json!({ "gateway": { "surge": [{ "standsInFor": "north", "replicas": 1 }] } });
@@ -134,7 +134,7 @@ fn gateways_surge_on_top_and_an_autoscaler_is_left_alone() {
 fn a_zone_that_a_policy_chose_pins_the_gateways() {
     let mut south = cell("south");
     let affinity = |cell: &VitessCell| {
-        of_kind(&render::cell(cell), "Deployment")[0]["spec"]["template"]["spec"]["affinity"].clone()
+        of_kind(&render::cell(cell, ""), "Deployment")[0]["spec"]["template"]["spec"]["affinity"].clone()
     };
     assert_eq!(affinity(&south), Value::Null);
     south.status = Some(serde_json::from_value(json!({ "assignedZone": "zone-s" })).expect("a status"));
@@ -163,4 +163,25 @@ fn what_belongs_to_nothing_renders_nothing() {
     shard.metadata.labels = None;
     assert_eq!(render::shard(&shard, &BTreeMap::new(), &BTreeMap::new()), []);
     assert_eq!(render::backup(&shard, "", None, &BTreeMap::new(), &BTreeMap::new(), 0), []);
+}
+
+#[test]
+fn a_cells_own_etcd_stays_in_its_zone_and_is_found_by_all_its_urls_or_none() {
+    let member = |etcd: Value| {
+        let mut cluster = manifest();
+        cluster.spec.cells[0].lockserver =
+            serde_json::from_value(json!({ "etcd": etcd })).expect("a lockserver");
+        let tree = tree(&cluster);
+        let is_member =
+            |(kind, name): &(String, String)| kind == "Pod" && name.starts_with("harbour-east-etcd-");
+        tree.iter().find(|(key, _)| is_member(key)).expect("rendered").1["spec"].clone()
+    };
+    let args =
+        |urls: &[&str]| member(json!({ "advertisePeerURLs": urls }))["containers"][0]["args"].to_string();
+    let affinity = &member(json!({}))["affinity"];
+    let spread = &affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(spread.as_array().map(Vec::len), Some(1), "{spread}");
+    assert!(affinity["nodeAffinity"].to_string().contains("zone-e"));
+    assert!(args(&["http://a", "http://b", "http://c"]).contains("-1=http://a,"));
+    assert_eq!(args(&["http://a"]), args(&[]));
 }

@@ -1,22 +1,34 @@
 //! Rendered objects of our own manifest as texts, one of a kind each.
 //! `PILOTHOUSE_ACCEPT=1` writes what is rendered now.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
 use super::tree::{folder, manifest, tree};
 
 /// One representative of each kind and component, by the start of its name.
-const SHOWN: [(&str, &str, &str); 21] = [
+const SHOWN: [(&str, &str, &str); 28] = [
     ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
     ("backup-storage", "VitessBackupStorage", "harbour-"),
+    ("backup-schedule", "VitessBackupSchedule", "harbour-vbsc-"),
     ("cell", "VitessCell", "harbour-east-"),
     ("keyspace", "VitessKeyspace", "harbour-orders-"),
     ("shard", "VitessShard", "harbour-orders-x-80-"),
     ("service-vtgate", "Service", "harbour-vtgate-"),
     ("service-vttablet", "Service", "harbour-vttablet-"),
     ("service-vtctld", "Service", "harbour-vtctld-"),
+    ("service-vtadmin", "Service", "harbour-vtadmin-"),
     ("service-cell-vtgate", "Service", "harbour-east-vtgate-"),
     ("service-etcd-peer", "Service", "harbour-etcd-"),
     ("vtctld", "Deployment", "harbour-east-vtctld-"),
+    ("vtadmin", "Deployment", "harbour-east-vtadmin-"),
+    ("vtadmin-clusters", "Secret", "harbour-east-vtadmin-clusterconfig-"),
+    ("vtadmin-discovery", "Secret", "harbour-east-vtadmin-discovery-"),
+    ("vtadmin-pages", "Secret", "harbour-east-vtadmin-webconfig-"),
     ("vtgate", "Deployment", "harbour-east-vtgate-"),
+    ("autoscaler", "HorizontalPodAutoscaler", "harbour-south-"),
     ("vtgate-autoscaled", "Deployment", "harbour-south-vtgate-"),
     ("vtorc", "Deployment", "harbour-orders-x-80-east-vtorc-"),
     ("etcd-budget", "PodDisruptionBudget", "etcd-lockserver-"),
@@ -28,6 +40,19 @@ const SHOWN: [(&str, &str, &str); 21] = [
     ("vtbackup-claim", "PersistentVolumeClaim", "harbour-orders-x-80-vtbackup-init-"),
 ];
 
+/// The object as people would write it: the files of a Secret as texts.
+fn readable(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(data) = value.as_object_mut().and_then(|fields| fields.remove("data")) {
+        let files: BTreeMap<String, ByteString> = serde_json::from_value(data).expect("base64");
+        let texts = files
+            .into_iter()
+            .map(|(key, ByteString(bytes))| (key, String::from_utf8(bytes).expect("a text")));
+        value["stringData"] = json!(texts.collect::<BTreeMap<_, _>>());
+    }
+    value
+}
+
 #[test]
 fn rendered_objects_read_as_accepted() {
     let tree = tree(&manifest());
@@ -38,7 +63,7 @@ fn rendered_objects_read_as_accepted() {
             .iter()
             .rfind(|((of, name), _)| of == kind && name.starts_with(start))
             .unwrap_or_else(|| panic!("no {kind} {start}… is rendered"));
-        let text = serde_yaml_ng::to_string(value).expect("JSON is YAML");
+        let text = serde_yaml_ng::to_string(&readable(value)).expect("JSON is YAML");
         let file = folder().join(format!("golden/{title}.yaml"));
         if accept {
             std::fs::write(&file, &text).expect("the folder can be written");

@@ -1,10 +1,12 @@
 //! Every field that we render is one that its type knows.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pilothouse_api::{
-    EtcdLockserver, VitessBackup, VitessBackupStorage, VitessCell, VitessKeyspace, VitessShard,
+    EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessKeyspace,
+    VitessShard,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +50,8 @@ fn lost_of(kind: &str, value: &Value) -> Vec<String> {
         "Deployment" => lost::<Deployment>(value),
         "Pod" => lost::<Pod>(value),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(value),
+        "HorizontalPodAutoscaler" => lost::<HorizontalPodAutoscaler>(value),
+        "Secret" => lost::<Secret>(value),
         "Service" => lost::<Service>(value),
         "PodDisruptionBudget" => lost::<PodDisruptionBudget>(value),
         "VitessCell" => lost::<VitessCell>(value),
@@ -55,6 +59,7 @@ fn lost_of(kind: &str, value: &Value) -> Vec<String> {
         "VitessShard" => lost::<VitessShard>(value),
         "EtcdLockserver" => lost::<EtcdLockserver>(value),
         "VitessBackupStorage" => lost::<VitessBackupStorage>(value),
+        "VitessBackupSchedule" => lost::<VitessBackupSchedule>(value),
         "VitessBackup" => lost::<VitessBackup>(value),
         other => vec![format!("{other} is no kind that we render")],
     }
@@ -72,7 +77,7 @@ fn every_rendered_field_is_known_to_its_type() {
         assert_eq!(lost_of(kind, value), Vec::<String>::new(), "{kind} {name}");
         kinds.insert(kind.as_str());
     }
-    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
 }
 
 #[test]

@@ -44,11 +44,12 @@ pub(super) fn stored<T: DeserializeOwned>(value: &Value) -> T {
 pub(super) fn tree(cluster: &VitessCluster) -> Tree {
     let zones = zones(cluster);
     let none = BTreeMap::new();
+    let mysqld = cluster.spec.images.mysqld.as_ref().and_then(|image| image.chosen()).map_or("", |(_, i)| i);
     let mut todo = render::cluster(cluster);
     let mut tree = Tree::new();
-    while let Some(Rendered { object, value }) = todo.pop() {
+    while let Some(Rendered { object, value, .. }) = todo.pop() {
         match object.kind.as_str() {
-            "VitessCell" => todo.extend(render::cell(&stored(&value))),
+            "VitessCell" => todo.extend(render::cell(&stored(&value), mysqld)),
             "VitessKeyspace" => todo.extend(render::keyspace(&stored(&value))),
             "EtcdLockserver" => todo.extend(render::lockserver(&stored(&value), &zones)),
             "VitessShard" => {

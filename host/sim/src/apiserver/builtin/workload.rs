@@ -46,9 +46,25 @@ pub(super) fn add_defaults(kind: &Kind, object: &mut Value) {
             default(spec, "minReplicas", json!(1));
             let metric = json!([{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }]);
             default(spec, "metrics", metric);
+            if spec.get("behavior").is_some_and(Value::is_object) {
+                add_scaling_defaults(&mut spec["behavior"]);
+            }
         }
         _ => {}
     }
+}
+
+/// How fast an autoscaler may scale, where its object says anything of that at all.
+fn add_scaling_defaults(behavior: &mut Value) {
+    let policy = |kind: &str, value: u32| json!({ "type": kind, "value": value, "periodSeconds": 15 });
+    for (direction, policies) in [
+        ("scaleUp", json!([policy("Pods", 4), policy("Percent", 100)])),
+        ("scaleDown", json!([policy("Percent", 100)])),
+    ] {
+        default(&mut behavior[direction], "selectPolicy", json!("Max"));
+        default(&mut behavior[direction], "policies", policies);
+    }
+    default(&mut behavior["scaleUp"], "stabilizationWindowSeconds", json!(0));
 }
 
 /// The selector and labels by which a Job knows its Pods.
