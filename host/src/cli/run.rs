@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
 use pilothouse_core::guard::RULES;
+use pilothouse_policy::set::PolicySet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::SettingsArgs;
 use crate::clock::Clock;
 use crate::controller::{Controller, Parts};
 use crate::endpoints;
+use crate::lease::{self, Candidate, Gate, Lease};
+use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::vitess::Vitess;
 
@@ -24,11 +30,16 @@ pub(super) struct RunArgs {
 
 pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
+    let candidate = settings.lease.candidate(|name| std::env::var(name).ok()).context("settings")?;
     let policies = Arc::new(settings.load_policies()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = kube::Client::try_default().await.context("the current kubeconfig")?;
-        let version = client.apiserver_version().await.context("the API server does not answer")?;
+        // Passes, watches and the Lease try again by themselves, when it suits them: a request
+        // that the client repeats by itself would pass the gate but once.
+        let mut config = Config::infer().await.context("the current kubeconfig")?;
+        config.default_retry = false;
+        let version = Client::try_from(config.clone())?.apiserver_version().await;
+        let version = version.context("the API server does not answer")?;
         let telemetry = Telemetry::default();
         let stop = CancellationToken::new();
         let at = endpoints::serve(settings.listen, telemetry.clone(), stop.clone())
@@ -40,24 +51,57 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
              without a Vitess client it creates and reports; drains, deletes and reparents are refused",
             version.git_version
         );
-        let controller = Controller::new(Parts {
-            client,
-            vitess: Vitess::Unknown,
-            policies,
-            rules: RULES.to_vec(),
-            clock: Clock::system(),
-            telemetry,
-            namespace: settings.namespace.clone(),
-            judging: (&settings).into(),
-        });
-        let mut running = tokio::spawn(controller.run(stop.clone()));
+        let mut running = start(config, candidate, &settings, policies, telemetry, stop.clone())?;
         tokio::select! {
             signal = super::interrupted() => signal?,
-            ended = &mut running => return ended.context("the controller").map(|()| ExitCode::FAILURE),
+            ended = &mut running => return ended?.map(|()| ExitCode::FAILURE),
         }
         stop.cancel();
-        running.await?;
+        running.await??;
         let _ = say!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Starts the controller: at once, or whenever the candidate holds the Lease.
+fn start(
+    config: Config,
+    candidate: Option<Candidate>,
+    settings: &Settings,
+    policies: Arc<PolicySet>,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    let (clock, namespace, judging) = (Clock::system(), settings.namespace.clone(), settings.into());
+    let gate = Gate::new(clock.clone());
+    let (client, lease) = match candidate {
+        Some(candidate) => {
+            let gated = ClientBuilder::try_from(config.clone())?.with_layer(&gate.layer()).build();
+            let own = Client::try_from(config)?;
+            (gated, Some(Lease::new(own, candidate, clock.clone(), telemetry.clone(), gate)))
+        }
+        None => (Client::try_from(config)?, None),
+    };
+    telemetry.set_leading(lease.is_none());
+    let ends = stop.clone();
+    let lead = move || {
+        let parts = Parts {
+            client: client.clone(),
+            vitess: Vitess::Unknown,
+            policies: Arc::clone(&policies),
+            rules: RULES.to_vec(),
+            clock: clock.clone(),
+            telemetry: telemetry.clone(),
+            namespace: namespace.clone(),
+            judging: Clone::clone(&judging),
+        };
+        Controller::new(parts).run(ends.clone())
+    };
+    Ok(tokio::spawn(async move {
+        let ended = match lease {
+            Some(lease) => lease::run(lease, stop, lead).await,
+            None => tokio::spawn(lead()).await,
+        };
+        ended.context("the controller")
+    }))
 }
