@@ -234,10 +234,17 @@ async fn a_renewal_of_which_it_never_heard_is_known_again() {
 
 #[tokio::test(start_paused = true)]
 async fn two_hosts_of_one_name_do_not_both_act() {
-    let (scene, first, _second) = two().await;
+    let (scene, first, second) = two().await;
+    second.stop.cancel();
     let twin = scene.host("first");
-    sleep(Duration::from_secs(60)).await;
-    assert!(leads(&first) && !leads(&twin));
+    sleep(DURATION * 2).await;
+    assert!(leads(&first) && !leads(&twin), "the twin stands by");
+    first.wire.turns(Weather::Cut);
+    sleep(DURATION + RETRY * 2).await;
+    assert!(!leads(&first) && leads(&twin));
+    first.wire.turns(Weather::Fair);
+    sleep(DURATION * 2).await;
+    assert!(!leads(&first) && leads(&twin), "what it once held under that name is another's now");
 }
 
 /// A number of `0..below`, drawn by SplitMix64.
