@@ -22,15 +22,15 @@ pub(crate) fn document<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'
     documents.iter().find(|d| d["kind"] == kind && d["metadata"]["name"] == name).unwrap()
 }
 
-/// The settings that are installed.
-pub(crate) fn settings(documents: &[Value]) -> Settings {
-    let text = &document(documents, "ConfigMap", "pilothouse-settings")["data"]["settings.yaml"];
+/// The settings that are installed under a name.
+pub(crate) fn settings(documents: &[Value], name: &str) -> Settings {
+    let text = &document(documents, "ConfigMap", &format!("{name}-settings"))["data"]["settings.yaml"];
     serde_yaml_ng::from_str(text.as_str().unwrap()).unwrap()
 }
 
 /// What the kubelet would start, and with which environment.
-pub(crate) fn container(documents: &[Value]) -> &Value {
-    &document(documents, "Deployment", "pilothouse")["spec"]["template"]["spec"]["containers"][0]
+pub(crate) fn container<'a>(documents: &'a [Value], name: &str) -> &'a Value {
+    &document(documents, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
 }
 
 impl Host {
@@ -46,11 +46,11 @@ impl Host {
         let settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies")),
-            ..settings(documents)
+            ..settings(documents, "pilothouse")
         };
         std::fs::write(file("settings"), settings.to_yaml())?;
         std::fs::write(file("kubeconfig"), cluster.kubeconfig(&token(cluster).await?, "pilothouse"))?;
-        let container = container(documents);
+        let container = container(documents, "pilothouse");
         let args = container["args"].as_array().context("it has arguments")?.iter().filter_map(Value::as_str);
         let args = args.map(|a| if a.ends_with("settings.yaml") { file("settings") } else { a.into() });
         let names = container["env"].as_array().context("it has an environment")?.iter();

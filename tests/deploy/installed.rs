@@ -31,7 +31,7 @@ fn no_rule_has_a_wildcard_or_reads_secrets() {
 fn whatever_is_referred_to_is_there() {
     let documents = manifests();
     let pod = &document(&documents, "Deployment", "pilothouse")["spec"]["template"];
-    let (container, settings) = (container(&documents), settings(&documents));
+    let (container, settings) = (container(&documents, "pilothouse"), settings(&documents, "pilothouse"));
     document(&documents, "ServiceAccount", pod["spec"]["serviceAccountName"].as_str().unwrap());
     document(&documents, "PriorityClass", pod["spec"]["priorityClassName"].as_str().unwrap());
     let port = &container["ports"][0];

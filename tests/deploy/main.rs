@@ -1,6 +1,7 @@
 //! What is installed: the host runs under exactly the roles of `host/deploy`, on Kubernetes' own
 //! API server, by whose audit log every verb that is granted is used and none is missing.
 
+mod chart;
 mod grants;
 mod host;
 mod installed;
@@ -196,7 +197,7 @@ fn every_verb_that_is_granted_is_used_and_none_is_missing() {
 #[test]
 fn bound_in_one_namespace_it_needs_no_other() {
     let Some(documents) = kustomized("namespaced") else { return };
-    assert_eq!(host::settings(&documents).namespace.as_deref(), Some("vitess"));
+    assert_eq!(host::settings(&documents, "pilothouse").namespace.as_deref(), Some("vitess"));
     let given = grants::given(&documents, "pilothouse", "pilothouse");
     let everywhere = given.iter().filter(|(_, scopes)| scopes.iter().any(|s| s.namespace.is_none()));
     let places: BTreeSet<&str> = everywhere.map(|(grant, _)| grant.resource.as_str()).collect();

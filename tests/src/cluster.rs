@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::repository;
+use crate::golang;
 
 /// A ready binary, instead of building one.
 const GIVEN: &str = "PILOTHOUSE_CLUSTER";
@@ -30,22 +30,15 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// A process tells nobody that it is ready; it is asked again until it is, or [`READY_WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The binary; `None` where there is no Go to build it with, which `CI` does not accept.
+/// The binary that is given, or else built; `None` where it cannot be.
 ///
 /// # Errors
 /// When it does not build.
 pub fn binary() -> anyhow::Result<Option<PathBuf>> {
-    if let Some(given) = std::env::var_os(GIVEN) {
-        return Ok(Some(given.into()));
+    match std::env::var_os(GIVEN) {
+        Some(given) => Ok(Some(given.into())),
+        None => golang::built("tests/cluster"),
     }
-    if !Command::new("go").arg("version").output().is_ok_and(|o| o.status.success()) {
-        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
-        println!("not run here: there is no Go on the path; {GIVEN} may name a binary");
-        return Ok(None);
-    }
-    let built = Command::new(repository("tests/cluster/build")).stderr(Stdio::inherit()).output()?;
-    ensure!(built.status.success(), "the real control plane does not build");
-    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
 }
 
 /// A process that ends with its owner.
