@@ -91,6 +91,7 @@ impl Lease {
             Some(namespace) => Api::namespaced(client, namespace),
             None => Api::default_namespaced(client),
         };
+        telemetry.set_leading(false);
         Self { api, candidate, clock, telemetry, gate, written: None, since: None, seen: None }
     }
 
@@ -99,17 +100,15 @@ impl Lease {
         // Whoever stands by has nothing to list first.
         self.telemetry.set_ready(true);
         loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return false,
-                tried = timeout(self.patience(), self.attempt()) => match tried {
-                    Ok(Ok(Holder::Us)) => break,
-                    Ok(Ok(Holder::Another)) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be had; it is tried again"),
-                    Err(_) => tracing::warn!("the Lease cannot be had: no answer; it is tried again"),
-                },
+            // Not broken off by `stop`: what it may have taken has to be released.
+            match timeout(self.patience(), self.attempt()).await {
+                Ok(Ok(Holder::Us)) => break,
+                Ok(Ok(Holder::Another)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be had; it is tried again"),
+                Err(_) => tracing::warn!("the Lease cannot be had: no answer; it is tried again"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return false,
                 () = sleep(self.candidate.retry) => {}
             }

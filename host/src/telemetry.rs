@@ -104,6 +104,7 @@ pub struct Telemetry {
 impl Default for Telemetry {
     fn default() -> Self {
         let metrics = Metrics::default();
+        metrics.leading.set(1);
         let mut registry = Registry::with_prefix("pilothouse");
         registry.register("passes", "Passes by result", metrics.passes.clone());
         registry.register("actions", "Executed actions by verb and outcome", metrics.actions.clone());

@@ -82,7 +82,6 @@ fn start(
         }
         None => (Client::try_from(config)?, None),
     };
-    telemetry.set_leading(lease.is_none());
     let ends = stop.clone();
     let lead = move || {
         let parts = Parts {
