@@ -147,6 +147,13 @@ fn leads(host: &Host) -> bool {
     host.telemetry.answer("/metrics").1.contains("pilothouse_leading 1")
 }
 
+/// How many passes a host's controllers ended.
+fn passes(host: &Host) -> u64 {
+    let (_, metrics) = host.telemetry.answer("/metrics");
+    let counted = metrics.lines().filter(|l| l.starts_with("pilothouse_passes_total{"));
+    counted.filter_map(|l| l.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+}
+
 /// Two hosts, the first of which has led for half a minute.
 async fn two() -> (Scene, Host, Host) {
     let scene = Scene::open().await;
@@ -197,9 +204,12 @@ async fn who_cannot_renew_stops_before_the_lease_runs_out_though_all_else_is_ans
     let (before, after) = (scene.acts(&first), scene.acts(&second));
     assert!(*before.last().unwrap() < last + RENEW_WITHIN, "the first stopped by itself");
     assert!(after[0] >= last + DURATION, "and the second began after that");
+    let ended = passes(&first);
     first.wire.turns(Weather::Fair);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(scene.acts(&first).len(), before.len(), "back, the first stands by");
+    assert_eq!(passes(&first), ended, "its controller is gone");
+    assert_ne!(passes(&second), 0);
     scene.nobody_acted_unled();
 }
 
