@@ -189,20 +189,31 @@ fn wrong_usage_ends_with_2() {
     fails(&["--log", "a=b=c", "crds"], 1, &["--log", "a=b=c"]);
 }
 
-#[test]
-fn run_without_a_cluster_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = temporary(&dir, "config", b"apiVersion: v1\nkind: Config\n");
+/// `run` fails in such an environment, and says all of `words`.
+#[track_caller]
+fn run_fails(environment: &[(&str, &str)], words: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_pilothouse-under-test"))
         .arg("run")
         .env_clear()
-        .env("KUBECONFIG", config)
         .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-cache"))
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("kubeconfig"), "{stderr}");
+    assert!(words.iter().all(|w| stderr.contains(w)), "{stderr}");
+}
+
+#[test]
+fn run_without_a_cluster_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = temporary(&dir, "config", b"apiVersion: v1\nkind: Config\n");
+    run_fails(&[("KUBECONFIG", &config)], &["kubeconfig"]);
+}
+
+#[test]
+fn run_in_a_pod_needs_a_name_for_the_election() {
+    run_fails(&[("KUBERNETES_SERVICE_HOST", "127.0.0.1")], &["lease.identity", "POD_NAME"]);
 }
 
 #[test]

@@ -35,6 +35,12 @@ impl Clock {
         (self.0)()
     }
 
+    /// The moment on tokio's time that is now: for spans that no step of a wall clock may stretch.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
     /// The moment on tokio's time at which this clock will show `at`; now, if it already did.
     #[must_use]
     pub fn instant_of(&self, at: Millis) -> Instant {

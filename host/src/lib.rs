@@ -18,6 +18,7 @@ pub mod equality;
 pub mod events;
 pub mod hold;
 pub mod kinds;
+pub mod lease;
 pub mod observe;
 pub mod observe_only;
 pub mod pilot;

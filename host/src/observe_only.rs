@@ -4,9 +4,11 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::Client;
+use kube::runtime::watcher;
 use pilothouse_api::validate::FieldError;
 use pilothouse_core::guard::{Rule, Verdict};
 use pilothouse_core::pass::{self, Observe as _, Planned};
@@ -21,6 +23,9 @@ use crate::telemetry::Telemetry;
 use crate::vitess::Vitess;
 use crate::watch;
 
+/// What is not read by then is not waited for: people wait.
+const WITHIN: Duration = Duration::from_secs(60);
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,8 +35,11 @@ pub enum Error {
         /// The kind.
         kind: &'static str,
         /// What the API server said.
-        source: kube::runtime::watcher::Error,
+        source: watcher::Error,
     },
+    /// The API server did not give everything in time.
+    #[error("not everything could be read within {} s", WITHIN.as_secs())]
+    Slow,
     /// The watches ended before all was read.
     #[error("the watches ended")]
     Ended,
@@ -78,18 +86,14 @@ pub struct ClusterPlan {
 /// See [`Error`]; the first one ends it.
 pub async fn plans(look: &Look) -> Result<Vec<ClusterPlan>, Error> {
     let cache = Arc::new(Mutex::new(Cache::default()));
-    let mut changes = watch::all(&look.client, look.namespace.as_deref());
-    let keys: Vec<ClusterKey> = loop {
-        let (kind, change) = changes.next().await.ok_or(Error::Ended)?;
-        let event = change.map_err(|source| Error::Watch { kind: kind.as_str(), source })?;
-        let mut cache = cache.lock().expect("no panic under the lock");
-        cache.absorb(kind, event);
-        if cache.is_synced() {
-            let clusters = cache.keys().filter(|key| {
-                cache.members(key).is_some_and(|m| m.get(Kind::VitessCluster, &key.name).is_some())
-            });
-            break clusters.cloned().collect();
-        }
+    let reading = fill(&cache, look);
+    tokio::time::timeout(WITHIN, reading).await.map_err(|_| Error::Slow)??;
+    let keys: Vec<ClusterKey> = {
+        let cache = cache.lock().expect("no panic under the lock");
+        let is_there = |key: &&ClusterKey| {
+            cache.members(key).is_some_and(|m| m.get(Kind::VitessCluster, &key.name).is_some())
+        };
+        cache.keys().filter(is_there).cloned().collect()
     };
     let effects = Effects {
         client: look.client.clone(),
@@ -105,6 +109,37 @@ pub async fn plans(look: &Look) -> Result<Vec<ClusterPlan>, Error> {
         plans.push(plan(pilot, look).await.map_err(|source| Error::Observe { cluster, source })?);
     }
     Ok(plans)
+}
+
+/// Reads until everything has been seen once. What may pass is tried again by the watch itself.
+async fn fill(cache: &Mutex<Cache>, look: &Look) -> Result<(), Error> {
+    let mut changes = watch::all(&look.client, look.namespace.as_deref());
+    loop {
+        let (kind, change) = changes.next().await.ok_or(Error::Ended)?;
+        match change {
+            Ok(event) => {
+                let mut cache = cache.lock().expect("no panic under the lock");
+                cache.absorb(kind, event);
+                if cache.is_synced() {
+                    return Ok(());
+                }
+            }
+            Err(source) if is_final(&source) => return Err(Error::Watch { kind: kind.as_str(), source }),
+            Err(error) => tracing::warn!(kind = kind.as_str(), %error, "watch failed; it is tried again"),
+        }
+    }
+}
+
+/// Whether the server would say the same again.
+fn is_final(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => matches!(status.code, 401 | 403 | 404),
+        WatchError(status) => matches!(status.code, 401 | 403 | 404),
+        _ => false,
+    }
 }
 
 async fn plan(mut pilot: Pilot, look: &Look) -> Result<ClusterPlan, crate::pilot::Error> {

@@ -19,6 +19,8 @@ use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 use serde::{Deserialize, Serialize};
 
+use crate::lease::LeaseSettings;
+
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -72,6 +74,8 @@ pub struct Settings {
     pub compile: CompileLimits,
     /// How zones are judged.
     pub zones: ZoneSettings,
+    /// How hosts agree on the one that acts.
+    pub lease: LeaseSettings,
     /// What this region allows beyond the guard's defaults.
     pub allowances: Allowances,
 }
@@ -114,6 +118,7 @@ impl Default for Settings {
             pool: PoolLimits::default(),
             compile: CompileLimits::default(),
             zones: ZoneSettings::default(),
+            lease: LeaseSettings::default(),
             allowances: Allowances::default(),
         }
     }

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub watch_errors: Counter,
     /// Clusters known.
     pub clusters: Gauge,
+    /// Whether this host acts: 1 while it holds the Lease, or needs none.
+    pub leading: Gauge,
 }
 
 /// One call of a plugin.
@@ -102,6 +104,7 @@ pub struct Telemetry {
 impl Default for Telemetry {
     fn default() -> Self {
         let metrics = Metrics::default();
+        metrics.leading.set(1);
         let mut registry = Registry::with_prefix("pilothouse");
         registry.register("passes", "Passes by result", metrics.passes.clone());
         registry.register("actions", "Executed actions by verb and outcome", metrics.actions.clone());
@@ -119,6 +122,7 @@ impl Default for Telemetry {
             metrics.watch_errors.clone(),
         );
         registry.register("clusters", "Clusters known", metrics.clusters.clone());
+        registry.register("leading", "Whether this host acts", metrics.leading.clone());
         Self {
             metrics,
             registry: Arc::new(registry),
@@ -131,9 +135,14 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// Says that every watch has been listed once (or, at the end, that the host stops).
+    /// Says that every watch has been listed once, or that the host stands by (or, at the end, that it stops).
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Says whether this host acts.
+    pub fn set_leading(&self, leading: bool) {
+        self.metrics.leading.set(leading.into());
     }
 
     /// Notes a plugin's call.

@@ -7,37 +7,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
-use crate::repository;
+use crate::golang;
 
 /// A ready binary, instead of building one.
 const GIVEN: &str = "PILOTHOUSE_CLUSTER";
+/// Which the server makes for itself.
+const CERTIFICATE: &str = "certificates/apiserver.crt";
 /// The only user, of the group that may do everything.
 const TOKEN: &str = "tests";
+/// Who asks what, and how it is answered: by service accounts alone, of whom tests want to know.
+const AUDIT: &str = r#"{
+    "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+    "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }, { "level": "None" }]
+}"#;
 /// A server that does not answer by then never will.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// A process tells nobody that it is ready; it is asked again until it is, or [`READY_WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The binary; `None` where there is no Go to build it with, which `CI` does not accept.
+/// The binary that is given, or else built; `None` where it cannot be.
 ///
 /// # Errors
 /// When it does not build.
 pub fn binary() -> anyhow::Result<Option<PathBuf>> {
-    if let Some(given) = std::env::var_os(GIVEN) {
-        return Ok(Some(given.into()));
+    match std::env::var_os(GIVEN) {
+        Some(given) => Ok(Some(given.into())),
+        None => golang::built("tests/cluster"),
     }
-    if !Command::new("go").arg("version").output().is_ok_and(|o| o.status.success()) {
-        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
-        println!("not run here: there is no Go on the path; {GIVEN} may name a binary");
-        return Ok(None);
-    }
-    let built = Command::new(repository("tests/cluster/build")).stderr(Stdio::inherit()).output()?;
-    ensure!(built.status.success(), "the real control plane does not build");
-    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
 }
 
 /// A process that ends with its owner.
@@ -87,10 +88,11 @@ impl Drop for Part {
 pub struct Cluster {
     /// A client that may do everything.
     pub client: Client,
+    port: u16,
     // In the order in which they end.
     _server: Part,
     _etcd: Part,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Cluster {
@@ -120,6 +122,7 @@ impl Cluster {
         let key = rcgen::KeyPair::generate()?;
         std::fs::write(dir.path().join("signing.key"), key.serialize_pem())?;
         std::fs::write(dir.path().join("signing.pub"), key.public_key_pem())?;
+        std::fs::write(dir.path().join("audit.yaml"), AUDIT)?;
         std::fs::write(dir.path().join("tokens"), format!("{TOKEN},tests,tests,system:masters\n"))?;
         let mut server = Part::start(
             binary,
@@ -137,9 +140,11 @@ impl Cluster {
                 flag("authorization-mode", "RBAC"),
                 flag("service-cluster-ip-range", "10.0.0.0/24"),
                 flag("disable-admission-plugins", "ServiceAccount"),
+                flag("audit-policy-file", "audit.yaml"),
+                flag("audit-log-path", "audit.log"),
             ],
         )?;
-        let certificate = dir.path().join("certificates/apiserver.crt");
+        let certificate = dir.path().join(CERTIFICATE);
         let ready = async {
             loop {
                 etcd.check()?;
@@ -154,7 +159,35 @@ impl Cluster {
         };
         let client =
             tokio::time::timeout(READY_WITHIN, ready).await.context("the API server is not ready")??;
-        Ok(Self { client, _server: server, _etcd: etcd, _dir: dir })
+        Ok(Self { client, port: secure, _server: server, _etcd: etcd, dir })
+    }
+
+    /// How a program reaches the server by a token, with a namespace of its own.
+    #[must_use]
+    pub fn kubeconfig(&self, token: &str, namespace: &str) -> String {
+        let server = format!("https://127.0.0.1:{}", self.port);
+        let cluster = json!({ "server": server, "certificate-authority": self.dir.path().join(CERTIFICATE) });
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "clusters": [{ "name": "here", "cluster": cluster }],
+            "users": [{ "name": "here", "user": { "token": token } }],
+            "contexts": [{
+                "name": "here",
+                "context": { "cluster": "here", "user": "here", "namespace": namespace },
+            }],
+        })
+        .to_string()
+    }
+
+    /// What service accounts asked so far, and how it was answered, as events of the audit log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit(&self) -> anyhow::Result<Vec<Value>> {
+        let log = std::fs::read_to_string(self.dir.path().join("audit.log"))?;
+        // The last line may be half written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        Ok(whole.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Must not know what any test expects.
 
 pub mod cluster;
+pub mod golang;
 pub mod seen;
 pub mod stage;
 

@@ -1,0 +1,30 @@
+//! What tests need of others' programs and there is no Rust of: Go modules of `tests`, built once.
+//!
+//! Owns where the binaries come from. Must not know what they do.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::ensure;
+
+use crate::repository;
+
+/// The binary of a module, by its folder; `None` where there is no Go to build it with, which `CI`
+/// does not accept.
+///
+/// # Errors
+/// When it does not build.
+pub fn built(module: &str) -> anyhow::Result<Option<PathBuf>> {
+    if !Command::new("go").arg("version").output().is_ok_and(|o| o.status.success()) {
+        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
+        println!("not run here: there is no Go on the path to build {module} with");
+        return Ok(None);
+    }
+    // Tests ask side by side; the first one builds.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = Command::new(repository(module).join("build")).stderr(Stdio::inherit()).output()?;
+    ensure!(built.status.success(), "{module} does not build");
+    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
+}
