@@ -315,10 +315,13 @@ async fn no_request_brings_it_down() {
             .header("content-type", format!("application/{media}"))
             .body(bytes::Bytes::from(body.to_string()))
             .expect("a request");
-        let code = server.handle(request).status().as_u16();
+        let answer = server.handle(request);
+        let code = answer.status().as_u16();
+        // Server-side apply says 500 of a configuration of other types than its kind's.
+        let of_apply = String::from_utf8_lossy(answer.body()).contains("failed to create typed patch object");
+        assert!(code != 500 || of_apply, "{:?}", answer.body());
         *answered.entry(code).or_default() += 1;
         pilothouse_sim::apiserver::garbage::collect(&server);
     }
-    assert!(!answered.contains_key(&500), "{answered:?}");
     assert!(answered.get(&201).is_some_and(|count| *count > 200), "some must get through: {answered:?}");
 }

@@ -138,6 +138,11 @@ impl Kind {
         }
     }
 
+    /// `Pod`, or `VitessCluster.planetscale.com`.
+    pub(crate) fn group_kind(&self) -> String {
+        if self.id.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.id.group) }
+    }
+
     /// `v1`, or `apps/v1`.
     pub(crate) fn api_version(&self, version: &str) -> String {
         if self.id.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.id.group) }
@@ -155,6 +160,16 @@ impl Kind {
     /// Served for reading alone, always empty: nothing here would enforce what they say.
     pub(crate) fn is_read_only(&self) -> bool {
         self.id.group.is_empty() && matches!(&*self.id.resource, "limitranges" | "resourcequotas")
+    }
+
+    /// Whether the real server knows more fields of it to select by than name and namespace.
+    pub(crate) fn has_field_labels(&self) -> bool {
+        self.custom
+            || self.id.group.is_empty()
+                && matches!(
+                    &*self.id.resource,
+                    "pods" | "nodes" | "events" | "namespaces" | "secrets" | "services"
+                )
     }
 
     pub(crate) fn is(&self, id: &ResourceId) -> bool {

@@ -16,6 +16,7 @@ mod apply;
 mod builtin;
 mod convert;
 mod counters;
+mod decode;
 mod definition;
 mod delete;
 mod direct;

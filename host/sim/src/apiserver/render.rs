@@ -120,8 +120,9 @@ impl Rendering<'_> {
     pub(crate) fn page(&self, page: &Page) -> Bytes {
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".to_owned(), json!(page.rv.to_string()));
-        if let Some(next) = &page.next {
-            metadata.insert("continue".to_owned(), json!(next));
+        // Lists of custom kinds name it always.
+        if page.next.is_some() || self.kind.custom {
+            metadata.insert("continue".to_owned(), json!(page.next.as_deref().unwrap_or("")));
         }
         if let Some(remaining) = page.remaining {
             metadata.insert("remainingItemCount".to_owned(), json!(remaining));
@@ -164,7 +165,7 @@ impl Rendering<'_> {
 
     /// What a bookmark carries: nothing but the resourceVersion.
     pub(crate) fn bookmark(&self, rv: u64, initial_end: bool) -> Value {
-        let mut metadata = json!({ "resourceVersion": rv.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": rv.to_string() });
         if initial_end {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }

@@ -144,19 +144,26 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
             storage::check(kind, object, causes);
         }
         ("apps" | "batch" | "policy" | "autoscaling", _) => workload::check(kind, object, causes),
-        ("", "secrets" | "configmaps") => {
-            for key in object["data"].as_object().into_iter().flatten().map(|(key, _)| key) {
-                let fits =
-                    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-                if !fits {
-                    let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-                    causes.push(Cause::invalid(format!("data[{key}]"), &json!(key), why));
-                }
-            }
-        }
+        ("", "secrets" | "configmaps") => check_keys(object, causes),
         ("", "events") => check_event(object, causes),
         ("coordination.k8s.io", "leases") => check_lease(object, causes),
         _ => {}
+    }
+}
+
+fn check_keys(object: &Value, causes: &mut Vec<Cause>) {
+    for field in ["data", "binaryData"] {
+        for key in object[field].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let fits = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if !fits {
+                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+                causes.push(Cause::invalid(format!("{field}[{key}]"), &json!(key), why));
+            }
+            if field == "data" && object["binaryData"].get(key).is_some() {
+                let path = format!("data[{key}]");
+                causes.push(Cause::invalid(path, &json!(key), "duplicate of key present in binaryData"));
+            }
+        }
     }
 }
 
