@@ -8,7 +8,7 @@ use pilothouse_api::lockserver::LockserverParams;
 /// Vitess' images run as this user and group.
 pub(super) const VITESS_USER: u32 = 999;
 /// The priority class of everything that serves; the installer creates it.
-pub(super) const PRIORITY_CLASS: &str = "vitess";
+pub(crate) const PRIORITY_CLASS: &str = "vitess";
 /// The web port of every Vitess program.
 pub(super) const WEB: u16 = 15000;
 /// The gRPC port of every Vitess program.

@@ -55,6 +55,7 @@ builtin_ids! {
     DISRUPTION_BUDGETS = "policy", "poddisruptionbudgets";
     STORAGE_CLASSES = "storage.k8s.io", "storageclasses";
     VOLUME_ATTACHMENTS = "storage.k8s.io", "volumeattachments";
+    PRIORITY_CLASSES = "scheduling.k8s.io", "priorityclasses";
     LEASES = "coordination.k8s.io", "leases";
     AUTOSCALERS = "autoscaling", "horizontalpodautoscalers";
     NETWORK_POLICIES = "networking.k8s.io", "networkpolicies";
@@ -308,6 +309,7 @@ const BUILTIN: &[Row] = rows! {
     "policy" "v1" "poddisruptionbudgets" "PodDisruptionBudget" namespaced "S" ["pdb"] [] "policy.PodDisruptionBudget";
     "storage.k8s.io" "v1" "storageclasses" "StorageClass" cluster "" ["sc"] [] "storage.StorageClass";
     "storage.k8s.io" "v1" "volumeattachments" "VolumeAttachment" cluster "S" [] [] "storage.VolumeAttachment";
+    "scheduling.k8s.io" "v1" "priorityclasses" "PriorityClass" cluster "" ["pc"] [] "scheduling.PriorityClass";
     "coordination.k8s.io" "v1" "leases" "Lease" namespaced "" [] [] "coordination.Lease";
     "autoscaling" "v2" "horizontalpodautoscalers" "HorizontalPodAutoscaler" namespaced "S" ["hpa"] ["all"] "autoscaling.HorizontalPodAutoscaler";
     "networking.k8s.io" "v1" "networkpolicies" "NetworkPolicy" namespaced "" ["netpol"] [] "networking.NetworkPolicy";
@@ -335,7 +337,6 @@ const NOT_PLAYED: &[(&str, &[&str])] = &[
     ("flowcontrol.apiserver.k8s.io", &[]),
     ("node.k8s.io", &[]),
     ("resource.k8s.io", &[]),
-    ("scheduling.k8s.io", &[]),
 ];
 
 /// The refusal for a resource that is not served: 501 if the real server has it, else 404.

@@ -91,14 +91,9 @@ fn add_volume_defaults(volume: &mut Value) {
     }
 }
 
-/// A new Pod's status, and what default admission adds (Priority, DefaultTolerationSeconds).
+/// A new Pod's status, and what default admission adds (DefaultTolerationSeconds).
 pub(super) fn prepare_create(object: &mut Value) {
-    let spec = &mut object["spec"];
-    if text(spec, "/priorityClassName").is_empty() {
-        default(spec, "priority", json!(0));
-        default(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-    }
-    add_tolerations(spec);
+    add_tolerations(&mut object["spec"]);
     object["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&object["spec"]) });
 }
 
