@@ -10,7 +10,7 @@ use crate::server::Answer;
 static TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"));
 static UID: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"));
-static GENERATED: LazyLock<Regex> = LazyLock::new(|| regex(r"(made-\d+-)[a-z0-9]{5}"));
+static GENERATED: LazyLock<Regex> = LazyLock::new(|| regex(r"(made-\d+-)[a-z0-9]{1,5}"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(ResourceVersion in precondition: |ResourceVersion in object meta: |resource version: |the ResourceVersion in the precondition \(|the ResourceVersion in record \()\d+( \(\d+\))?",
@@ -30,8 +30,9 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
         "StorageError: invalid object, Code: 4, Key: [^,]+, ResourceVersion: 0, AdditionalErrorMsg: |error decoding from json: ",
     )
 });
-/// A value as Go's debugger shows it.
-static GO_VALUE: LazyLock<Regex> = LazyLock::new(|| regex(r"(: expected [a-z() ]+, got ).*"));
+/// What of an apply's configuration is of no type: where the walk over Go's maps begins decides how much is told.
+static UNTYPED: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?s)(failed to create typed patch object \([^)]*\)): .*"));
 /// What changed of a Pod, in Go's own names of the fields.
 static GO_DIFF: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)\n@@ .*"));
 
@@ -41,7 +42,7 @@ fn regex(pattern: &str) -> Regex {
 }
 
 /// What a server's own values have been called so far, each by when it was first seen.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Names {
     versions: Vec<String>,
     uids: Vec<String>,
@@ -100,6 +101,7 @@ impl Names {
                 ["operation", "manager", "subresource", "apiVersion"].map(|field| owner[field].to_string())
             };
             owners.sort_by_key(key);
+            owners.retain_mut(still_owns);
         }
         for (name, child) in map.iter_mut() {
             match (name.as_str(), &*child) {
@@ -122,21 +124,28 @@ impl Names {
         let text = GENERATED.replace_all(&text, "${1}xxxxx");
         let text = VERSION.replace_all(&text, "${1}a version");
         let text = PATCHED.replace_all(&text, "${1}${2}a patched object${3}");
-        let text = GO_VALUE.replace_all(&text, "${1}a value");
         let text = GO_TYPE.replace_all(&text, "another JSON type");
         let text = FRAME.replace_all(&text, "");
         let text = GO_DIFF.replace_all(&text, "");
-        let text = forget_order_of_lines(&text);
+        let text = UNTYPED.replace_all(&text, "${1}");
         UID.replace_all(&text, |found: &Captures<'_>| called(&mut self.uids, "uid", &found[0])).into_owned()
     }
 }
 
-/// As [`forget_order`], of what is listed in lines.
-fn forget_order_of_lines(text: &str) -> String {
-    let Some((head, lines)) = text.split_once("errors:\n") else { return text.to_owned() };
-    let mut lines: Vec<&str> = lines.lines().collect();
-    lines.sort_unstable();
-    format!("{head}errors:\n{}", lines.join("\n"))
+/// A difference that stays: that an object is being deleted is owned by `before-first-apply` alone, and the real
+/// server takes it away again when that object is replaced without it, where the played one keeps it.
+const OF_DELETION: [&str; 2] = ["f:deletionTimestamp", "f:deletionGracePeriodSeconds"];
+
+/// Whether an owner owns anything but [`OF_DELETION`], which it loses.
+fn still_owns(owner: &mut Value) -> bool {
+    let Some(fields) = owner["fieldsV1"].as_object_mut() else { return true };
+    let Some(metadata) = fields.get_mut("f:metadata").and_then(Value::as_object_mut) else { return true };
+    let before = metadata.len();
+    metadata.retain(|name, _| !OF_DELETION.contains(&name.as_str()));
+    if metadata.is_empty() && before > 0 {
+        fields.remove("f:metadata");
+    }
+    !fields.is_empty()
 }
 
 /// The real server walks maps in any order and says some things twice.

@@ -68,6 +68,15 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// Whether it asks for what is at least as new as some version, and takes what is older than the newest.
+    pub(super) fn may_be_late(&self) -> bool {
+        let asked =
+            |key: &str| self.query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
+        self.method == "GET"
+            && asked("resourceVersion").is_some()
+            && asked("resourceVersionMatch") != Some("Exact")
+    }
+
     /// What kind of request it is, for counting.
     pub(super) fn sort(&self) -> String {
         let of = self.subresource.map_or(String::new(), |sub| format!("/{sub}"));

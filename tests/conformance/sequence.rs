@@ -47,10 +47,9 @@ enum Verb {
     Delete,
     DeleteAll,
     Status,
-    Scale,
 }
 
-const VERBS: [(usize, Verb); 15] = [
+const VERBS: [(usize, Verb); 14] = [
     (16, Verb::Create),
     (2, Verb::Generate),
     (5, Verb::Get),
@@ -65,7 +64,6 @@ const VERBS: [(usize, Verb); 15] = [
     (7, Verb::Delete),
     (1, Verb::DeleteAll),
     (9, Verb::Status),
-    (3, Verb::Scale),
 ];
 
 /// A sequence while it is made.
@@ -150,7 +148,6 @@ impl Making<'_> {
                 2 => self.patched(kind, JSON_PATCH, Some("status")),
                 _ => self.applied(kind, Some("status")),
             },
-            Verb::Scale => self.scaled(kind),
         }
     }
 
@@ -278,7 +275,7 @@ impl Making<'_> {
     }
 
     fn updated(&mut self, kind: &Kind, subresource: Option<&'static str>) -> Request {
-        let named = |r: &Request| r.name.is_some() && r.subresource != Some("scale") && r.method != "DELETE";
+        let named = |r: &Request| r.name.is_some() && r.method != "DELETE";
         let Some(earlier) = self.earlier(kind, |r| named(r) || r.method == "POST") else {
             return self.overwritten(kind);
         };
@@ -405,35 +402,6 @@ impl Making<'_> {
     fn all_deleted(&mut self, kind: &Kind) -> Request {
         let mut request = self.bare(kind, "DELETE");
         self.selected(kind, &mut request);
-        request
-    }
-
-    fn scaled(&mut self, kind: &Kind) -> Request {
-        if !kind.scale {
-            return self.got(kind);
-        }
-        let mut request = self.got(kind);
-        request.subresource = Some("scale");
-        let replicas = self.draws.pick(&[json!(1), json!(4), json!(-1), json!("x")]).clone();
-        match self.draws.below(4) {
-            0 => {}
-            1 => {
-                request.method = "PATCH";
-                request.media_type = MERGE_PATCH;
-                self.write_options(&mut request);
-                request.body = Body::Json(json!({ "spec": { "replicas": replicas } }));
-            }
-            _ => {
-                let Some(read) = self.earlier(kind, |r| r.subresource == Some("scale")) else {
-                    return request;
-                };
-                request.method = "PUT";
-                request.name = read.name;
-                self.write_options(&mut request);
-                request.body =
-                    Body::Answer { of: read.id, merge: json!({ "spec": { "replicas": replicas } }) };
-            }
-        }
         request
     }
 

@@ -110,16 +110,30 @@ pub(crate) fn delete(
         return Err(Status::forbidden(kind, &key.name, "this namespace may not be deleted"));
     }
     let mut object = (*old.value).clone();
-    set_finalizers(kind, &mut object, options.propagation);
     let already = !old.value["metadata"]["deletionTimestamp"].is_null();
     let grace = grace_of(kind, &old.value, options, already);
+    // A kubelet is at it; nothing new is asked.
+    if already && grace > 0 && old.value["metadata"]["deletionGracePeriodSeconds"] == json!(grace) {
+        return Ok(Deletion { object: old, gone: false });
+    }
+    set_finalizers(kind, &mut object, options.propagation);
     let waits = write::has_finalizers(&object) || grace > 0;
     if !waits {
         if options.dry_run {
+            if kind.is(&kinds::PODS) {
+                mark(state, kind, &mut object, 0, already);
+            }
             return Ok(Deletion { object: Stored::new(object, old.rv), gone: true });
         }
-        // What was stored last is what watchers see.
-        return Ok(Deletion { object: state.commit_removal(key, (*old.value).clone()), gone: true });
+        // What was stored last is what watchers see; a Pod's end is written down before it goes.
+        let mut last = (*old.value).clone();
+        if kind.is(&kinds::PODS) {
+            mark(state, kind, &mut last, 0, already);
+            if last != *old.value {
+                last = (*state.commit(key, last).value).clone();
+            }
+        }
+        return Ok(Deletion { object: state.commit_removal(key, last), gone: true });
     }
     mark(state, kind, &mut object, grace, already);
     if object == *old.value {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::apply::ownership;
 use super::convert;
 use super::kinds::Kind;
 use super::read::Page;
@@ -171,7 +172,12 @@ impl Rendering<'_> {
         }
         match self.form {
             Form::Plain => {
-                json!({ "kind": self.kind.kind, "apiVersion": self.kind.api_version(self.version), "metadata": metadata })
+                // Nothing of a kind of the server's own has its fields nevertheless.
+                let mut object = ownership::nothing(&self.kind.storage().schema, self.kind);
+                object["kind"] = json!(self.kind.kind);
+                object["apiVersion"] = json!(self.kind.api_version(self.version));
+                object["metadata"] = metadata;
+                object
             }
             Form::Metadata => {
                 json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })

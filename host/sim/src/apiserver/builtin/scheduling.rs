@@ -49,7 +49,9 @@ pub(super) fn check_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
 
 /// What a new Pod gets of its class, or of the default one; a class that is not there is refused.
 pub(super) fn admit_pod(state: &State, pods: &Kind, pod: &mut Value) -> Result<(), Status> {
-    let name = text(pod, "/metadata/name").to_owned();
+    // A generated name comes after admission.
+    let (name, base) = (text(pod, "/metadata/name"), text(pod, "/metadata/generateName"));
+    let name = if !base.is_empty() && name.starts_with(base) { base } else { name }.to_owned();
     let wanted = text(pod, "/spec/priorityClassName").to_owned();
     let class = if wanted.is_empty() {
         default_class(state)
