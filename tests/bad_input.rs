@@ -190,7 +190,7 @@ fn unknown_fields_of_a_manifest_are_refused_by_name() {
         for (from, to, field) in [
             ("  cells:\n", "  celz:\n", "spec.celz"),
             ("durabilityPolicy:", "durability:", "spec.keyspaces[0].durability"),
-            ("            replicas: 1\n", "            replikas: 1\n", "tabletPools[0].replikas"),
+            ("            replicas: 1\n", "            replikas: 1\n", "\",type=\"replica\"].replikas"),
         ] {
             let manifest = ours();
             assert!(manifest.contains(from));

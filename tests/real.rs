@@ -41,8 +41,6 @@ const OF_ONE_SERVER: [&str; 8] = [
     "clusterIPs",
 ];
 
-/// What the played server does not do: it knows no PriorityClass, so a Pod that names one gets nothing of it.
-const NOT_PLAYED: [&str; 2] = ["priority", "preemptionPolicy"];
 /// The Service by which Pods find the API server.
 const THE_SERVERS_OWN: &str = "kubernetes";
 
@@ -60,8 +58,8 @@ fn nodes() -> Vec<Value> {
     ["zone-a", "zone-b", "zone-c"].map(node).into()
 }
 
-/// What the played world brings by itself, or does not ask for: a default class of volumes,
-/// and the class of Pods that vitess-operator's own installation makes.
+/// What the played control plane brings by itself: a default class of volumes, and the class of Pods that an
+/// installation's manifests make.
 fn classes() -> Vec<Value> {
     let volumes = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
@@ -71,7 +69,7 @@ fn classes() -> Vec<Value> {
         },
     });
     let pods = json!({
-        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 0,
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1000,
         "metadata": { "name": "vitess" },
     });
     vec![volumes, pods]
@@ -170,8 +168,8 @@ async fn tree(client: &Client) -> anyhow::Result<Tree> {
 fn forget(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let known = |name: &str| !OF_ONE_SERVER.contains(&name) && !NOT_PLAYED.contains(&name);
-            let fields = std::mem::take(map).into_iter().filter(|(name, _)| known(name));
+            let fields = std::mem::take(map).into_iter();
+            let fields = fields.filter(|(name, _)| !OF_ONE_SERVER.contains(&name.as_str()));
             *map = fields.map(|(name, value)| (without_uid(name), value)).collect();
             map.values_mut().for_each(forget);
             // They stand in the order of their times.

@@ -14,13 +14,14 @@ use pilothouse_sim::apiserver::{self, ApiServer};
 use pilothouse_sim::clock::Clock as PlayedClock;
 use pilothouse_sim::world::{World, WorldSettings};
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::controller::{Controller, Parts};
+use crate::render::PRIORITY_CLASS;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::vitess::Vitess;
@@ -54,8 +55,8 @@ pub enum Error {
         /// Why.
         source: Box<kube::Error>,
     },
-    /// A definition of ours was not taken: a defect.
-    #[error("custom resource definition: {0}")]
+    /// A definition of ours, or the class of our Pods, was not taken: a defect.
+    #[error("what an installation brings: {0}")]
     Definition(apiserver::Status),
     /// Our own definitions cannot be made: a defect.
     #[error(transparent)]
@@ -91,6 +92,8 @@ impl Embedded {
             api.create("pilothouse", &apiserver::kinds::DEFINITIONS, definition.clone())
                 .map_err(Error::Definition)?;
         }
+        api.create("pilothouse", &apiserver::kinds::PRIORITY_CLASSES, priority_class())
+            .map_err(Error::Definition)?;
         let world = World::new(api.clone(), played.clone(), seed, world);
         let client = Client::new(api.service(), "default");
         let clock = Clock::from_fn(move || Millis::try_from(played.now_ms()).unwrap_or(0));
@@ -129,6 +132,14 @@ impl Embedded {
             tokio::spawn(controller.run(stop.clone())),
         ]
     }
+}
+
+/// The class that our Pods name; an installation's manifests bring it.
+fn priority_class() -> Value {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1000,
+        "metadata": { "name": PRIORITY_CLASS },
+    })
 }
 
 /// Our definitions, made once: a simulation begins thousands of control planes.

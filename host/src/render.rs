@@ -49,6 +49,7 @@ use pilothouse_core::view::BackupView;
 use serde_json::Value;
 
 use child::Owner;
+pub(crate) use container::PRIORITY_CLASS;
 use tablet::Shard;
 
 pub use vtbackup::RESTORES;

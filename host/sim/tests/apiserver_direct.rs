@@ -40,7 +40,13 @@ async fn history_tells_every_change_until_it_is_forgotten() {
         events.iter().map(|event| (event.rv - start, event.what, event.previous.is_some())).collect();
     assert_eq!(
         told,
-        [(1, ChangeKind::Added, false), (2, ChangeKind::Modified, true), (3, ChangeKind::Deleted, true)]
+        [
+            (1, ChangeKind::Added, false),
+            (2, ChangeKind::Modified, true),
+            // Its end is written down before it goes.
+            (3, ChangeKind::Modified, true),
+            (4, ChangeKind::Deleted, true)
+        ]
     );
     assert_eq!(server.list(&kinds::PODS, None).len(), 0);
     let then = server.list_at(&kinds::PODS, Some("default"), start + 1).expect("kept");
@@ -50,7 +56,7 @@ async fn history_tells_every_change_until_it_is_forgotten() {
     server.compact(start + 2);
     assert_eq!(server.events_since(start).expect_err("gone").oldest, start + 2);
     assert!(server.list_at(&kinds::PODS, None, start + 1).is_err());
-    assert_eq!(server.events_since(start + 2).expect("kept").len(), 1);
+    assert_eq!(server.events_since(start + 2).expect("kept").len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,10 +321,13 @@ async fn no_request_brings_it_down() {
             .header("content-type", format!("application/{media}"))
             .body(bytes::Bytes::from(body.to_string()))
             .expect("a request");
-        let code = server.handle(request).status().as_u16();
+        let answer = server.handle(request);
+        let code = answer.status().as_u16();
+        // Server-side apply says 500 of a configuration of other types than its kind's.
+        let of_apply = String::from_utf8_lossy(answer.body()).contains("failed to create typed patch object");
+        assert!(code != 500 || of_apply, "{:?}", answer.body());
         *answered.entry(code).or_default() += 1;
         pilothouse_sim::apiserver::garbage::collect(&server);
     }
-    assert!(!answered.contains_key(&500), "{answered:?}");
     assert!(answered.get(&201).is_some_and(|count| *count > 200), "some must get through: {answered:?}");
 }

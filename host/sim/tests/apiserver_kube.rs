@@ -70,7 +70,7 @@ async fn conflicts_and_preconditions() {
     let wrong = DeleteParams::default()
         .preconditions(Preconditions { uid: Some("other".to_owned()), resource_version: None });
     let refused = api.delete("a", &wrong).await.expect_err("wrong uid");
-    assert!(refused.to_string().contains("Precondition failed: UID in precondition: other"), "{refused}");
+    assert!(refused.to_string().contains("the UID in the precondition (other) does not match"), "{refused}");
     let right = DeleteParams::default()
         .preconditions(Preconditions { uid: first.metadata.uid, resource_version: None });
     api.delete("a", &right).await.expect("deleted");

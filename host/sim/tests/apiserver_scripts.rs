@@ -341,4 +341,4 @@ macro_rules! scripts {
     ($($name:ident)*) => { $(#[test] fn $name() { run(concat!(stringify!($name), ".txt")); })* };
 }
 
-scripts! { custom_kinds deletion discovery garbage_collection lists ownership patches pods_and_budgets storage tables watches writes }
+scripts! { custom_kinds deletion discovery garbage_collection lists ownership patches pods_and_budgets priority_classes storage tables watches writes }

@@ -10,7 +10,7 @@ use super::flags::Flags;
 /// Vitess' images run as this user and group.
 pub(super) const VITESS_USER: u32 = 999;
 /// The priority class of everything that serves; the installer creates it.
-pub(super) const PRIORITY_CLASS: &str = "vitess";
+pub(crate) const PRIORITY_CLASS: &str = "vitess";
 /// The web port of every Vitess program.
 pub(super) const WEB: u16 = 15000;
 /// The port of vtadmin's API.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::builtin;
 use super::kinds::{self, Kind, ObjectKey};
 use super::metadata;
 use super::state::State;
@@ -77,7 +76,7 @@ impl DeleteOptions {
         let dry_run = match value["dryRun"].as_array().map(Vec::as_slice) {
             None | Some([]) => false,
             Some([all]) if all == "All" => true,
-            Some(_) => return Err(Status::bad_request(format!("invalid dryRun value: {}", value["dryRun"]))),
+            Some(_) => return Err(Status::bad_dry_run("DeleteOptions.meta.k8s.io", &value["dryRun"])),
         };
         let text = |field: &str| value["preconditions"][field].as_str().map(str::to_owned);
         Ok(Self {
@@ -111,15 +110,30 @@ pub(crate) fn delete(
         return Err(Status::forbidden(kind, &key.name, "this namespace may not be deleted"));
     }
     let mut object = (*old.value).clone();
-    set_finalizers(kind, &mut object, options.propagation);
     let already = !old.value["metadata"]["deletionTimestamp"].is_null();
     let grace = grace_of(kind, &old.value, options, already);
+    // A kubelet is at it; nothing new is asked.
+    if already && grace > 0 && old.value["metadata"]["deletionGracePeriodSeconds"] == json!(grace) {
+        return Ok(Deletion { object: old, gone: false });
+    }
+    set_finalizers(kind, &mut object, options.propagation);
     let waits = write::has_finalizers(&object) || grace > 0;
     if !waits {
         if options.dry_run {
+            if kind.is(&kinds::PODS) {
+                mark(state, kind, &mut object, 0, already);
+            }
             return Ok(Deletion { object: Stored::new(object, old.rv), gone: true });
         }
-        return Ok(Deletion { object: state.commit_removal(key, object), gone: true });
+        // What was stored last is what watchers see; a Pod's end is written down before it goes.
+        let mut last = (*old.value).clone();
+        if kind.is(&kinds::PODS) {
+            mark(state, kind, &mut last, 0, already);
+            if last != *old.value {
+                last = (*state.commit(key, last).value).clone();
+            }
+        }
+        return Ok(Deletion { object: state.commit_removal(key, last), gone: true });
     }
     mark(state, kind, &mut object, grace, already);
     if object == *old.value {
@@ -139,15 +153,17 @@ fn check_preconditions(
 ) -> Result<(), Status> {
     let uid = old.value["metadata"]["uid"].as_str().unwrap_or("");
     if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
-        return Err(Status::conflict(kind, &key.name, &why));
+        let why = format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
+        );
+        return Err(Status::bad_precondition(kind, &key.name, &why));
     }
     let rv = old.rv.to_string();
     if let Some(wanted) = options.resource_version.as_deref().filter(|wanted| *wanted != rv) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {rv}"
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({rv}). The object might have been modified"
         );
-        return Err(Status::conflict(kind, &key.name, &why));
+        return Err(Status::bad_precondition(kind, &key.name, &why));
     }
     Ok(())
 }
@@ -217,9 +233,8 @@ fn mark(state: &State, kind: &Kind, object: &mut Value, grace: i64, already: boo
     let metadata = metadata::of_mut(object);
     metadata.insert("deletionTimestamp".to_owned(), json!(crate::clock::timestamp_of(until)));
     metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
-    if !already && builtin::counts_generations(kind) {
-        let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or(0) + 1;
-        metadata.insert("generation".to_owned(), json!(generation));
+    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|_| !already) {
+        metadata.insert("generation".to_owned(), json!(generation + 1));
     }
     if !already && kind.is(&kinds::NAMESPACES) {
         object["status"]["phase"] = json!("Terminating");

@@ -26,7 +26,7 @@ pub(crate) fn answer_evict(state: &mut State, call: &Call<'_>, asked: &Asked) ->
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
     let mut options = DeleteOptions::read(&body["deleteOptions"])?;
-    options.dry_run |= call.query.dry_run()?;
+    options.dry_run |= call.dry_run()?;
     evict(state, &key.namespace, &key.name, &options)?;
     Ok(success())
 }

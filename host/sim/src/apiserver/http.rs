@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::response::Builder;
 use http::{HeaderMap, Method, Response};
 use serde_json::{Value, json};
 
@@ -15,8 +16,7 @@ use super::render::{self, Form, Rendering};
 use super::request::{self, Query, ResourcePath, Target};
 use super::state::State;
 use super::status::Status;
-use super::store::Stored;
-use super::watching::Watch;
+use super::watching::{self, Watch};
 use super::write::{self, FieldValidation, WriteAs, Written};
 use super::{ApiServer, discovery, eviction, openapi, scale};
 
@@ -43,18 +43,26 @@ impl Answer {
     }
 
     fn into_response(self, media_type: &'static str) -> Response<Bytes> {
-        let mut builder = Response::builder().status(self.code).header("content-type", media_type);
-        for warning in &self.warnings {
-            let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            builder = builder.header("warning", format!("299 - \"{text}\""));
-        }
-        builder.body(self.body).unwrap_or_else(|_| refusal(&Status::internal("an answer had a bad header")))
+        let builder = Response::builder().status(self.code).header("content-type", media_type);
+        warned(builder, &self.warnings)
+            .body(self.body)
+            .unwrap_or_else(|_| refusal(&Status::internal("an answer had a bad header")))
     }
+}
+
+/// A `Warning` header each.
+fn warned(mut builder: Builder, warnings: &[String]) -> Builder {
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        builder = builder.header("warning", format!("299 - \"{text}\""));
+    }
+    builder
 }
 
 /// A refusal as an answer.
 pub(crate) fn refusal(status: &Status) -> Response<Bytes> {
-    let mut builder = Response::builder().status(status.code).header("content-type", "application/json");
+    let builder = Response::builder().status(status.code).header("content-type", "application/json");
+    let mut builder = warned(builder, &status.details.warnings);
     if let Some(seconds) = status.details.retry_after {
         builder = builder.header("retry-after", seconds);
     }
@@ -112,6 +120,25 @@ impl Call<'_> {
         read_json(self.body).map(Some)
     }
 
+    /// How the real server calls this request's options in its refusals.
+    fn options(&self) -> &'static str {
+        match *self.method {
+            Method::POST => "CreateOptions.meta.k8s.io",
+            Method::PUT => "UpdateOptions.meta.k8s.io",
+            Method::DELETE => "DeleteOptions.meta.k8s.io",
+            _ => "PatchOptions.meta.k8s.io",
+        }
+    }
+
+    /// `dryRun=All`, or nothing.
+    pub(crate) fn dry_run(&self) -> Result<bool, Status> {
+        match self.query.text("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => Err(Status::bad_dry_run(self.options(), &json!([other]))),
+        }
+    }
+
     fn unknown_fields(&self) -> Result<FieldValidation, Status> {
         match self.query.text("fieldValidation") {
             "" | "Warn" => Ok(FieldValidation::Warn),
@@ -120,7 +147,7 @@ impl Call<'_> {
             other => {
                 let allowed = ["\"\"", "\"Ignore\"", "\"Strict\"", "\"Warn\""].map(str::to_owned);
                 let cause = super::status::Cause::unsupported("fieldValidation", &json!(other), &allowed);
-                Err(Status::invalid_named("CreateOptions.meta.k8s.io", "", vec![cause]))
+                Err(Status::invalid_named(self.options(), "", vec![cause]))
             }
         }
     }
@@ -234,6 +261,7 @@ impl ApiServer {
     }
 
     fn watch(&self, state: &mut State, call: &Call<'_>, asked: &Asked) -> Result<Reply, Status> {
+        watching::check_options(state, &call.query)?;
         let namespace = asked.path.namespace.as_deref().filter(|_| asked.kind.namespaced);
         let mut selection = Selection::read(&asked.kind, &asked.served, namespace, &call.query)?;
         if let Some(name) = &asked.path.name {
@@ -292,7 +320,10 @@ fn answer(state: &mut State, call: &Call<'_>, asked: &Asked, verb: &str) -> Resu
             | "token"
             | "approval"),
         ) => Err(Status::unsupported(&format!("the subresource {}/{sub}", asked.kind.qualified()))),
-        Some("status" | "scale" | "eviction" | "binding" | "finalize") => Err(Status::method_not_allowed()),
+        Some("status") if asked.served.status => Err(Status::method_not_allowed()),
+        Some("eviction" | "binding") if asked.kind.is(&kinds::PODS) => Err(Status::method_not_allowed()),
+        Some("finalize") if asked.kind.is(&kinds::NAMESPACES) => Err(Status::method_not_allowed()),
+        Some(_) if asked.kind.custom => Err(Status::not_found(&asked.kind, &asked.key()?.name)),
         Some(_) => Err(Status::no_such_path()),
     }
 }
@@ -304,14 +335,15 @@ pub(crate) fn write_as<'a>(
     subresource: &'a str,
     manager: &'a str,
 ) -> Result<WriteAs<'a>, Status> {
-    Ok(WriteAs {
-        kind: &asked.kind,
-        version: &asked.path.version,
-        subresource,
-        manager,
-        dry_run: call.query.dry_run()?,
-        unknown: call.unknown_fields()?,
-    })
+    let (dry_run, unknown) = match (call.dry_run(), call.unknown_fields()) {
+        (Ok(dry_run), Ok(unknown)) => (dry_run, unknown),
+        (Err(mut status), Err(other)) => {
+            status.details.causes.extend(other.details.causes);
+            return Err(Status::invalid_named(call.options(), "", status.details.causes));
+        }
+        (Err(status), _) | (_, Err(status)) => return Err(status),
+    };
+    Ok(WriteAs { kind: &asked.kind, version: &asked.path.version, subresource, manager, dry_run, unknown })
 }
 
 fn object_verb(
@@ -329,6 +361,7 @@ fn object_verb(
         "get" => read::get(state, &asked.kind, &asked.key()?, &call.query)
             .map(|stored| Answer::ok(rendering.object(&stored))),
         "list" => {
+            read::check_list(&call.query)?;
             let namespace = asked.path.namespace.as_deref();
             let selection = Selection::read(&asked.kind, &asked.served, namespace, &call.query)?;
             read::list(state, &asked.kind, &selection, &call.query)
@@ -350,6 +383,11 @@ fn object_verb(
         }
         "patch" => {
             let (form, value) = call.patch()?;
+            if form == PatchKind::Strategic && asked.kind.custom {
+                return Err(Status::unsupported_media(
+                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+                ));
+            }
             let manager =
                 if form == PatchKind::Apply { call.query.text("fieldManager").to_owned() } else { manager };
             let how = write_as(call, asked, subresource, &manager)?;
@@ -399,7 +437,7 @@ pub(crate) fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
         value["propagationPolicy"] = json!(call.query.text("propagationPolicy"));
     }
     let mut options = DeleteOptions::read(&value)?;
-    options.dry_run |= call.query.dry_run()?;
+    options.dry_run |= call.dry_run()?;
     Ok(options)
 }
 
@@ -434,20 +472,20 @@ fn delete_collection(
     {
         return Err(Status::method_not_allowed());
     }
+    read::check_list(&call.query)?;
     let namespace = asked.path.namespace.as_deref();
     let selection = Selection::read(&asked.kind, &asked.served, namespace, &call.query)?;
     let options = delete_options(call)?;
-    let mut page = read::list(state, &asked.kind, &selection, &call.query)?;
-    let mut after: Vec<Arc<Stored>> = Vec::new();
+    // The answer is the list as it was before.
+    let page = read::list(state, &asked.kind, &selection, &call.query)?;
     for stored in &page.items {
         let text = |field: &str| stored.value["metadata"][field].as_str().unwrap_or("");
         let key = ObjectKey::new(asked.kind.stored.clone(), text("namespace"), text("name"));
         match delete::delete(state, &asked.kind, &key, &options) {
-            Ok(deletion) => after.push(deletion.object),
+            Ok(_) => {}
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
         }
     }
-    page.items = after;
     Ok(Answer::ok(rendering.page(&page)))
 }

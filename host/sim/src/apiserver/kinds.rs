@@ -55,6 +55,7 @@ builtin_ids! {
     DISRUPTION_BUDGETS = "policy", "poddisruptionbudgets";
     STORAGE_CLASSES = "storage.k8s.io", "storageclasses";
     VOLUME_ATTACHMENTS = "storage.k8s.io", "volumeattachments";
+    PRIORITY_CLASSES = "scheduling.k8s.io", "priorityclasses";
     LEASES = "coordination.k8s.io", "leases";
     AUTOSCALERS = "autoscaling", "horizontalpodautoscalers";
     NETWORK_POLICIES = "networking.k8s.io", "networkpolicies";
@@ -138,6 +139,11 @@ impl Kind {
         }
     }
 
+    /// `Pod`, or `VitessCluster.planetscale.com`.
+    pub(crate) fn group_kind(&self) -> String {
+        if self.id.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.id.group) }
+    }
+
     /// `v1`, or `apps/v1`.
     pub(crate) fn api_version(&self, version: &str) -> String {
         if self.id.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.id.group) }
@@ -155,6 +161,16 @@ impl Kind {
     /// Served for reading alone, always empty: nothing here would enforce what they say.
     pub(crate) fn is_read_only(&self) -> bool {
         self.id.group.is_empty() && matches!(&*self.id.resource, "limitranges" | "resourcequotas")
+    }
+
+    /// Whether the real server knows more fields of it to select by than name and namespace.
+    pub(crate) fn has_field_labels(&self) -> bool {
+        self.custom
+            || self.id.group.is_empty()
+                && matches!(
+                    &*self.id.resource,
+                    "pods" | "nodes" | "events" | "namespaces" | "secrets" | "services"
+                )
     }
 
     pub(crate) fn is(&self, id: &ResourceId) -> bool {
@@ -293,6 +309,7 @@ const BUILTIN: &[Row] = rows! {
     "policy" "v1" "poddisruptionbudgets" "PodDisruptionBudget" namespaced "S" ["pdb"] [] "policy.PodDisruptionBudget";
     "storage.k8s.io" "v1" "storageclasses" "StorageClass" cluster "" ["sc"] [] "storage.StorageClass";
     "storage.k8s.io" "v1" "volumeattachments" "VolumeAttachment" cluster "S" [] [] "storage.VolumeAttachment";
+    "scheduling.k8s.io" "v1" "priorityclasses" "PriorityClass" cluster "" ["pc"] [] "scheduling.PriorityClass";
     "coordination.k8s.io" "v1" "leases" "Lease" namespaced "" [] [] "coordination.Lease";
     "autoscaling" "v2" "horizontalpodautoscalers" "HorizontalPodAutoscaler" namespaced "S" ["hpa"] ["all"] "autoscaling.HorizontalPodAutoscaler";
     "networking.k8s.io" "v1" "networkpolicies" "NetworkPolicy" namespaced "" ["netpol"] [] "networking.NetworkPolicy";
@@ -320,7 +337,6 @@ const NOT_PLAYED: &[(&str, &[&str])] = &[
     ("flowcontrol.apiserver.k8s.io", &[]),
     ("node.k8s.io", &[]),
     ("resource.k8s.io", &[]),
-    ("scheduling.k8s.io", &[]),
 ];
 
 /// The refusal for a resource that is not served: 501 if the real server has it, else 404.

@@ -135,20 +135,20 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn check_finalizers(metadata: &Value, causes: &mut Vec<Cause>) {
-    for finalizer in metadata["finalizers"].as_array().into_iter().flatten() {
+    for (at, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
         let text = finalizer.as_str().unwrap_or("");
         if let Some(why) = qualified_name_error(text) {
             causes.push(Cause::invalid("metadata.finalizers", finalizer, why));
         } else if !text.contains('/') && !matches!(text, "orphan" | "foregroundDeletion" | "kubernetes") {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(Cause::invalid("metadata.finalizers[0]", finalizer, why));
+            causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), finalizer, why));
         }
     }
 }
 
 fn check_owners(metadata: &Value, causes: &mut Vec<Cause>) {
     let mut controllers = Vec::new();
-    for (at, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         for (field, why) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),
@@ -156,7 +156,7 @@ fn check_owners(metadata: &Value, causes: &mut Vec<Cause>) {
             ("uid", "must not be empty"),
         ] {
             if owner[field].as_str().unwrap_or("").is_empty() {
-                let path = format!("metadata.ownerReferences[{at}].{field}");
+                let path = format!("metadata.ownerReferences.{field}");
                 causes.push(Cause::invalid(path, &json!(""), why));
             }
         }
@@ -185,13 +185,14 @@ pub(crate) fn check_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     }
     if !old["deletionTimestamp"].is_null() {
         let before = old["finalizers"].as_array();
-        let added: Vec<&Value> = new["finalizers"]
+        let mut added: Vec<&Value> = new["finalizers"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(|finalizer| !before.is_some_and(|before| before.contains(finalizer)))
             .collect();
         if !added.is_empty() {
+            added.sort_by_key(|name| name.to_string());
             let names: Vec<String> = added.iter().map(|name| name.to_string()).collect();
             let why = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",

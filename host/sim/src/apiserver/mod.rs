@@ -16,6 +16,7 @@ mod apply;
 mod builtin;
 mod convert;
 mod counters;
+mod decode;
 mod definition;
 mod delete;
 mod direct;
@@ -65,7 +66,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// A server with the built-in kinds and the namespaces `default` and `kube-system`.
+    /// A server with the built-in kinds, the namespaces `default` and `kube-system`, and the system's priority classes.
     ///
     /// `seed` gives UIDs, generated names and the length of watches that ask for none.
     pub fn new(clock: Clock, seed: u64) -> Self {
@@ -74,6 +75,10 @@ impl ApiServer {
             let namespace = serde_json::json!({ "metadata": { "name": name } });
             // Cannot fail: an empty store takes a valid namespace.
             let _ = server.create("kube-apiserver", &kinds::NAMESPACES, namespace);
+        }
+        for (name, value) in builtin::scheduling::SYSTEM_CLASSES {
+            let class = serde_json::json!({ "metadata": { "name": name }, "value": value });
+            let _ = server.create("kube-apiserver", &kinds::PRIORITY_CLASSES, class);
         }
         server
     }

@@ -1,11 +1,15 @@
 //! PATCH: JSON, merge, strategic merge, apply.
 
+use json_patch::jsonptr::Pointer;
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Value, json};
 
-use super::apply::ownership;
+use super::apply::{ownership, typed};
 use super::convert;
+use super::decode;
 use super::kinds::ObjectKey;
 use super::metadata;
+use super::schema::Place;
 use super::state::State;
 use super::status::{Cause, Status};
 use super::strategic;
@@ -51,12 +55,15 @@ pub(crate) fn patch(
         PatchKind::Merge => apply_patch(how, &write::writable(how, &served), form, patch)?,
         PatchKind::Json | PatchKind::Strategic | PatchKind::Apply => apply_patch(how, &served, form, patch)?,
     };
-    let (object, warnings) = write::decode(how, patched, true)?;
-    if object["metadata"]["name"] != json!(key.name) {
-        let cause = Cause::invalid("metadata.name", &object["metadata"]["name"], "field is immutable");
-        return Err(Status::invalid(kind, &key.name, vec![cause]));
+    let (mut object, warnings) = decode::decode(how, patched, true)?;
+    write::check_place(how, key, &mut object).map_err(|status| status.warned(&warnings))?;
+    if object["metadata"]["resourceVersion"].as_str().unwrap_or("").is_empty() {
+        write::check_may_overwrite(kind, key).map_err(|status| status.warned(&warnings))?;
     }
-    let object = write::change(state, how, key, &old, object)?;
+    let changed = write::check_version(kind, key, &old, &object)
+        .and_then(|()| write::change(state, how, key, &old, object))
+        .map_err(|status| status.warned(&warnings))?;
+    let object = changed;
     Ok(Written { object, created: false, warnings })
 }
 
@@ -72,7 +79,10 @@ pub(crate) fn apply_patch(
             let operations: json_patch::Patch = serde_json::from_value(patch.clone())
                 .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
             let mut patched = served.clone();
-            json_patch::patch(&mut patched, &operations).map_err(|_| Status::patch_failed())?;
+            for operation in operations.0 {
+                let operation = as_the_real_server_reads(operation, &patched);
+                json_patch::patch(&mut patched, &[operation]).map_err(|_| Status::patch_failed())?;
+            }
             Ok(patched)
         }
         PatchKind::Merge | PatchKind::Apply => {
@@ -85,10 +95,21 @@ pub(crate) fn apply_patch(
             json_patch::merge(&mut patched, patch);
             Ok(patched)
         }
-        PatchKind::Strategic if how.kind.custom => Err(Status::unsupported_media(
-            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-        )),
         PatchKind::Strategic => strategic::merge(served, patch, &how.kind.storage().schema),
+    }
+}
+
+/// To replace a field that is not there is to add it.
+fn as_the_real_server_reads(operation: PatchOperation, value: &Value) -> PatchOperation {
+    let missing = |path: &Pointer| {
+        let parent = path.parent().and_then(|parent| parent.resolve(value).ok());
+        parent.is_some_and(Value::is_object) && path.resolve(value).is_err()
+    };
+    match operation {
+        PatchOperation::Replace(replace) if missing(&replace.path) => {
+            PatchOperation::Add(AddOperation { path: replace.path, value: replace.value })
+        }
+        operation => operation,
     }
 }
 
@@ -105,12 +126,16 @@ fn apply(
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(Status::invalid_named("PatchOptions.meta.k8s.io", "", vec![cause]));
     }
-    let has_owners = config["metadata"]["managedFields"].as_array().is_some_and(|owners| !owners.is_empty());
-    if has_owners {
+    if config["metadata"]["managedFields"].is_array() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let (mut config, warnings) = decode_config(how, key, config)?;
+    let live = state.store.get(key).cloned();
     let status_write = how.subresource == "status";
+    if live.is_none() && status_write {
+        return Err(Status::not_found(kind, &key.name));
+    }
+    let mut config = decode_config(how, config)?;
+    let described = how.described(&config);
     if let Some(map) = config.as_object_mut() {
         if status_write {
             map.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
@@ -118,7 +143,6 @@ fn apply(
             map.remove("status");
         }
     }
-    let live = state.store.get(key).cloned();
     let schema = how.schema(state);
     let by = ownership::Write {
         manager: how.manager,
@@ -127,41 +151,38 @@ fn apply(
         time: state.clock.timestamp(),
     };
     let Some(live) = live else {
-        if status_write {
-            return Err(Status::not_found(kind, &key.name));
-        }
         if kind.is_read_only() {
             return Err(Status::unsupported(&format!("enforcing {}", kind.id.resource)));
         }
-        check_no_preconditions(how, key, &config)?;
         let mut object = ownership::apply(None, &config, &schema, kind, &by, force)?;
+        settle(how, &mut object, &schema, &described)?;
+        write::check_place(how, key, &mut config)?;
+        check_no_preconditions(how, key, &config)?;
         add_head(&mut object, kind, key);
-        settle(how, &mut object, &schema)?;
         write::check_namespace(state, kind, &key.namespace, &key.name)?;
         let object = write::finish_create(state, how, &key.namespace, object, &schema)?;
-        return Ok(Written { object, created: true, warnings });
+        return Ok(Written { object, created: true, warnings: Vec::new() });
     };
-    write::check_preconditions(kind, key, &live, &config)?;
-    metadata::of_mut(&mut config).remove("resourceVersion");
     let mut object =
         ownership::apply(Some(&write::writable(how, &live.value)), &config, &schema, kind, &by, force)?;
     add_head(&mut object, kind, key);
-    settle(how, &mut object, &schema)?;
+    settle(how, &mut object, &schema, &described)?;
+    write::check_place(how, key, &mut config)?;
+    if let Some(uid) = config["metadata"].get("uid") {
+        object["metadata"]["uid"] = uid.clone();
+    }
+    write::check_version(kind, key, &live, &config)?;
     let owners = object["metadata"].get("managedFields").cloned();
     write::keep_system_fields(how, &mut object, &live.value);
     if let Some(owners) = owners {
         object["metadata"]["managedFields"] = owners;
     }
     let object = write::finish_change(state, how, key, &live, object, &schema)?;
-    Ok(Written { object, created: false, warnings })
+    Ok(Written { object, created: false, warnings: Vec::new() })
 }
 
-/// An apply's configuration in stored form: checked and pruned, but with no defaults (they would be owned).
-fn decode_config(
-    how: &WriteAs<'_>,
-    key: &ObjectKey,
-    mut config: Value,
-) -> Result<(Value, Vec<String>), Status> {
+/// An apply's configuration in stored form: checked, but with no defaults (they would be owned).
+fn decode_config(how: &WriteAs<'_>, mut config: Value) -> Result<Value, Status> {
     for field in ["apiVersion", "kind"] {
         if config[field].as_str().unwrap_or("").is_empty() {
             return Err(Status::bad_request(format!(
@@ -169,30 +190,37 @@ fn decode_config(
             )));
         }
     }
-    write::check_head(how, &mut config)?;
-    match config["metadata"]["name"].as_str() {
-        None | Some("") => config["metadata"]["name"] = json!(key.name),
-        Some(name) if name != key.name => {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                key.name
-            )));
-        }
-        Some(_) => {}
+    let api_version = how.kind.api_version(how.version);
+    if config["kind"] != json!(how.kind.kind)
+        || !how.kind.custom && config["apiVersion"] != json!(api_version)
+    {
+        let group = config["apiVersion"].as_str().unwrap_or("");
+        let slash = if group.contains('/') { "" } else { "/" };
+        let found = config["kind"].as_str().unwrap_or("");
+        return Err(Status::bad_request(format!("invalid object type: {slash}{group}, Kind={found}")));
     }
-    match config["metadata"]["namespace"].as_str() {
-        Some(namespace) if !namespace.is_empty() && namespace != key.namespace => {
-            return Err(Status::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
-        _ if how.kind.namespaced => config["metadata"]["namespace"] = json!(key.namespace),
-        _ => {}
+    decode::check_head(how, &mut config, false)?;
+    if config["metadata"]["name"].as_str().unwrap_or("").is_empty() {
+        return Err(Status::unsupported("server-side apply of a configuration without a name"));
     }
-    let warnings = write::drop_unknown(how, &mut config, false)?;
-    write::check_types(how, &config)?;
+    let place = Place::root(&how.kind.storage().schema);
+    if how.kind.custom && typed::is_lost_in_the_open(&config, place) {
+        return Err(Status::unsupported("applying fields of an object that declares none"));
+    }
+    let misfits = typed::misfits(&config, place);
+    if !misfits.is_empty() {
+        let all = if misfits.len() == 1 {
+            misfits.concat()
+        } else {
+            format!("errors:\n  {}", misfits.join("\n  "))
+        };
+        let described = how.described(&config);
+        return Err(Status::apply_failed(format!(
+            "failed to create typed patch object ({described}): {all}"
+        )));
+    }
     drop_nulls(&mut config, how.kind.custom);
-    Ok((convert::to_stored(how.kind, config), warnings))
+    Ok(convert::to_stored(how.kind, config))
 }
 
 /// Typed kinds do not know `null`.
@@ -232,6 +260,11 @@ fn add_head(object: &mut Value, kind: &super::kinds::Kind, key: &ObjectKey) {
 }
 
 /// Brings the merged object to its typed form, with defaults.
-fn settle(how: &WriteAs<'_>, object: &mut Value, schema: &super::schema::Schema) -> Result<(), Status> {
-    write::settle(how, object, schema)
+fn settle(
+    how: &WriteAs<'_>,
+    object: &mut Value,
+    schema: &super::schema::Schema,
+    described: &str,
+) -> Result<(), Status> {
+    decode::settle(how, object, schema, described)
 }

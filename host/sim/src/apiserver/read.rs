@@ -37,6 +37,12 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// Whether a list of these comes by such a name at all.
+    fn is_in_place(&self, (namespace, name): &(String, String)) -> bool {
+        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+            && self.fields.name().is_none_or(|wanted| wanted == name)
+    }
+
     /// Whether an object at (namespace, …) in its stored form is meant.
     pub(crate) fn matches(&self, namespace: &str, object: &Value) -> bool {
         self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
@@ -152,11 +158,18 @@ fn check_options(query: &Query, asked: Option<u64>) -> Result<(), Status> {
     }
 }
 
+/// Refuses a list's options before its selectors are looked at.
+pub(crate) fn check_list(query: &Query) -> Result<(), Status> {
+    LabelSelector::parse(query.text("labelSelector"))?;
+    check_options(query, version_asked(query)?)
+}
+
 /// LIST.
 pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Query) -> Result<Page, Status> {
     let asked = version_asked(query)?;
-    check_options(query, asked)?;
     let limit = usize::try_from(query.number("limit")?.unwrap_or(0)).unwrap_or(usize::MAX);
+    // Whatever is at hand is at hand as a whole.
+    let limit = if asked == Some(0) && query.text("continue").is_empty() { 0 } else { limit };
     let newest = state.store.rv();
     let goes_on = match query.text("continue") {
         "" => None,
@@ -168,7 +181,7 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
         token => Some(decode_continue(token)?),
     };
     let exact = query.text("resourceVersionMatch") == "Exact"
-        || limit > 0 && query.text("resourceVersionMatch").is_empty();
+        || limit > 0 && query.text("resourceVersionMatch").is_empty() && selection.fields.name().is_none();
     let at = match (&goes_on, asked) {
         (Some(token), _) if token.rv > 0 => token.rv,
         (Some(_), _) | (None, None | Some(0)) => newest,
@@ -192,11 +205,15 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
     let mut last = None;
     let mut left = 0;
     for (names, stored) in objects {
-        if after.as_ref().is_some_and(|after| names <= after) || !selection.matches(&names.0, &stored.value) {
+        if after.as_ref().is_some_and(|after| names <= after) || !selection.is_in_place(names) {
             continue;
         }
+        // A full page does not look whether what is left is meant at all.
         if limit > 0 && items.len() == limit {
             left += 1;
+            continue;
+        }
+        if !selection.matches(&names.0, &stored.value) {
             continue;
         }
         items.push(Arc::clone(stored));

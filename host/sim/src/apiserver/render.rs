@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::apply::ownership;
 use super::convert;
 use super::kinds::Kind;
 use super::read::Page;
@@ -120,8 +121,9 @@ impl Rendering<'_> {
     pub(crate) fn page(&self, page: &Page) -> Bytes {
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".to_owned(), json!(page.rv.to_string()));
-        if let Some(next) = &page.next {
-            metadata.insert("continue".to_owned(), json!(next));
+        // Lists of custom kinds name it always.
+        if page.next.is_some() || self.kind.custom {
+            metadata.insert("continue".to_owned(), json!(page.next.as_deref().unwrap_or("")));
         }
         if let Some(remaining) = page.remaining {
             metadata.insert("remainingItemCount".to_owned(), json!(remaining));
@@ -164,13 +166,18 @@ impl Rendering<'_> {
 
     /// What a bookmark carries: nothing but the resourceVersion.
     pub(crate) fn bookmark(&self, rv: u64, initial_end: bool) -> Value {
-        let mut metadata = json!({ "resourceVersion": rv.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": rv.to_string() });
         if initial_end {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         match self.form {
             Form::Plain => {
-                json!({ "kind": self.kind.kind, "apiVersion": self.kind.api_version(self.version), "metadata": metadata })
+                // Nothing of a kind of the server's own has its fields nevertheless.
+                let mut object = ownership::nothing(&self.kind.storage().schema, self.kind);
+                object["kind"] = json!(self.kind.kind);
+                object["apiVersion"] = json!(self.kind.api_version(self.version));
+                object["metadata"] = metadata;
+                object
             }
             Form::Metadata => {
                 json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })

@@ -138,15 +138,6 @@ impl Query {
             }),
         }
     }
-
-    /// `dryRun=All`; any other value is refused as the real server does.
-    pub(crate) fn dry_run(&self) -> Result<bool, Status> {
-        match self.text("dryRun") {
-            "" => Ok(false),
-            "All" => Ok(true),
-            other => Err(Status::bad_request(format!("invalid dryRun value: {other}"))),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::status::Status;
 use super::store::Stored;
 use super::write::{self, WriteAs};
 
-fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
+pub(super) fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.').filter(|part| !part.is_empty()).fold(object, |value, part| &value[part])
 }
 
@@ -103,6 +103,7 @@ pub(crate) fn answer(
     for field in ["resourceVersion", "uid"] {
         object["metadata"][field] = wanted["metadata"][field].clone();
     }
+    write::check_preconditions(kind, &key, &old, &object)?;
     let stored = write::change(state, &how, &key, &old, object)?;
     Ok(Answer::json(200, &scale_of(kind, paths, &stored.value)))
 }

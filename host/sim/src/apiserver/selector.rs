@@ -68,7 +68,10 @@ impl LabelSelector {
                 None => next,
                 Some(Token::Punct(",")) if next + 1 < tokens.len() => next + 1,
                 Some(other) => {
-                    return Err(refuse(format!("found '{}', expected: ',' or 'end of string'", show(other))));
+                    let found = show(other);
+                    return Err(Status::bad_request(format!(
+                        "found '{found}', expected: ',' or 'end of string'"
+                    )));
                 }
             };
         }
@@ -193,7 +196,7 @@ fn show(token: &Token) -> String {
 
 fn value_list(tokens: &[Token], mut at: usize) -> Result<(BTreeSet<String>, usize), String> {
     if tokens.get(at) != Some(&Token::Punct("(")) {
-        return Err(format!("found '{}', expected: '('", tokens.get(at).map_or_else(String::new, show)));
+        return Err(format!("found '{}' expected: '('", tokens.get(at).map_or_else(String::new, show)));
     }
     let mut values = BTreeSet::new();
     loop {
@@ -278,7 +281,13 @@ impl FieldSelector {
             };
             let path = stored_path(kind, path);
             if !may_select(kind, &path, selectable) {
-                return Err(Status::bad_request(format!("field label not supported: {path}")));
+                return Err(Status::bad_request(if kind.has_field_labels() {
+                    format!("field label not supported: {path}")
+                } else {
+                    format!(
+                        "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )
+                }));
             }
             terms.push((path, unescape(wanted), equal));
         }
@@ -287,6 +296,12 @@ impl FieldSelector {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.terms.is_empty()
+    }
+
+    /// The one name that is meant, if the selector says so.
+    pub(crate) fn name(&self) -> Option<&str> {
+        let named = |(path, _, equal): &&(String, String, bool)| path == "metadata.name" && *equal;
+        self.terms.iter().find(named).map(|(_, wanted, _)| wanted.as_str())
     }
 
     /// Adds `metadata.name=<name>`.

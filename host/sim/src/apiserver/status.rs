@@ -48,6 +48,8 @@ pub struct Details {
     pub retry_after: Option<u32>,
     /// `metadata.continue`, for an expired list only.
     pub continue_token: Option<String>,
+    /// What was warned of before; a header each.
+    pub warnings: Vec<String>,
 }
 
 impl Status {
@@ -107,17 +109,46 @@ impl Status {
         status
     }
 
+    /// 409 of a deletion's preconditions, which names the kind instead of the resource.
+    pub(crate) fn bad_precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.group_kind());
+        let mut status = Self::plain(409, "Conflict", message).about(kind, name);
+        status.details.kind.clone_from(&kind.kind);
+        status
+    }
+
     /// 422 with its causes; at least one.
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
-        let group_kind = if kind.id.group.is_empty() {
-            kind.kind.clone()
-        } else {
-            format!("{}.{}", kind.kind, kind.id.group)
-        };
-        let mut status = Self::invalid_named(&group_kind, name, causes);
-        status.details.group = kind.id.group.to_string();
-        status.details.kind = kind.kind.clone();
-        status
+        Self::invalid_named(&kind.group_kind(), name, causes)
+    }
+
+    /// 422 of a `dryRun` that is not `All`.
+    pub(crate) fn bad_dry_run(options: &str, given: &Value) -> Self {
+        Self::invalid_named(options, "", vec![Cause::unsupported("dryRun", given, &["\"All\"".to_owned()])])
+    }
+
+    /// 422 of a patched object that cannot be read, or not strictly.
+    pub(crate) fn bad_patched(patched: &Value, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &Value::String(patched.to_string()), why);
+        Self::invalid_named("", "", vec![cause])
+    }
+
+    /// 400 of a body without the name that the URL has.
+    pub(crate) fn no_name(name: &str) -> Self {
+        Self::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))
+    }
+
+    /// 500 of server-side apply's own machinery, which gives no reason.
+    pub(crate) fn apply_failed(message: String) -> Self {
+        Self::plain(500, "", message)
+    }
+
+    /// The same refusal, after warnings.
+    pub(crate) fn warned(mut self, warnings: &[String]) -> Self {
+        self.details.warnings.extend_from_slice(warnings);
+        self
     }
 
     /// 422 for a thing that is no stored kind, e.g. `ListOptions.meta.k8s.io`.
@@ -131,6 +162,9 @@ impl Status {
         }
         let all = if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
         let mut status = Self::plain(422, "Invalid", format!("{group_kind} \"{name}\" is invalid: {all}"));
+        let (kind, group) = group_kind.split_once('.').unwrap_or((group_kind, ""));
+        status.details.group = group.to_owned();
+        status.details.kind = kind.to_owned();
         status.details.name = name.to_owned();
         status.details.causes = causes;
         status
@@ -257,7 +291,11 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
-        if !details.is_empty() {
+        if self.reason.is_empty() {
+            status.as_object_mut().map(|map| map.remove("reason"));
+        }
+        // The generic refusals carry empty details.
+        if !details.is_empty() || matches!((self.code, self.reason), (404, _) | (422, _)) {
             status["details"] = Value::Object(details);
         }
         status
@@ -271,6 +309,14 @@ impl Cause {
             reason: "FieldValueInvalid",
             message: format!("Invalid value: {value}: {}", why.as_ref()),
             field: field.into(),
+        }
+    }
+
+    /// A status checked alone is told of by paths that begin in it.
+    pub(crate) fn begin_at_status(&mut self) {
+        if let Some(path) = self.field.strip_prefix("status.") {
+            self.message =
+                self.message.replace(&format!("{} in body", self.field), &format!("{path} in body"));
         }
     }
 

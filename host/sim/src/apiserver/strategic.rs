@@ -71,7 +71,8 @@ fn merge_objects(
         if let (Some(Value::Array(items)), Some(strategic), Some(order)) =
             (object.get_mut(name), strategic, order.as_array())
         {
-            put_in_order(items, order, strategic);
+            let server = std::mem::take(items);
+            *items = put_in_order(server.clone(), order, &server, strategic);
         }
     }
     Ok(Some(object))
@@ -102,11 +103,11 @@ fn merge_field(
             let replace = Strategic::Replace;
             let strategic = field.map_or(&replace, |field| &field.strategic);
             let item_schema = below.and_then(|schema| schema.items.as_deref());
-            let mut merged = merge_lists(old, new, strategic, item_schema)?;
-            if let Some(order) = order {
-                put_in_order(&mut merged, order, strategic);
+            let merged = merge_lists(old.clone(), new, strategic, item_schema)?;
+            if *strategic == Strategic::Replace {
+                return Ok(Some(Value::Array(merged)));
             }
-            Ok(Some(Value::Array(merged)))
+            Ok(Some(Value::Array(put_in_order(merged, order.unwrap_or(new), &old, strategic))))
         }
         Value::Null => Ok(None),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(Some(patch.clone())),
@@ -163,24 +164,26 @@ fn delete_values(object: &mut Map<String, Value>, name: &str, gone: &Value) {
     }
 }
 
-/// Items named by the order stand in that order; the others keep their places between.
-fn put_in_order(items: &mut [Value], order: &[Value], strategic: &Strategic) {
-    let place = |item: &Value| -> Option<usize> {
-        match strategic {
-            Strategic::Replace => None,
-            Strategic::MergeValues => order.iter().position(|wanted| wanted == item),
-            Strategic::MergeBy(key) => order.iter().position(|wanted| wanted.get(key) == item.get(key)),
-        }
+/// Items that the order names stand in that order, the others in the server's; of one of each kind that meet, the
+/// server's order decides, and what it does not know as well comes after what the order names.
+fn put_in_order(items: Vec<Value>, order: &[Value], server: &[Value], strategic: &Strategic) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| match strategic {
+        Strategic::Replace => None,
+        Strategic::MergeValues => list.iter().position(|known| known == item),
+        Strategic::MergeBy(key) => list.iter().position(|known| known.get(key) == item.get(key)),
     };
-    let mut named: Vec<(usize, Value)> =
-        items.iter().filter_map(|item| place(item).map(|at| (at, item.clone()))).collect();
-    named.sort_by_key(|(at, _)| *at);
-    let mut named = named.into_iter();
-    for item in items.iter_mut() {
-        if place(item).is_some()
-            && let Some((_, next)) = named.next()
-        {
-            *item = next;
-        }
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    others.sort_by_key(|item| place(server, item));
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    let mut out = Vec::new();
+    while let Some(other) = others.peek() {
+        let first = named.peek().is_none_or(|named| {
+            matches!((place(server, other), place(server, named)), (Some(other), Some(named)) if other < named)
+        });
+        out.extend(if first { others.next() } else { named.next() });
     }
+    out.extend(named);
+    out
 }

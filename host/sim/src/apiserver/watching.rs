@@ -13,6 +13,7 @@ use super::kinds::Kind;
 use super::read::{self, Selection};
 use super::render::{Form, Rendering};
 use super::request::Query;
+use super::selector::LabelSelector;
 use super::state::State;
 use super::status::{Cause, Status};
 use super::store::{Change, ChangeKind, Stored};
@@ -90,6 +91,12 @@ fn start_of(state: &State, query: &Query) -> Result<Start, Status> {
         end_mark: list_wanted == Some(true) && bookmarks,
         from: if unset || initial { None } else { asked },
     })
+}
+
+/// Refuses a watch's options before its selectors are looked at.
+pub(crate) fn check_options(state: &State, query: &Query) -> Result<(), Status> {
+    LabelSelector::parse(query.text("labelSelector"))?;
+    start_of(state, query).map(drop)
 }
 
 impl Watch {

@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use super::apply::ownership;
 use super::builtin;
 use super::convert;
+use super::decode::decode;
 use super::kinds::{self, Kind, ObjectKey};
 use super::metadata;
-use super::schema::{Schema, normalise, validate};
+use super::schema::{Schema, validate};
 use super::state::State;
 use super::status::{Cause, Status};
 use super::store::Stored;
@@ -65,126 +66,13 @@ impl WriteAs<'_> {
         }
     }
 
-    fn served(&self) -> &super::kinds::Served {
+    pub(crate) fn served(&self) -> &super::kinds::Served {
         self.kind.version(self.version).unwrap_or_else(|| self.kind.storage())
-    }
-
-    fn cannot(&self, why: &str) -> Status {
-        let kind = &self.kind.kind;
-        Status::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {kind}: {why}",
-            self.version
-        ))
-    }
-
-    fn wrong_type(&self, wrong: normalise::WrongType, prefix: &str) -> Status {
-        let path = if prefix.is_empty() { wrong.path } else { format!("{prefix}.{}", wrong.path) };
-        let kind = &self.kind.kind;
-        self.cannot(&format!(
-            "json: cannot unmarshal {} into Go struct field {kind}.{path} of type {}",
-            wrong.found, wrong.wanted
-        ))
     }
 
     fn has_status(&self) -> bool {
         self.kind.version(self.version).is_some_and(|served| served.status)
     }
-}
-
-/// The served form of a body: head checked, unknown fields dealt with, types checked, defaults added.
-pub(crate) fn decode(
-    how: &WriteAs<'_>,
-    mut body: Value,
-    patch: bool,
-) -> Result<(Value, Vec<String>), Status> {
-    let kind = how.kind;
-    if !body.is_object() {
-        return Err(
-            how.cannot(&format!("json: cannot unmarshal {} into Go value", normalise::json_word(&body)))
-        );
-    }
-    check_head(how, &mut body)?;
-    let warnings = drop_unknown(how, &mut body, patch)?;
-    let served = how.served();
-    to_typed(how, &mut body)?;
-    normalise::add_defaults(&mut body, &served.schema);
-    let mut object = convert::to_stored(kind, body);
-    if !kind.custom {
-        builtin::add_defaults(kind, &mut object);
-    }
-    Ok((object, warnings))
-}
-
-/// Brings a merged, stored object (of an apply) to its typed form, with defaults.
-pub(crate) fn settle(how: &WriteAs<'_>, object: &mut Value, schema: &Schema) -> Result<(), Status> {
-    if how.kind.custom {
-        to_typed(how, object)?;
-    } else {
-        normalise::to_typed(object, schema).map_err(|bad| how.wrong_type(bad, ""))?;
-    }
-    normalise::add_defaults(object, schema);
-    if !how.kind.custom {
-        builtin::add_defaults(how.kind, object);
-    }
-    Ok(())
-}
-
-fn to_typed(how: &WriteAs<'_>, body: &mut Value) -> Result<(), Status> {
-    if how.kind.custom {
-        let head = super::schema::builtin::object_meta();
-        normalise::to_typed(&mut body["metadata"], &head).map_err(|bad| how.wrong_type(bad, "metadata"))
-    } else {
-        normalise::to_typed(body, &how.served().schema).map_err(|bad| how.wrong_type(bad, ""))
-    }
-}
-
-/// Refuses wrong JSON types without changing anything.
-pub(crate) fn check_types(how: &WriteAs<'_>, body: &Value) -> Result<(), Status> {
-    let mut checked = if how.kind.custom { json!({ "metadata": body["metadata"] }) } else { body.clone() };
-    to_typed(how, &mut checked)
-}
-
-/// Drops fields the schema does not know; warns or refuses as the writer asked.
-pub(crate) fn drop_unknown(how: &WriteAs<'_>, body: &mut Value, patch: bool) -> Result<Vec<String>, Status> {
-    let unknown = normalise::prune(body, &how.served().schema);
-    let texts: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
-    if texts.is_empty() {
-        return Ok(Vec::new());
-    }
-    match how.unknown {
-        FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(texts),
-        FieldValidation::Strict if patch => {
-            let name = body["metadata"]["name"].as_str().unwrap_or("");
-            let why = format!("strict decoding error: {}", texts.join(", "));
-            Err(Status::invalid(how.kind, name, vec![Cause::invalid("patch", &json!(""), why)]))
-        }
-        FieldValidation::Strict => Err(how.cannot(&format!("strict decoding error: {}", texts.join(", ")))),
-    }
-}
-
-pub(crate) fn check_head(how: &WriteAs<'_>, body: &mut Value) -> Result<(), Status> {
-    let wanted = how.kind.api_version(how.version);
-    for (field, wanted) in [("apiVersion", wanted.as_str()), ("kind", how.kind.kind.as_str())] {
-        match body[field].as_str() {
-            None | Some("") => body[field] = json!(wanted),
-            Some(found) if found == wanted => {}
-            Some(found) if field == "kind" => {
-                return Err(Status::bad_request(format!(
-                    "the object provided is unrecognized (must be of type {wanted}): got kind {found}"
-                )));
-            }
-            Some(found) => {
-                return Err(Status::bad_request(format!(
-                    "the API version in the data ({found}) does not match the expected API version ({wanted})"
-                )));
-            }
-        }
-    }
-    if !body["metadata"].is_object() {
-        body["metadata"] = json!({});
-    }
-    Ok(())
 }
 
 /// POST.
@@ -197,7 +85,17 @@ pub(crate) fn create(
     if how.kind.is_read_only() {
         return Err(Status::unsupported(&format!("enforcing {}", how.kind.id.resource)));
     }
-    let (mut object, warnings) = decode(how, body, false)?;
+    let (object, warnings) = decode(how, body, false)?;
+    let object = make(state, how, namespace, object).map_err(|status| status.warned(&warnings))?;
+    Ok(Written { object, created: true, warnings })
+}
+
+fn make(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    namespace: &str,
+    mut object: Value,
+) -> Result<Arc<Stored>, Status> {
     place_in_namespace(how.kind, &mut object, namespace)?;
     let given = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_owned();
     if !given("resourceVersion").is_empty() {
@@ -216,8 +114,7 @@ pub(crate) fn create(
     let by = how.ownership(state);
     reset_for_create(how, &mut object, &name);
     ownership::update(None, &mut object, &schema, how.kind, &by);
-    let written = finish_create(state, how, namespace, object, &schema)?;
-    Ok(Written { object: written, created: true, warnings })
+    finish_create(state, how, namespace, object, &schema)
 }
 
 /// From an owned object to a committed one; also the end of an apply that creates.
@@ -234,6 +131,7 @@ pub(crate) fn finish_create(
     let metadata = metadata::of_mut(&mut object);
     metadata.insert("uid".to_owned(), json!(uid));
     metadata.insert("creationTimestamp".to_owned(), json!(now));
+    metadata.remove("selfLink");
     if builtin::counts_generations(kind) {
         metadata.insert("generation".to_owned(), json!(1));
     }
@@ -247,8 +145,12 @@ pub(crate) fn finish_create(
         return Err(Status::invalid(kind, &name, causes));
     }
     let key = ObjectKey::new(kind.stored.clone(), namespace, &name);
-    if state.store.get(&key).is_some() {
-        return Err(Status::already_exists(kind, &name));
+    if let Some(there) = state.store.get(&key) {
+        let mut status = Status::already_exists(kind, &name);
+        if !there.value["metadata"]["deletionTimestamp"].is_null() {
+            status.message.insert_str(0, "object is being deleted: ");
+        }
+        return Err(status);
     }
     if kind.is(&kinds::DEFINITIONS) {
         super::definition::prepare(state, &mut object)?;
@@ -273,7 +175,6 @@ fn reset_for_create(how: &WriteAs<'_>, object: &mut Value, name: &str) {
         "creationTimestamp",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
-        "generation",
         "selfLink",
         "managedFields",
     ] {
@@ -325,8 +226,20 @@ fn check_object(kind: &Kind, object: &Value, schema: &Schema, causes: &mut Vec<C
     metadata::check(kind, object, causes);
     if kind.custom {
         validate::check(object, schema, causes);
+        check_scale(kind, object, causes);
     } else {
         builtin::check(kind, object, causes);
+    }
+}
+
+/// What the scale subresource would show must be a count.
+fn check_scale(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let Some(paths) = &kind.storage().scale else { return };
+    for path in [&paths.spec_replicas, &paths.status_replicas] {
+        let replicas = super::scale::at(object, path);
+        if replicas.as_i64().is_some_and(|count| count < 0) {
+            causes.push(Cause::invalid(path.as_str(), replicas, "should be a non-negative integer"));
+        }
     }
 }
 
@@ -337,14 +250,35 @@ pub(crate) fn update(
     key: &ObjectKey,
     body: Value,
 ) -> Result<Written, Status> {
+    let (object, warnings) = decode(how, body, false)?;
+    let replaced = replace(state, how, key, object).map_err(|status| status.warned(&warnings))?;
+    Ok(Written { object: replaced, created: false, warnings })
+}
+
+fn replace(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    mut object: Value,
+) -> Result<Arc<Stored>, Status> {
     let kind = how.kind;
+    check_place(how, key, &mut object)?;
     let old = state.store.get(key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
-    let (mut object, warnings) = decode(how, body, false)?;
-    place_in_namespace(kind, &mut object, &key.namespace)?;
+    let given = object["metadata"]["resourceVersion"].as_str().unwrap_or("");
+    let unversioned = given.is_empty();
+    check_uid(kind, key, &old, &object)?;
+    if unversioned {
+        check_may_overwrite(kind, key)?;
+    }
+    check_version(kind, key, &old, &object)?;
+    change(state, how, key, &old, object)
+}
+
+/// An object must be where the URL says, by name and namespace.
+pub(crate) fn check_place(how: &WriteAs<'_>, key: &ObjectKey, object: &mut Value) -> Result<(), Status> {
+    place_in_namespace(how.kind, object, &key.namespace)?;
     match object["metadata"]["name"].as_str() {
-        None | Some("") => {
-            return Err(Status::bad_request("name must be provided"));
-        }
+        None | Some("") => return Err(Status::no_name(&key.name)),
         Some(name) if name != key.name => {
             return Err(Status::bad_request(format!(
                 "the name of the object ({name}) does not match the name on the URL ({})",
@@ -353,13 +287,16 @@ pub(crate) fn update(
         }
         Some(_) => {}
     }
-    let given = object["metadata"]["resourceVersion"].as_str().unwrap_or("");
-    if given.is_empty() && !builtin::may_overwrite(kind) {
-        let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-        return Err(Status::invalid(kind, &key.name, vec![cause]));
+    Ok(())
+}
+
+/// Refuses an update that says nothing of what it updates, where the kind wants it to.
+pub(crate) fn check_may_overwrite(kind: &Kind, key: &ObjectKey) -> Result<(), Status> {
+    if builtin::may_overwrite(kind) {
+        return Ok(());
     }
-    let object = change(state, how, key, &old, object)?;
-    Ok(Written { object, created: false, warnings })
+    let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+    Err(Status::invalid_named(&kind.qualified(), &key.name, vec![cause]))
 }
 
 /// The common way of updates and patches, from a decoded object on.
@@ -370,7 +307,6 @@ pub(crate) fn change(
     old: &Arc<Stored>,
     mut object: Value,
 ) -> Result<Arc<Stored>, Status> {
-    check_preconditions(how.kind, key, old, &object)?;
     keep_system_fields(how, &mut object, &old.value);
     let schema = how.schema(state);
     let by = how.ownership(state);
@@ -385,12 +321,28 @@ pub(crate) fn check_preconditions(
     old: &Stored,
     object: &Value,
 ) -> Result<(), Status> {
+    check_uid(kind, key, old, object)?;
+    check_version(kind, key, old, object)
+}
+
+fn check_uid(kind: &Kind, key: &ObjectKey, old: &Stored, object: &Value) -> Result<(), Status> {
     let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
     let uid = old.value["metadata"]["uid"].as_str().unwrap_or("");
     if let Some(wanted) = given("uid").filter(|wanted| *wanted != uid) {
         let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
         return Err(Status::conflict(kind, &key.name, &why));
     }
+    Ok(())
+}
+
+/// The resourceVersion alone.
+pub(crate) fn check_version(
+    kind: &Kind,
+    key: &ObjectKey,
+    old: &Stored,
+    object: &Value,
+) -> Result<(), Status> {
+    let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
     match given("resourceVersion") {
         Some("0") | None => Ok(()),
         Some(wanted) if wanted.parse() == Ok(old.rv) => Ok(()),
@@ -418,7 +370,8 @@ pub(crate) fn writable<'a>(how: &WriteAs<'_>, object: &'a Value) -> Cow<'a, Valu
 /// What this way of writing may not touch is taken from the old object.
 pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Value) {
     let metadata = metadata::of_mut(object);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
+    metadata.remove("selfLink");
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
         match old["metadata"].get(field) {
             Some(value) => metadata.insert(field.to_owned(), value.clone()),
             None => metadata.remove(field),
@@ -456,9 +409,12 @@ pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Va
         let kept = fields_but("managedFields", &old["metadata"]);
         let mut kept: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         if !how.kind.custom {
-            for field in ["labels", "annotations", "finalizers"] {
-                if let Some(value) = object["metadata"].get(field) {
-                    kept.insert(field.to_owned(), value.clone());
+            for field in ["labels", "annotations", "finalizers", "uid"] {
+                match object["metadata"].get(field) {
+                    // A Deployment's status is written without its labels.
+                    _ if field == "labels" && how.kind.is(&kinds::DEPLOYMENTS) => {}
+                    Some(value) => drop(kept.insert(field.to_owned(), value.clone())),
+                    None => drop(kept.remove(field)),
                 }
             }
         }
@@ -495,6 +451,9 @@ pub(crate) fn finish_change(
         builtin::check_update(kind, &object, &old.value, &mut causes);
     }
     if !causes.is_empty() {
+        if kind.custom && how.subresource == "status" {
+            causes.iter_mut().for_each(Cause::begin_at_status);
+        }
         return Err(Status::invalid(kind, &key.name, causes));
     }
     if same_but_for_times(&object, &old.value) {
@@ -509,7 +468,9 @@ pub(crate) fn finish_change(
     let metadata = &object["metadata"];
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     if !metadata["deletionTimestamp"].is_null() && !has_finalizers(&object) && grace == 0 {
-        return Ok(state.commit_removal(key, object));
+        // Watchers see what was stored last, the writer what would have been.
+        state.commit_removal(key, (*old.value).clone());
+        return Ok(Stored::new(object, old.rv));
     }
     Ok(state.commit(key, object))
 }

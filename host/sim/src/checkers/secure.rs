@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Violation;
 use crate::apiserver::kinds::{DEPLOYMENTS, PODS};
-use crate::apiserver::{ApiServer, ChangeKind, ResourceId};
+use crate::apiserver::{ApiServer, ChangeKind, ResourceId, WatchEvent};
 use crate::world::objects::{Name, array, label, name, name_of, text};
 
 const CLUSTERS: ResourceId = ResourceId::of("planetscale.com", "vitessclusters");
@@ -35,7 +35,13 @@ impl Written {
         match api.events_since(self.rv) {
             Ok(events) => {
                 self.rv = events.last().map_or(self.rv, |event| event.rv);
-                let stays = events.into_iter().filter(|event| event.what != ChangeKind::Deleted);
+                // That it is to go is written into what goes; its spec is an earlier version's.
+                let goes = |event: &WatchEvent| {
+                    event.what == ChangeKind::Deleted
+                        || !event.object["metadata"]["deletionTimestamp"].is_null()
+                            && event.previous.as_ref().is_some_and(|old| old["spec"] == event.object["spec"])
+                };
+                let stays = events.into_iter().filter(|event| !goes(event));
                 fresh.extend(stays.map(|event| (event.key.kind, event.object)));
             }
             // What came and went in a forgotten history cannot be judged; what stands can.

@@ -71,7 +71,7 @@ impl Step {
     }
 
     /// As error texts show it: `.name`, `[key="value"]`.
-    fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         match self {
             Self::Field(name) => format!(".{name}"),
             Self::Key(keys) => {
@@ -223,15 +223,9 @@ impl FieldSet {
     }
 
     fn show_into(&self, prefix: &str, out: &mut Vec<String>) {
-        let steps: BTreeSet<&Step> = self.members.iter().chain(self.children.keys()).collect();
-        for step in steps {
-            let path = format!("{prefix}{}", step.show());
-            if self.members.contains(step) {
-                out.push(path.clone());
-            }
-            if let Some(child) = self.children.get(step) {
-                child.show_into(&path, out);
-            }
+        out.extend(self.members.iter().map(|step| format!("{prefix}{}", step.show())));
+        for (step, child) in &self.children {
+            child.show_into(&format!("{prefix}{}", step.show()), out);
         }
     }
 

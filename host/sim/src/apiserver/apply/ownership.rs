@@ -9,7 +9,7 @@ use super::typed;
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::metadata;
 use crate::apiserver::schema::{Place, Schema};
-use crate::apiserver::status::{Cause, Status};
+use crate::apiserver::status::Status;
 
 /// Who writes, how and when.
 #[derive(Clone, Debug)]
@@ -119,9 +119,11 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
                 "manager": entry.manager,
                 "operation": if entry.applied { "Apply" } else { "Update" },
                 "apiVersion": entry.api_version,
-                "time": entry.time,
                 "fieldsType": "FieldsV1",
             });
+            if !entry.time.is_empty() {
+                value["time"] = Value::String(entry.time);
+            }
             value["fieldsV1"] = entry.fields.into_value();
             if !entry.subresource.is_empty() {
                 value["subresource"] = Value::String(entry.subresource);
@@ -153,8 +155,6 @@ fn strip(set: &mut FieldSet, subresource: &str, kind: &Kind) {
         &["metadata", "generation"],
         &["metadata", "managedFields"],
         &["metadata", "resourceVersion"],
-        &["metadata", "deletionTimestamp"],
-        &["metadata", "deletionGracePeriodSeconds"],
     ] {
         set.without(&path(names));
     }
@@ -191,6 +191,10 @@ pub(crate) fn update(
     kind: &Kind,
     write_by: &Write<'_>,
 ) {
+    // By a subresource nobody says who owns what.
+    if let Some(old) = old.filter(|_| !write_by.subresource.is_empty()) {
+        new["metadata"]["managedFields"] = listed(old);
+    }
     // An empty list resets the owners; an absent one keeps the old object's.
     let given = new["metadata"].get("managedFields");
     let reset = matches!(given, Some(Value::Array(items)) if items.is_empty() || items.len() == 1 && items[0] == json!({}));
@@ -211,6 +215,11 @@ pub(crate) fn update(
         (Some(_), Some(given)) => read(given, own),
         (Some(old), None) => read(listed(old), true),
     };
+    // Once nobody owns an object, ordinary writes do not begin to.
+    if old.is_some() && entries.is_empty() {
+        metadata::of_mut(new).remove("managedFields");
+        return;
+    }
     let touched = difference.added.union(&difference.modified);
     let mine = |entry: &Entry| {
         !entry.applied
@@ -258,31 +267,30 @@ pub(crate) fn apply(
 ) -> Result<Value, Status> {
     let place = Place::root(schema);
     let start = live.map_or_else(|| nothing(schema, kind), without_managed);
-    if let Err(bad) = typed::check_lists(config, place, "") {
-        return Err(Status::invalid(
-            kind,
-            config["metadata"]["name"].as_str().unwrap_or(""),
-            vec![Cause { reason: "FieldValueInvalid", message: bad.why, field: bad.path }],
-        ));
-    }
     let mut entries = live.map(|live| read(listed(live), true)).unwrap_or_default();
+    if let Some(live) = live.filter(|_| entries.is_empty()) {
+        entries.extend(before_first_apply(live, schema, kind, write_by));
+    }
     let mine = |entry: &Entry| {
         entry.applied && entry.manager == write_by.manager && entry.subresource == write_by.subresource
     };
     let last = entries.iter().find(|entry| mine(entry)).map(|entry| entry.fields.read().into_owned());
     let mut fields = typed::fields_of(config, place);
+    // Its name keeps `metadata` even of an applier that sets nothing else there any more.
+    let applied = fields.clone();
     strip(&mut fields, write_by.subresource, kind);
 
     let merged = typed::merge(Some(&start), config, place);
     let mut result = match &last {
         Some(last) if !last.difference(&fields).is_empty() => {
             let others = entries.iter().filter(|entry| !mine(entry));
-            let owned = others.fold(fields.clone(), |all, entry| all.union(&entry.fields.read()));
-            prune(&merged, last, &owned, place)
+            let owned = others.fold(applied, |all, entry| all.union(&entry.fields.read()));
+            let mut pruned = prune(&merged, last, &owned, place);
+            drop_what_pruning_emptied(&mut pruned, config, Some(&owned), place);
+            pruned
         }
         _ => merged,
     };
-    drop_nulls_left_by_pruning(&mut result, config);
 
     let difference = typed::compare(&start, &result, place);
     let touched = difference.added.union(&difference.modified);
@@ -300,7 +308,8 @@ pub(crate) fn apply(
         entry.fields.lose(&touched);
         entry.fields.lose(&difference.removed);
     }
-    let unchanged = last.as_ref() == Some(&fields) && difference_is_empty(&difference);
+    // The time is that of a change of the object, not of its owners.
+    let unchanged = difference_is_empty(&difference);
     match entries.iter_mut().find(|entry| mine(entry)) {
         Some(entry) => {
             entry.fields = Fields::Read(fields);
@@ -314,13 +323,29 @@ pub(crate) fn apply(
             applied: true,
             api_version: write_by.api_version.clone(),
             subresource: write_by.subresource.to_owned(),
-            time: write_by.time.clone(),
+            time: if unchanged { String::new() } else { write_by.time.clone() },
             fields: Fields::Read(fields),
         }),
     }
     entries.retain(|entry| !entry.fields.is_empty());
     write(&mut result, entries);
     Ok(result)
+}
+
+/// An object that nobody owned is taken to be an earlier writer's.
+fn before_first_apply(live: &Value, schema: &Schema, kind: &Kind, write_by: &Write<'_>) -> Option<Entry> {
+    let place = Place::root(schema);
+    let difference = typed::compare(&nothing(schema, kind), &without_managed(live), place);
+    let mut fields = difference.added.union(&difference.modified);
+    strip(&mut fields, write_by.subresource, kind);
+    (!fields.is_empty()).then(|| Entry {
+        manager: "before-first-apply".to_owned(),
+        applied: false,
+        api_version: write_by.api_version.clone(),
+        subresource: write_by.subresource.to_owned(),
+        time: write_by.time.clone(),
+        fields: Fields::Read(fields),
+    })
 }
 
 fn difference_is_empty(difference: &typed::Difference) -> bool {
@@ -340,14 +365,25 @@ fn prune(merged: &Value, last: &FieldSet, owned: &FieldSet, place: Place<'_>) ->
     without(&all.difference(&kept).intersection(&last))
 }
 
-/// A container emptied by pruning is absent, unless the applier itself set `null` there.
-fn drop_nulls_left_by_pruning(result: &mut Value, config: &Value) {
-    if let Value::Object(map) = result {
-        map.retain(|name, child| !child.is_null() || config.get(name).is_some_and(Value::is_null));
-        for (name, child) in map.iter_mut() {
-            drop_nulls_left_by_pruning(child, config.get(name).unwrap_or(&Value::Null));
+/// A container emptied by pruning is absent, unless somebody set it as such.
+fn drop_what_pruning_emptied(result: &mut Value, config: &Value, owned: Option<&FieldSet>, place: Place<'_>) {
+    let Value::Object(map) = result else { return };
+    map.retain(|name, child| {
+        let step = Step::Field(name.clone());
+        let set = owned.is_some_and(|owned| owned.members.contains(&step));
+        let below = config.get(name);
+        if child.is_null() {
+            let is_object = place.field(name).is_object();
+            if set && is_object && below.is_none_or(Value::is_object) {
+                *child = json!({});
+            }
+            return !child.is_null() || below.is_some_and(Value::is_null);
         }
-    }
+        let was_empty = child.as_object().is_none_or(Map::is_empty);
+        let owned = owned.and_then(|owned| owned.children.get(&step));
+        drop_what_pruning_emptied(child, below.unwrap_or(&Value::Null), owned, place.field(name));
+        was_empty || set || below.is_some() || child.as_object().is_none_or(|left| !left.is_empty())
+    });
 }
 
 fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
@@ -359,9 +395,6 @@ fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
         }
         if !entry.applied {
             name.push_str(&format!(" using {}", entry.api_version));
-            if !entry.time.is_empty() {
-                name.push_str(&format!(" at {}", entry.time));
-            }
         }
         for path in contested.shown() {
             flat.push((name.clone(), path));

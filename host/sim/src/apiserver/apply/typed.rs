@@ -1,9 +1,11 @@
 //! Values walked beside their schema: the fields a value sets, what two values differ in, merging and removing.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::fieldset::{FieldSet, Step};
-use crate::apiserver::schema::{ListKind, Place};
+use crate::apiserver::schema::{ListKind, Place, Type};
 
 /// What changed between two values.
 #[derive(Clone, Debug, Default)]
@@ -13,42 +15,78 @@ pub(crate) struct Difference {
     pub(crate) removed: FieldSet,
 }
 
-/// A list of which an item has no identity, or two have the same: the path and the reason.
-#[derive(Debug)]
-pub(crate) struct BadList {
-    pub(crate) path: String,
-    pub(crate) why: String,
+/// What of `value` is not as declared, in the real machinery's words: other JSON types, undeclared fields,
+/// items of list maps that lack their keys or repeat them.
+pub(crate) fn misfits(value: &Value, place: Place<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    misfits_at(value, place, "", &mut found);
+    found
 }
 
-/// Refuses list maps with items that lack their keys or repeat them.
-pub(crate) fn check_lists(value: &Value, place: Place<'_>, path: &str) -> Result<(), BadList> {
+/// Whether `value` sets fields in an object of which none is declared: the real server owns what it then drops.
+pub(crate) fn is_lost_in_the_open(value: &Value, place: Place<'_>) -> bool {
     match value {
         Value::Object(map) => {
-            for (name, child) in map {
-                check_lists(child, place.field(name), &format!("{path}.{name}"))?;
-            }
+            let lost = place.schema.is_some_and(|schema| schema.is_blank()) && !map.is_empty();
+            lost || map.iter().any(|(name, child)| is_lost_in_the_open(child, place.field(name)))
         }
-        Value::Array(items) if *place.list_kind() != ListKind::Atomic => {
-            let mut seen = std::collections::BTreeSet::new();
-            for (at, item) in items.iter().enumerate() {
-                let Some(step) = Step::to_item(item, place.list_kind(), &place.item()) else {
-                    let why = format!(
-                        "element {at}: associative list with keys has an element that omits key fields"
-                    );
-                    return Err(BadList { path: path.to_owned(), why });
-                };
-                if !seen.insert(step.clone()) {
-                    let mut shown = FieldSet::default();
-                    shown.insert(&[step]);
-                    let why = format!("duplicate entries for key {}", shown.shown().join(""));
-                    return Err(BadList { path: path.to_owned(), why });
-                }
-                check_lists(item, place.item(), &format!("{path}[{at}]"))?;
-            }
-        }
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Array(items) => items.iter().any(|item| is_lost_in_the_open(item, place.item())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
-    Ok(())
+}
+
+fn misfits_at(value: &Value, place: Place<'_>, path: &str, found: &mut Vec<String>) {
+    let Some(schema) = place.schema else { return };
+    let wanted = match (schema.kind, value) {
+        (_, Value::Null) | (Type::Any | Type::Opaque, _) => None,
+        (Type::Object, Value::Object(_)) | (Type::Array, Value::Array(_)) => None,
+        (Type::Object, _) => Some("map"),
+        (Type::Array, _) => Some("list"),
+        (Type::Boolean, Value::Bool(_)) | (Type::Integer | Type::Number, Value::Number(_)) => None,
+        (Type::Boolean, _) => Some("boolean"),
+        (Type::Integer | Type::Number, _) => Some("numeric (int or float)"),
+        (Type::String | Type::Bytes | Type::Time, Value::String(_)) => None,
+        (Type::String | Type::Bytes | Type::Time, _) => Some("string"),
+        (Type::Quantity | Type::IntOrString, Value::Array(_) | Value::Object(_)) => Some("scalar"),
+        (Type::Quantity | Type::IntOrString, _) => None,
+    };
+    if let Some(wanted) = wanted {
+        found.push(format!("{path}: expected {wanted}, got {value}"));
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            let head = |name: &str| path.is_empty() && matches!(name, "apiVersion" | "kind");
+            for (name, child) in map {
+                if schema.is_closed() && !place.declares(name) && !head(name) {
+                    found.push(format!("{path}.{name}: field not declared in schema"));
+                }
+                misfits_at(child, place.field(name), &format!("{path}.{name}"), found);
+            }
+        }
+        Value::Array(items) => misfit_items(items, place, path, found),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn misfit_items(items: &[Value], place: Place<'_>, path: &str, found: &mut Vec<String>) {
+    let associative = *place.list_kind() != ListKind::Atomic;
+    let mut seen = BTreeSet::new();
+    for (at, item) in items.iter().enumerate() {
+        let step = Step::to_item(item, place.list_kind(), &place.item());
+        let shown = step.as_ref().map_or_else(|| format!("[{at}]"), Step::show);
+        match step {
+            Some(step) if !seen.insert(step.clone()) => {
+                found.push(format!("{path}: duplicate entries for key {shown}"));
+            }
+            None if associative => found.push(format!(
+                "{path}: element {at}: associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
+                place.list_kind().keys_shown()
+            )),
+            Some(_) | None => {}
+        }
+        misfits_at(item, place.item(), &format!("{path}{shown}"), found);
+    }
 }
 
 /// The fields that `value` sets.

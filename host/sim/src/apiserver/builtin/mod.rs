@@ -4,6 +4,7 @@
 
 mod networking;
 mod pod;
+pub(super) mod scheduling;
 mod storage;
 mod workload;
 
@@ -54,6 +55,7 @@ pub(crate) fn add_defaults(kind: &Kind, object: &mut Value) {
         }
         ("apps" | "batch" | "autoscaling", _) => workload::add_defaults(kind, object),
         ("networking.k8s.io", "networkpolicies") => networking::add_policy_defaults(object),
+        ("scheduling.k8s.io", _) => scheduling::add_defaults(object),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             default(&mut object["roleRef"], "apiGroup", json!("rbac.authorization.k8s.io"));
         }
@@ -90,7 +92,10 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 /// What the server and its default admission set on a new object, after its owner's fields are noted.
 pub(crate) fn prepare_create(state: &mut State, kind: &Kind, object: &mut Value) -> Result<(), Status> {
     match (&*kind.stored.group, &*kind.stored.resource) {
-        ("", "pods") => pod::prepare_create(object),
+        ("", "pods") => {
+            scheduling::admit_pod(state, kind, object)?;
+            pod::prepare_create(object);
+        }
         ("", "namespaces") => {
             let name = text(object, "/metadata/name").to_owned();
             metadata::of_mut(object);
@@ -144,19 +149,27 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
             storage::check(kind, object, causes);
         }
         ("apps" | "batch" | "policy" | "autoscaling", _) => workload::check(kind, object, causes),
-        ("", "secrets" | "configmaps") => {
-            for key in object["data"].as_object().into_iter().flatten().map(|(key, _)| key) {
-                let fits =
-                    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-                if !fits {
-                    let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-                    causes.push(Cause::invalid(format!("data[{key}]"), &json!(key), why));
-                }
-            }
-        }
+        ("", "secrets" | "configmaps") => check_keys(object, causes),
         ("", "events") => check_event(object, causes),
+        ("scheduling.k8s.io", _) => scheduling::check(object, causes),
         ("coordination.k8s.io", "leases") => check_lease(object, causes),
         _ => {}
+    }
+}
+
+fn check_keys(object: &Value, causes: &mut Vec<Cause>) {
+    for field in ["data", "binaryData"] {
+        for key in object[field].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let fits = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if !fits {
+                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+                causes.push(Cause::invalid(format!("{field}[{key}]"), &json!(key), why));
+            }
+            if field == "data" && object["binaryData"].get(key).is_some() {
+                let path = format!("data[{key}]");
+                causes.push(Cause::invalid(path, &json!(key), "duplicate of key present in binaryData"));
+            }
+        }
     }
 }
 
@@ -195,6 +208,7 @@ pub(crate) fn check_update(kind: &Kind, new: &Value, old: &Value, causes: &mut V
         ("", "persistentvolumeclaims" | "persistentvolumes") | ("storage.k8s.io", _) => {
             storage::check_update(kind, new, old, causes);
         }
+        ("scheduling.k8s.io", _) => scheduling::check_update(new, old, causes),
         ("apps" | "batch", _) => workload::check_update(kind, new, old, causes),
         ("", "secrets" | "configmaps") => check_sealed(new, old, causes),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {

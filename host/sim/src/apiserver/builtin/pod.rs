@@ -22,9 +22,15 @@ pub(super) fn add_spec_defaults(spec: &mut Value) {
     if !text(spec, "/serviceAccountName").is_empty() {
         spec["serviceAccount"] = spec["serviceAccountName"].clone();
     }
+    let on_host = spec["hostNetwork"] == json!(true);
     for list in ["containers", "initContainers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
             add_container_defaults(container);
+            let ports = container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
+            for port in ports.filter(|_| on_host) {
+                let own = port["containerPort"].clone();
+                default(port, "hostPort", own);
+            }
         }
     }
     for volume in spec["volumes"].as_array_mut().into_iter().flatten() {
@@ -39,7 +45,8 @@ pub(super) fn add_spec_defaults(spec: &mut Value) {
 fn add_container_defaults(container: &mut Value) {
     let image = text(container, "/image").to_owned();
     let last = image.rsplit('/').next().unwrap_or("");
-    let floating = !last.contains('@') && (!last.contains(':') || last.ends_with(":latest"));
+    let floating =
+        !last.is_empty() && !last.contains('@') && (!last.contains(':') || last.ends_with(":latest"));
     default(container, "imagePullPolicy", json!(if floating { "Always" } else { "IfNotPresent" }));
     default(container, "terminationMessagePath", json!("/dev/termination-log"));
     default(container, "terminationMessagePolicy", json!("File"));
@@ -91,14 +98,9 @@ fn add_volume_defaults(volume: &mut Value) {
     }
 }
 
-/// A new Pod's status, and what default admission adds (Priority, DefaultTolerationSeconds).
+/// A new Pod's status, and what default admission adds (DefaultTolerationSeconds).
 pub(super) fn prepare_create(object: &mut Value) {
-    let spec = &mut object["spec"];
-    if text(spec, "/priorityClassName").is_empty() {
-        default(spec, "priority", json!(0));
-        default(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-    }
-    add_tolerations(spec);
+    add_tolerations(&mut object["spec"]);
     object["status"] = json!({ "phase": "Pending", "qosClass": qos_class(&object["spec"]) });
 }
 
@@ -110,6 +112,9 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value) {
         }
     }
     add_tolerations(&mut new["spec"]);
+    if let Some(class) = old["status"].get("qosClass") {
+        new["status"]["qosClass"] = class.clone();
+    }
 }
 
 fn add_tolerations(spec: &mut Value) {
@@ -231,13 +236,12 @@ fn check_container(container: &Value, here: &str, spec: &Value, causes: &mut Vec
         }
     }
     for (at, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
-        if !port["containerPort"].as_i64().is_some_and(|port| (1..=65535).contains(&port)) {
-            let field = format!("{here}.ports[{at}].containerPort");
-            causes.push(Cause::invalid(
-                field,
-                &port["containerPort"],
-                "must be between 1 and 65535, inclusive",
-            ));
+        let field = format!("{here}.ports[{at}].containerPort");
+        let given = &port["containerPort"];
+        match given.as_i64().unwrap_or(0) {
+            0 => causes.push(Cause::required(field, "")),
+            1..=65535 => {}
+            _ => causes.push(Cause::invalid(field, given, "must be between 1 and 65535, inclusive")),
         }
     }
     let resources = &container["resources"];
@@ -265,7 +269,8 @@ pub(super) fn check_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
             .flatten()
             .map(|container| container["image"].clone())
             .collect();
-        let Some(now) = expected.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        let mut none = Vec::new();
+        let now = expected.get_mut(list).and_then(Value::as_array_mut).unwrap_or(&mut none);
         if now.len() != images.len() {
             let field = format!("spec.{list}");
             causes.push(Cause::forbidden(
@@ -289,15 +294,28 @@ pub(super) fn check_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
             }
         }
     };
-    put_back(&mut expected, "activeDeadlineSeconds");
-    let added_only = {
-        let empty = Vec::new();
-        let now = new["spec"]["tolerations"].as_array().unwrap_or(&empty);
-        before["tolerations"].as_array().unwrap_or(&empty).iter().all(|toleration| now.contains(toleration))
-    };
-    if added_only {
-        put_back(&mut expected, "tolerations");
+    let deadline = |spec: &Value| spec["activeDeadlineSeconds"].as_i64();
+    if let Some(old) = deadline(before) {
+        let why = match deadline(&new["spec"]) {
+            None => Some("must not update from a positive integer to nil value"),
+            Some(new) if new > old => Some("must be less than or equal to previous value"),
+            Some(_) => None,
+        };
+        let given = &new["spec"]["activeDeadlineSeconds"];
+        causes.extend(why.map(|why| Cause::invalid("spec.activeDeadlineSeconds", given, why)));
     }
+    put_back(&mut expected, "activeDeadlineSeconds");
+    let same = |a: &Value, b: &Value| {
+        ["key", "operator", "value", "effect"].iter().all(|field| a.get(*field) == b.get(*field))
+    };
+    let kept = |old: &Value| {
+        new["spec"]["tolerations"].as_array().into_iter().flatten().any(|toleration| same(toleration, old))
+    };
+    if !before["tolerations"].as_array().into_iter().flatten().all(kept) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        causes.push(Cause::forbidden("spec.tolerations", why));
+    }
+    put_back(&mut expected, "tolerations");
     // A gated Pod may lose gates; the scheduler's binding comes by its own door.
     let gates = |spec: &Value| spec["schedulingGates"].as_array().map_or(0, Vec::len);
     if gates(&new["spec"]) < gates(before) {

@@ -132,7 +132,8 @@ fn read_type(
         return Arc::new(schema);
     }
     let kind = match text {
-        "s" | "bytes" => Type::String,
+        "s" => Type::String,
+        "bytes" => Type::Bytes,
         "b" => Type::Boolean,
         "i" | "i32" => Type::Integer,
         "n" => Type::Number,

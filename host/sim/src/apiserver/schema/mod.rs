@@ -25,6 +25,8 @@ pub(crate) enum Type {
     String,
     /// A string in RFC 3339; absent is `null`.
     Time,
+    /// A string in base64.
+    Bytes,
     /// A quantity: string or number.
     Quantity,
     Integer,
@@ -39,12 +41,31 @@ impl Type {
         match self {
             Self::Any | Self::Opaque | Self::Object => "object",
             Self::Array => "array",
-            Self::String | Self::Time | Self::Quantity => "string",
+            Self::String | Self::Time | Self::Quantity | Self::Bytes => "string",
             Self::Integer => "integer",
             Self::Number => "number",
             Self::Boolean => "boolean",
             Self::IntOrString => "integer or string",
         }
+    }
+}
+
+impl Schema {
+    /// An object of whose fields none is declared, and which keeps none.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.kind == Type::Object
+            && self.fields.is_empty()
+            && self.values.is_none()
+            && !self.preserve_unknown
+            && !self.atomic
+    }
+
+    /// An object that has declared fields and no others.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.kind == Type::Object
+            && !self.fields.is_empty()
+            && self.values.is_none()
+            && !self.preserve_unknown
     }
 }
 
@@ -58,6 +79,16 @@ pub(crate) enum ListKind {
     Set,
     /// By these fields.
     Map(Vec<String>),
+}
+
+impl ListKind {
+    /// `"type" "cell"`.
+    pub(crate) fn keys_shown(&self) -> String {
+        match self {
+            Self::Map(keys) => keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" "),
+            Self::Atomic | Self::Set => String::new(),
+        }
+    }
 }
 
 /// How strategic merge patch treats a list.
@@ -183,6 +214,11 @@ impl<'a> Place<'a> {
             };
         }
         schema.values.as_deref().map_or_else(Self::undeclared, Self::of)
+    }
+
+    /// Whether an object is declared here.
+    pub(crate) fn is_object(&self) -> bool {
+        self.schema.is_some_and(|schema| schema.kind == Type::Object)
     }
 
     /// Whether `name` is a declared field (and not a map's key).

@@ -16,21 +16,16 @@ pub(crate) fn prune(value: &mut Value, schema: &Schema) -> Vec<String> {
 fn prune_at(value: &mut Value, schema: &Schema, path: &Path<'_>, unknown: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            if schema.values.is_none() && !schema.preserve_unknown && schema.kind == Type::Object {
-                map.retain(|name, _| {
-                    let known = schema.fields.contains_key(name);
-                    if !known {
-                        unknown.push(Path::Field(path, name).to_string());
-                    }
-                    known
-                });
-            }
-            for (name, child) in map.iter_mut() {
+            let closed = schema.values.is_none() && !schema.preserve_unknown && schema.kind == Type::Object;
+            map.retain(|name, child| {
                 let declared = schema.fields.get(name).map(|field| &field.schema);
-                if let Some(child_schema) = declared.or(schema.values.as_ref()) {
-                    prune_at(child, child_schema, &Path::Field(path, name), unknown);
+                match declared.or(schema.values.as_ref()) {
+                    Some(child_schema) => prune_at(child, child_schema, &Path::Field(path, name), unknown),
+                    None if closed => unknown.push(Path::Field(path, name).to_string()),
+                    None => {}
                 }
-            }
+                declared.is_some() || !closed
+            });
         }
         Value::Array(items) => {
             if let Some(item_schema) = &schema.items {
@@ -76,21 +71,22 @@ pub(crate) fn add_defaults(value: &mut Value, schema: &Schema) {
     }
 }
 
-/// A built-in's value of the wrong JSON type: (path, what was found, what was wanted).
-pub(crate) struct WrongType {
-    pub(crate) path: String,
-    pub(crate) found: &'static str,
-    pub(crate) wanted: &'static str,
+/// Why a built-in's value cannot be read.
+pub(crate) enum Unreadable {
+    /// A value of the wrong JSON type.
+    WrongType { path: String, found: &'static str, wanted: &'static str },
+    /// A text that is no base64 from this byte on.
+    NoBase64 { at: usize },
 }
 
 /// Brings a built-in's value to its typed form: wrong types refused, `null`s dropped, always-present fields added.
-pub(crate) fn to_typed(value: &mut Value, schema: &Schema) -> Result<(), WrongType> {
+pub(crate) fn to_typed(value: &mut Value, schema: &Schema) -> Result<(), Unreadable> {
     to_typed_at(value, schema, &Path::Root)
 }
 
-fn to_typed_at(value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<(), WrongType> {
+fn to_typed_at(value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<(), Unreadable> {
     if !fits(value, schema.kind) {
-        return Err(WrongType {
+        return Err(Unreadable::WrongType {
             path: path.to_string(),
             found: json_word(value),
             wanted: schema.kind.word(),
@@ -119,9 +115,31 @@ fn to_typed_at(value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<()
                 }
             }
         }
+        Value::String(text) if schema.kind == Type::Bytes => {
+            if let Some(at) = not_base64(text) {
+                return Err(Unreadable::NoBase64 { at });
+            }
+        }
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     Ok(())
+}
+
+/// Where a text stops to be base64 with padding, if it does.
+fn not_base64(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches('=');
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    if let Some(at) = digits.bytes().position(|byte| !digit(byte)) {
+        return Some(at);
+    }
+    let padded = text.len() - digits.len();
+    match digits.len() % 4 {
+        0 if padded == 0 => None,
+        2 if padded == 2 => None,
+        3 if padded == 1 => None,
+        0 => Some(digits.len()),
+        _ => Some(digits.len().min(text.len() / 4 * 4)),
+    }
 }
 
 fn is_empty_collection(value: &Value, schema: &Schema) -> bool {
@@ -153,7 +171,7 @@ pub(crate) fn zero(schema: &Schema) -> Value {
         Type::Integer | Type::Number | Type::IntOrString => json!(0),
         Type::Boolean => json!(false),
         Type::Quantity => json!("0"),
-        Type::Array | Type::Time | Type::Any | Type::Opaque => Value::Null,
+        Type::Array | Type::Bytes | Type::Time | Type::Any | Type::Opaque => Value::Null,
     }
 }
 
@@ -164,7 +182,7 @@ pub(crate) fn fits(value: &Value, kind: Type) -> bool {
         | (Type::Any | Type::Opaque, _)
         | (Type::Object, Value::Object(_))
         | (Type::Array, Value::Array(_))
-        | (Type::String | Type::Time, Value::String(_))
+        | (Type::String | Type::Time | Type::Bytes, Value::String(_))
         | (Type::Quantity | Type::IntOrString, Value::String(_))
         | (Type::Boolean, Value::Bool(_))
         | (Type::Number | Type::Quantity, Value::Number(_)) => true,

@@ -20,7 +20,10 @@ fn check_at(value: &Value, schema: &Schema, path: &Path<'_>, causes: &mut Vec<Ca
         return;
     }
     if !fits(value, schema.kind) {
-        causes.push(wrong_type(path, value, schema.kind));
+        match schema.checks.as_ref().and_then(|checks| checks.format.as_deref()) {
+            Some(format) if value.is_number() => not_whole(path, format, causes),
+            Some(_) | None => causes.push(wrong_type(path, value, schema.kind)),
+        }
         return;
     }
     if let Some(checks) = &schema.checks {
@@ -55,6 +58,15 @@ fn in_body(path: &Path<'_>, why: &str) -> String {
     format!("{path} in body {why}")
 }
 
+/// A fraction where a whole number of a format is wanted; the real server says it twice.
+fn not_whole(path: &Path<'_>, format: &str, causes: &mut Vec<Cause>) {
+    let why = in_body(path, &format!("must be of type {format}: \"float64\""));
+    let message = format!("Invalid value: \"float64\": {why}");
+    causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: path.to_string() });
+    let why = format!("Checked value must be of type integer with format {format} in {path}");
+    causes.push(Cause::invalid("<nil>", &Value::String(String::new()), why));
+}
+
 fn wrong_type(path: &Path<'_>, value: &Value, wanted: Type) -> Cause {
     let found = json_word(value);
     let why = in_body(path, &format!("must be of type {}: \"{found}\"", wanted.word()));
@@ -69,14 +81,16 @@ fn check_value(value: &Value, checks: &Checks, path: &Path<'_>, causes: &mut Vec
     let mut wrong = |why: String| causes.push(Cause::invalid(path.to_string(), value, in_body(path, &why)));
     match value {
         Value::String(text) => {
-            if let Some(min) = checks.length.0.filter(|&min| (text.chars().count() as u64) < min) {
+            let length = text.chars().count() as u64;
+            let too_long = checks.length.1.is_some_and(|max| length > max);
+            // The first of these that fails is told.
+            if let Some(min) = checks.length.0.filter(|&min| length < min) {
                 wrong(format!("should be at least {min} chars long"));
-            }
-            if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+            } else if let Some(pattern) = &checks.pattern
+                && !too_long
+                && !pattern.is_match(text)
+            {
                 wrong(format!("should match '{}'", pattern.as_str()));
-            }
-            if checks.format.as_deref() == Some("date-time") && text.parse::<jiff::Timestamp>().is_err() {
-                wrong(format!("must be of type date-time: \"{text}\""));
             }
         }
         Value::Number(number) => check_number(number.as_f64().unwrap_or(0.0), checks, &mut wrong),
@@ -129,8 +143,16 @@ fn check_number(number: f64, checks: &Checks, wrong: &mut impl FnMut(String)) {
     }
 }
 
-/// The checks whose wording is not "… in body …".
+/// The checks whose reason or wording is of another kind.
 fn check_limits(value: &Value, checks: &Checks, path: &Path<'_>, causes: &mut Vec<Cause>) {
+    if let Value::String(text) = value
+        && checks.format.as_deref() == Some("date-time")
+        && text.parse::<jiff::Timestamp>().is_err()
+    {
+        let why = in_body(path, &format!("must be of type date-time: {value}"));
+        let message = format!("Invalid value: {value}: {why}");
+        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: path.to_string() });
+    }
     if let (Value::String(text), Some(max)) = (value, checks.length.1)
         && text.chars().count() as u64 > max
     {
