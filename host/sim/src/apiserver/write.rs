@@ -409,7 +409,7 @@ pub(crate) fn keep_system_fields(how: &WriteAs<'_>, object: &mut Value, old: &Va
         let kept = fields_but("managedFields", &old["metadata"]);
         let mut kept: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         if !how.kind.custom {
-            for field in ["labels", "annotations", "finalizers", "uid"] {
+            for field in ["labels", "annotations", "finalizers", "uid", "generateName"] {
                 match object["metadata"].get(field) {
                     // A Deployment's status is written without its labels.
                     _ if field == "labels" && how.kind.is(&kinds::DEPLOYMENTS) => {}
