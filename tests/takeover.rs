@@ -195,7 +195,9 @@ fn nothing_restarts_and_its_fields_become_ours() {
 
         // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
         let team = |tree: &Tree| {
-            tree.values().filter(|o| o.pointer("/metadata/annotations/example.com~1team").is_some()).count()
+            let is_tablets = |o: &&Value| o["metadata"]["labels"]["planetscale.com/component"] == "vttablet";
+            let has_team = |o: &&Value| o.pointer("/metadata/annotations/example.com~1team").is_some();
+            tree.values().filter(is_tablets).filter(has_team).count()
         };
         assert_eq!(team(&after), 1);
         let clusters = Kind::VitessCluster.api(&embedded.client, "default");
