@@ -295,6 +295,41 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
 }
 
 #[test]
+fn a_shard_with_a_recorded_backup_is_not_begun_anew() {
+    let policies = policies("{}");
+    paused().block_on(async {
+        let mut objects = written_by_the_operator(&policies, &manifest()).await;
+        objects.retain(|o| o["metadata"]["labels"]["planetscale.com/component"] != "vtbackup");
+        let storage = objects.iter().find(|o| o["kind"] == "VitessBackupStorage").unwrap();
+        let (name, uid) = (&storage["metadata"]["name"], &storage["metadata"]["uid"]);
+        objects.push(json!({
+            "apiVersion": "planetscale.com/v2", "kind": "VitessBackup",
+            "metadata": {
+                "name": "harbour-commerce-x-x-20251231-000000-0a0b0c0d-01020304", "namespace": "default",
+                "labels": {
+                    "planetscale.com/cluster": "harbour", "planetscale.com/keyspace": "commerce",
+                    "planetscale.com/shard": "x-x",
+                },
+                "ownerReferences": [{
+                    "apiVersion": "planetscale.com/v2", "kind": "VitessBackupStorage", "name": name, "uid": uid,
+                    "controller": true, "blockOwnerDeletion": true,
+                }],
+            },
+            "spec": {}, "status": { "complete": true, "startTime": "2025-12-31T00:00:00Z" },
+        }));
+        let embedded = played();
+        lay(&embedded.client, &objects).await;
+        run(&embedded, &policies, false, 6 * HOUR).await;
+        let after = tree(&embedded.client, "default").await;
+        let is_run = |(_, o): &(&(String, String), &Value)| {
+            o["metadata"]["labels"]["planetscale.com/component"] == "vtbackup"
+        };
+        assert_eq!(after.iter().filter(is_run).map(|(key, _)| key).collect::<Vec<_>>(), [] as [&(String, String); 0]);
+        assert!(after.keys().any(|(kind, _)| kind == "VitessBackup"), "and its record stays");
+    });
+}
+
+#[test]
 fn a_look_tells_the_plan_and_writes_nothing() {
     let policies = policies("{}");
     paused().block_on(async {

@@ -15,7 +15,7 @@ use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::rollout::{Apply, Means};
 use pilothouse_core::topology::{Cell, Zone};
-use pilothouse_core::view::{BackupView, ClusterView};
+use pilothouse_core::view::{BackupView, ClusterView, VitessSource};
 use serde_json::Value;
 
 use crate::actuate::MANAGER;
@@ -243,6 +243,8 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
     for (kind, object) in members.all() {
         let (code, message) = match kind {
             _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
+            // Records of backups are of what Vitess says; without it they stay.
+            Kind::VitessBackup if view.vitess == VitessSource::Unknown => continue,
             Kind::Deployment
             | Kind::HorizontalPodAutoscaler
             | Kind::PodDisruptionBudget

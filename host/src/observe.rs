@@ -225,7 +225,10 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         durability: durability(seen.members, id),
         primary: record.and_then(|r| r.primary.clone()),
         primary_since: record.map_or(0, |r| r.primary_since),
-        initialized: record.is_some_and(|r| r.initialized),
+        initialized: match seen.vitess {
+            Some(_) => record.is_some_and(|r| r.initialized),
+            None => has_recorded_backup(seen.members, id),
+        },
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
         // Without Vitess nobody tells whether a run that ended well left a backup: it
@@ -245,6 +248,16 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),
     }
+}
+
+/// Whether somebody recorded a complete backup of the shard: then it had a database once, also
+/// where Vitess cannot be asked.
+fn has_recorded_backup(members: &Members, id: &ShardId) -> bool {
+    members.of(Kind::VitessBackup).any(|backup| {
+        backup.label(labels::KEYSPACE) == id.keyspace
+            && backup.label(labels::SHARD) == id.range.safe_name()
+            && backup.field("/status/complete").is_some_and(|complete| *complete == true)
+    })
 }
 
 /// Where the manifest wants no first backup, none is begun; once there is one, more may follow.

@@ -103,8 +103,11 @@ impl Desk<'_> {
     fn start_initial(&self, decision: &mut Decision) {
         let shard = &self.shard.id;
         if self.record.elsewhere || self.shard.initialized || self.shard.primary.is_some() {
-            let message = "The shard has a database, but its location has no complete backup to start from.";
-            decision.warn("NoBackupToRestore", shard, message);
+            if self.view.vitess != VitessSource::Unknown {
+                let message =
+                    "The shard has a database, but its location has no complete backup to start from.";
+                decision.warn("NoBackupToRestore", shard, message);
+            }
         } else if !self.shard.may_initialize {
             let message = "The shard is empty, and the manifest does not let us initialise it.";
             decision.info("InitialBackupNotAllowed", shard, message);
