@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::actuate::MANAGER;
 use crate::kinds::Kind;
 use crate::pilot::Pilot;
-use crate::takeover::Part;
+use crate::takeover::{self, Part};
 
 /// A status that differs from the one that stands.
 pub(crate) struct Wanted {
@@ -88,8 +88,12 @@ impl Pilot {
         let params = PatchParams::apply(MANAGER).force();
         match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
             Ok(object) => {
-                self.effects.written(kind, object.clone());
-                self.effects.take_over(kind, &object, Part::Status).await.is_ok()
+                let release = takeover::release(&object, Part::Status);
+                self.effects.written(kind, object);
+                match release {
+                    Some(release) => self.effects.merge(&self.key, kind, &name, &release).await.is_ok(),
+                    None => true,
+                }
             }
             Err(kube::Error::Api(status)) if status.code == 404 => true,
             Err(error) => {

@@ -94,9 +94,11 @@ pub fn holds_fields(object: &DynamicObject, part: Part) -> bool {
 }
 
 /// The merge patch that takes its hold on a part away, on the version that was read; no field's value
-/// changes. What it alone held belongs to nobody then, and stays as it is.
+/// changes. What it alone held belongs to nobody then, and stays as it is. `None` if it holds nothing.
 #[must_use]
-pub fn release(object: &DynamicObject, part: Part) -> Value {
-    let kept: Vec<_> = object.managed_fields().iter().filter(|entry| !part.is_held_by(entry)).collect();
-    json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } })
+pub fn release(object: &DynamicObject, part: Part) -> Option<Value> {
+    holds_fields(object, part).then(|| {
+        let kept: Vec<_> = object.managed_fields().iter().filter(|entry| !part.is_held_by(entry)).collect();
+        json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } })
+    })
 }

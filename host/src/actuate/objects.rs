@@ -41,30 +41,16 @@ impl Effects {
         }
         let params = PatchParams::apply(MANAGER).force();
         let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
-        self.written(kind, answer.clone());
-        if !is_known {
-            self.begin(kind, rendered, has(&answer.data)).await?;
-        }
-        if is_whole(rendered) { self.take_over(kind, &answer, Part::Main).await } else { Ok(()) }
-    }
-
-    /// Takes the hold of the operator that came before off a part that we have just written.
-    pub(crate) async fn take_over(
-        &self,
-        kind: Kind,
-        object: &DynamicObject,
-        part: Part,
-    ) -> Result<(), Error> {
-        if !takeover::holds_fields(object, part) {
-            return Ok(());
-        }
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(takeover::release(object, part));
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let answer = kind.api(&self.client, namespace).patch(name, &params, &patch).await?;
+        let now = has(&answer.data);
+        let release = if is_whole(rendered) { takeover::release(&answer, Part::Main) } else { None };
         self.written(kind, answer);
-        Ok(())
+        if !is_known {
+            self.begin(kind, rendered, now).await?;
+        }
+        match release {
+            Some(release) => self.merge(key, kind, &object.name, &release).await,
+            None => Ok(()),
+        }
     }
 
     /// Holds a field that somebody else writes at what it is `now`, or begins it. Never by force:
@@ -165,7 +151,7 @@ impl Effects {
     }
 
     /// A merge patch, with the answer kept.
-    pub(super) async fn merge(
+    pub(crate) async fn merge(
         &self,
         key: &ClusterKey,
         kind: Kind,

@@ -47,16 +47,9 @@ impl Effects {
         tablet: &TabletAlias,
         pod_uid: &str,
     ) -> Result<(), Error> {
-        let (name, version) = self
-            .with_members(key, |m| {
-                let pod = crate::observe::tablet_pod(m, tablet).filter(|pod| pod.uid() == pod_uid)?;
-                Some((pod.name().to_owned(), pod.raw.metadata.resource_version.clone()))
-            })
-            .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has another Pod")))?;
         let now = crate::clock::rfc3339(self.clock.now());
         let annotations = json!({ annotations::ROLLOUT_RELEASED: now });
-        let patch = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
-        self.merge(key, Kind::Pod, &name, &patch).await
+        self.annotate_tablet(key, tablet, Some(pod_uid), &annotations).await
     }
 
     /// Takes marks away from the object as it was at `version`.

@@ -17,12 +17,6 @@ impl Effects {
         tablet: &TabletAlias,
         step: DrainStep,
     ) -> Result<(), Error> {
-        let (name, version) = self
-            .with_members(key, |m| {
-                let pod = crate::observe::tablet_pod(m, tablet)?;
-                Some((pod.name().to_owned(), pod.raw.metadata.resource_version.clone()))
-            })
-            .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has no Pod")))?;
         let now = crate::clock::rfc3339(self.clock.now());
         let annotations: Value = match step {
             DrainStep::Start => json!({ annotations::DRAIN_STARTED: now }),
@@ -34,6 +28,27 @@ impl Effects {
                 annotations::DRAIN_FINISHED: null,
             }),
         };
+        self.annotate_tablet(key, tablet, None, &annotations).await
+    }
+
+    /// Sets annotations of a tablet's Pod (null takes one away), as it was read; of `pod_uid` alone, if given.
+    pub(super) async fn annotate_tablet(
+        &self,
+        key: &ClusterKey,
+        tablet: &TabletAlias,
+        pod_uid: Option<&str>,
+        annotations: &Value,
+    ) -> Result<(), Error> {
+        let (name, version) = self
+            .with_members(key, |m| {
+                let is_meant = |uid: &str| pod_uid.is_none_or(|meant| meant == uid);
+                let pod = crate::observe::tablet_pod(m, tablet).filter(|pod| is_meant(pod.uid()))?;
+                Some((pod.name().to_owned(), pod.raw.metadata.resource_version.clone()))
+            })
+            .ok_or_else(|| {
+                let what = if pod_uid.is_some() { "another Pod" } else { "no Pod" };
+                Error::Overtaken(format!("tablet {tablet} has {what}"))
+            })?;
         let patch = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
         self.merge(key, Kind::Pod, &name, &patch).await
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::lists::{self, Shape, is_absent, is_default, same_key};
+use super::lists::{self, Shape, is_absent, is_default, place};
 use super::path::Path;
 use super::{Report, quantity, stands};
 
@@ -102,11 +102,7 @@ fn keyed(
 ) -> ControlFlow<()> {
     let mut last = 0;
     for (index, item) in wanted.iter().enumerate() {
-        // mostly at the same place
-        let place = match has.get(index) {
-            Some(there) if same_key(keys, item, there) => Some(index),
-            _ => has.iter().position(|there| same_key(keys, item, there)),
-        };
+        let place = place(keys, index, item, has);
         let name = item.get(keys[0]).and_then(Value::as_str);
         let path = name.map_or(Path::Index(path, index), |name| Path::Item(path, name));
         compare(&path, item, place.map(|place| &has[place]), report)?;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::compare::equal;
-use super::lists::{self, Shape, is_default, same_key};
+use super::lists::{self, Shape, is_default, place};
 use super::path::Path;
 use super::{Live, stands};
 
@@ -97,7 +97,7 @@ fn keyed(
     for (index, item) in wanted.iter().enumerate() {
         let name = item.get(keys[0]).and_then(Value::as_str);
         let path = name.map_or(Path::Index(path, index), |name| Path::Item(path, name));
-        items.push(match has.iter().position(|there| same_key(keys, item, there)) {
+        items.push(match place(keys, index, item, has) {
             Some(at) => (at, conform(&path, item, &has[at], merged)),
             None => (usize::MAX, item.clone()),
         });

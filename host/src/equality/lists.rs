@@ -98,6 +98,14 @@ pub(super) fn same_key(keys: &[&str], a: &Value, b: &Value) -> bool {
     })
 }
 
+/// Where the item with the keys of `item`, which stands at `index`, is in another list: mostly at the same place.
+pub(super) fn place(keys: &[&str], index: usize, item: &Value, has: &[Value]) -> Option<usize> {
+    match has.get(index) {
+        Some(there) if same_key(keys, item, there) => Some(index),
+        _ => has.iter().position(|there| same_key(keys, item, there)),
+    }
+}
+
 /// Whether `item` is the one that a `managedFields` key names, such as
 /// `{"containerPort":80,"protocol":"TCP"}`.
 pub(super) fn has_key(item: &Value, key: &str) -> bool {
