@@ -17,7 +17,7 @@ use pilothouse::vitess::Vitess;
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
-use pilothouse_tests::{repository, stage};
+use pilothouse_tests::{beside, repository, stage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -258,6 +258,13 @@ fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
                         &mut changed,
                     );
                 }
+            }
+            let mut known = beside::on_purpose();
+            for recorded in &objects {
+                let text =
+                    |at: &str| recorded.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let now = after.get(&(text("/kind"), text("/metadata/name"))).unwrap_or(&Value::Null);
+                changed.extend(beside::statuses(now, recorded, &mut known));
             }
             assert!(changed.is_empty(), "{}: {}", file.display(), changed.join("\n"));
             assert_eq!(held(&after), Vec::<&(String, String)>::new(), "{}", file.display());

@@ -31,7 +31,7 @@ use crate::kinds::Kind;
 use crate::vitess::Observation;
 use volumes::Run;
 
-pub(crate) use tablets::{is_ready, pod as tablet_pod};
+pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{backup_pods, backup_run_ended, requested_bytes, running_backup, volume_changes};
 
 /// Why there is no view.

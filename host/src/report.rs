@@ -7,11 +7,13 @@
 
 mod cells;
 mod cluster;
+mod lockservers;
 mod shards;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
 use pilothouse_api::condition::{self, ConditionStatus, Verdict};
+use pilothouse_api::labels::{self, Component};
 use pilothouse_core::Millis;
 use pilothouse_core::pass::Report;
 use pilothouse_core::view::VitessSource;
@@ -19,7 +21,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actuate::MANAGER;
+use crate::cache::Cached;
 use crate::kinds::Kind;
+use crate::observe;
 use crate::pilot::Pilot;
 use crate::takeover::{self, Part};
 
@@ -66,6 +70,7 @@ impl Pilot {
         wanted.extend(shards::statuses(self, report));
         wanted.extend(shards::keyspaces(self, report));
         wanted.extend(cells::statuses(self, report));
+        wanted.extend(lockservers::statuses(self, report));
         wanted.extend(cluster::status(self, report));
         let mut written = true;
         for status in wanted {
@@ -116,6 +121,19 @@ fn told(report: &Report, fact: bool) -> ConditionStatus {
         VitessSource::Unknown => ConditionStatus::Unknown,
         VitessSource::Observed | VitessSource::Played => ConditionStatus::from(fact),
     }
+}
+
+/// Whether any of a component's Deployments serves; unknown where none says.
+fn available(pilot: &Pilot, component: Component, is_it: impl Fn(&Cached) -> bool) -> ConditionStatus {
+    let deployments = pilot.members.of(Kind::Deployment);
+    let of_component = deployments.filter(|d| d.label(labels::COMPONENT) == component.as_str() && is_it(d));
+    let says = of_component.filter_map(|d| observe::condition(d, "Available"));
+    says.reduce(|one, other| one || other).map_or(ConditionStatus::Unknown, ConditionStatus::from)
+}
+
+/// Whether a cell's gateways serve.
+fn gateways(pilot: &Pilot, cell: &str) -> ConditionStatus {
+    available(pilot, Component::Vtgate, |deployment| deployment.label(labels::CELL) == cell)
 }
 
 fn set(

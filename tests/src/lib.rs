@@ -4,10 +4,12 @@
 //! real control plane stands beside it.
 //! Must not know what any test expects.
 
+pub mod beside;
 pub mod cluster;
 pub mod golang;
 pub mod seen;
 pub mod stage;
+pub mod standing;
 
 use std::path::{Path, PathBuf};
 

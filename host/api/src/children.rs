@@ -189,12 +189,8 @@ type Templates<'a> = BTreeMap<KeyRangeSpec, (usize, &'a ShardTemplate)>;
 fn shard_templates(spec: &VitessKeyspaceSpec) -> Result<Templates<'_>, Error> {
     let mut templates = BTreeMap::new();
     for (index, partitioning) in spec.template.partitionings.iter().enumerate() {
-        if let Some(equal) = &partitioning.equal {
-            let ranges = key_ranges::equal(equal).map_err(|error| Error::Partitioning { index, error })?;
-            templates.extend(ranges.into_iter().map(|range| (range, (index, &equal.shard_template))));
-        } else if let Some(custom) = &partitioning.custom {
-            templates.extend(custom.shards.iter().map(|s| (s.key_range.clone(), (index, &s.template))));
-        }
+        let shards = partitioning.shards().map_err(|error| Error::Partitioning { index, error })?;
+        templates.extend(shards.into_iter().map(|(range, template)| (range, (index, template))));
     }
     Ok(templates)
 }

@@ -30,6 +30,16 @@ impl ConditionStatus {
         }
     }
 
+    /// Yes if both are; no if one is no.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::True, Self::True) => Self::True,
+        }
+    }
+
     /// Whether it is a plain yes.
     #[must_use]
     pub const fn is_true(self) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::key_ranges;
 use crate::omit::is_default;
 use crate::pod_overrides::SecretSource;
 use crate::schema;
@@ -20,6 +21,21 @@ pub struct Partitioning {
     /// Shards written out one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomPartitioning>,
+}
+
+impl Partitioning {
+    /// Its shards with what each is made of, in order.
+    ///
+    /// # Errors
+    /// When an equal partitioning has no key ranges.
+    pub fn shards(&self) -> Result<Vec<(KeyRangeSpec, &ShardTemplate)>, key_ranges::Error> {
+        if let Some(equal) = &self.equal {
+            let ranges = key_ranges::equal(equal)?.into_iter();
+            return Ok(ranges.map(|range| (range, &equal.shard_template)).collect());
+        }
+        let custom = self.custom.iter().flat_map(|custom| &custom.shards);
+        Ok(custom.map(|shard| (shard.key_range.clone(), &shard.template)).collect())
+    }
 }
 
 /// Shards of equal size and shape.

@@ -16,6 +16,7 @@ use crate::omit::is_default;
 use crate::orchestrator::VitessOrchestrator;
 use crate::partitioning::Partitioning;
 use crate::schema;
+use crate::tablet_pool::TabletPool;
 use crate::update_strategy::{TopologyReconciliation, UpdateStrategy};
 
 /// What a keyspace may be called.
@@ -114,6 +115,15 @@ pub enum TurndownPolicy {
     RequireIdle,
     /// At once.
     Immediate,
+}
+
+impl KeyspaceTemplate {
+    /// The tablet pools of its partitionings; those that shards have in common once.
+    pub fn pools(&self) -> impl Iterator<Item = &TabletPool> {
+        let equal = self.partitionings.iter().filter_map(|p| p.equal.as_ref()).map(|p| &p.shard_template);
+        let custom = self.partitionings.iter().filter_map(|p| p.custom.as_ref()).flat_map(|p| &p.shards);
+        equal.chain(custom.map(|shard| &shard.template)).flat_map(|template| &template.tablet_pools)
+    }
 }
 
 /// What we know of a keyspace.

@@ -1,13 +1,15 @@
 //! The VitessCells' status.
 
+use std::collections::BTreeMap;
+
 use pilothouse_api::condition::ConditionStatus;
 use pilothouse_api::labels::{self, Component};
-use pilothouse_api::vitess_cell::{GatewayStatus, VitessCellStatus};
+use pilothouse_api::vitess_cell::{CellKeyspaceStatus, GatewayStatus, VitessCellStatus};
 use pilothouse_api::{VitessCell, names};
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
-use super::Wanted;
+use super::{Wanted, lockservers, told};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -22,6 +24,7 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
     let view = report.view.cell(&Cell(name.clone()))?;
     let surge: u32 = view.gateway_surge.iter().map(|s| s.replicas).sum();
     let cluster = &pilot.key.name;
+    let keyspaces = keyspaces(pilot, name);
     let selector = format!(
         "{}={},{}={name},{}={cluster}",
         labels::COMPONENT,
@@ -32,16 +35,28 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
     let status = VitessCellStatus {
         observed_generation: cell.metadata.generation,
         gateway: GatewayStatus {
-            available: ConditionStatus::from(view.gateways_ready > 0),
+            available: super::gateways(pilot, name),
             service_name: names::gateway_service(cluster, name),
             label_selector: selector,
             replicas: i32::try_from(view.gateways + surge).unwrap_or(i32::MAX),
             surge: live.map(|s| s.gateway.surge.clone()).unwrap_or_default(),
         },
-        idle: ConditionStatus::from(report.view.shards.is_empty()),
+        // What is served here only Vitess knows.
+        idle: if keyspaces.is_empty() { told(report, true) } else { ConditionStatus::False },
+        keyspaces,
+        lockserver: lockservers::of_owner(pilot, &names::local_etcd(cluster, name)),
         ..live.cloned().unwrap_or_default()
     };
     let object = cell.metadata.name.clone()?;
     Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
         .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))
+}
+
+/// The keyspaces that have a pool in the cell.
+fn keyspaces(pilot: &Pilot, cell: &str) -> BTreeMap<String, CellKeyspaceStatus> {
+    observe::keyspace_objects(&pilot.members)
+        .map(|keyspace| &keyspace.spec.template)
+        .filter(|template| template.pools().any(|pool| pool.cell == cell))
+        .map(|template| (template.name.clone(), CellKeyspaceStatus {}))
+        .collect()
 }

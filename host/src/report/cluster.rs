@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
-use pilothouse_api::labels::{self, Component};
+use pilothouse_api::desired::{DesiredCluster, DesiredShard};
+use pilothouse_api::labels::Component;
 use pilothouse_api::names;
 use pilothouse_api::orchestrator::ComponentStatus;
+use pilothouse_api::validate::{FieldError, validate};
 use pilothouse_api::vitess_cluster::{
     ClusterCellStatus, ClusterKeyspaceStatus, ClusterSummary, PolicyStatus, VitessClusterStatus, VitessLink,
     VitessLinkSource, ZoneStatus,
@@ -15,7 +17,7 @@ use pilothouse_core::plan::{Outcome, Severity};
 use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
-use super::{Wanted, set};
+use super::{Wanted, available, gateways, lockservers, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -33,11 +35,13 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     let live = cluster.status.as_ref();
     let generation = cluster.metadata.generation;
     let name = &pilot.key.name;
+    let asked = validate(cluster);
     let mut status = VitessClusterStatus {
         observed_generation: generation,
+        global_lockserver: lockservers::of_owner(pilot, &names::global_etcd(name)),
         gateway_service_name: names::cluster_gateway_service(name),
         cells: cells(pilot, report),
-        keyspaces: keyspaces(pilot, report),
+        keyspaces: keyspaces(pilot, report, asked.as_ref().ok()),
         orphaned_cells: orphaned_cells(pilot, cluster),
         zones: zones(report),
         vitess: Some(link(report)),
@@ -47,16 +51,16 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         ..live.cloned().unwrap_or_default()
     };
     status.vitess_dashboard = ComponentStatus {
-        available: available(pilot, Component::Vtctld),
+        available: available(pilot, Component::Vtctld, |_| true),
         service_name: names::vtctld_service(name),
     };
     status.vtadmin =
         cluster.spec.vtadmin.as_ref().map_or_else(ComponentStatus::default, |_| ComponentStatus {
-            available: available(pilot, Component::Vtadmin),
+            available: available(pilot, Component::Vtadmin, |_| true),
             service_name: names::vtadmin_service(name),
         });
     for verdict in
-        [valid(pilot, cluster), zones_verdict(report), policies_verdict(report), steps_verdict(report)]
+        [valid(pilot, &asked), zones_verdict(report), policies_verdict(report), steps_verdict(report)]
     {
         let (kind, answer, reason, message) = &verdict;
         set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
@@ -71,23 +75,11 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     Wanted::unless_equal(Kind::VitessCluster, name, live, &status)
 }
 
-/// Whether any of a component's Deployments serves; unknown where none says.
-fn available(pilot: &Pilot, component: Component) -> ConditionStatus {
-    let deployments = pilot.members.of(Kind::Deployment);
-    let of_component = deployments.filter(|d| d.label(labels::COMPONENT) == component.as_str());
-    let says = of_component.filter_map(|d| {
-        let conditions = d.field("/status/conditions")?.as_array()?;
-        let available = conditions.iter().find(|c| c["type"] == "Available")?;
-        Some(available["status"] == "True")
-    });
-    says.reduce(|one, other| one || other).map_or(ConditionStatus::Unknown, ConditionStatus::from)
-}
-
 type Said = (&'static str, ConditionStatus, String, String);
 
-fn valid(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> Said {
+fn valid(pilot: &Pilot, asked: &Result<DesiredCluster, Vec<FieldError>>) -> Said {
     let mut errors: Vec<String> = Vec::new();
-    if let Err(found) = pilothouse_api::validate::validate(cluster) {
+    if let Err(found) = asked {
         errors.extend(found.iter().map(ToString::to_string));
     }
     for (object, found) in &pilot.invalid {
@@ -239,13 +231,17 @@ fn policies(pilot: &Pilot) -> Vec<PolicyStatus> {
 
 fn cells(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterCellStatus> {
     let status = |cell: &CellView| ClusterCellStatus {
-        gateway_available: ConditionStatus::from(cell.gateways_ready > 0),
+        gateway_available: gateways(pilot, &cell.name.0),
         pending_changes: pilot.pending(Kind::VitessCell, &names::cell(&pilot.key.name, &cell.name.0)),
     };
     report.view.cells.iter().map(|c| (c.name.0.clone(), status(c))).collect()
 }
 
-fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspaceStatus> {
+fn keyspaces(
+    pilot: &Pilot,
+    report: &Report,
+    asked: Option<&DesiredCluster>,
+) -> BTreeMap<String, ClusterKeyspaceStatus> {
     let mut all: BTreeMap<String, ClusterKeyspaceStatus> = observe::keyspace_objects(&pilot.members)
         .map(|k| {
             let object = k.metadata.name.as_deref().unwrap_or_default();
@@ -257,10 +253,8 @@ fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspace
     for shard in &report.view.shards {
         let status = all.entry(shard.id.keyspace.clone()).or_default();
         let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
-        let wanted = tablets.iter().filter(|t| t.wanted == Why::BySpec);
         let ready = tablets.iter().filter(|t| t.ready).count();
-        let desired = wanted.count();
-        status.desired_shards += 1;
+        let desired = tablets.iter().filter(|t| t.wanted == Why::BySpec).count();
         status.shards += 1;
         status.ready_shards += i32::from(serves_writes(report, shard) && ready >= desired);
         status.updated_shards += i32::from(tablets.iter().all(|t| !t.outdated));
@@ -274,6 +268,15 @@ fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspace
             }
         }
         status.cells.sort();
+    }
+    for (name, status) in &mut all {
+        // The manifest's word, also while its change waits for a release; where it cannot be used, what stands.
+        let asked = asked.and_then(|cluster| cluster.keyspaces.get(name));
+        status.desired_shards = asked.map_or(status.shards, |keyspace| count(keyspace.shards.len()));
+        if let Some(keyspace) = asked {
+            let tablets: u32 = keyspace.shards.values().map(DesiredShard::tablets).sum();
+            status.desired_tablets = i32::try_from(tablets).unwrap_or(i32::MAX);
+        }
     }
     all
 }

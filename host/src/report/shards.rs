@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::labels::{self, Component};
 use pilothouse_api::names;
+use pilothouse_api::orchestrator::ComponentStatus;
+use pilothouse_api::partitioning::Partitioning;
 use pilothouse_api::vitess_keyspace::{
     KeyspaceShardStatus, KeyspaceSummary, PartitioningStatus, VitessKeyspaceStatus,
 };
@@ -16,7 +19,8 @@ use pilothouse_core::view::{PodState, Role, ShardView, TabletView, VitessSource,
 use pilothouse_core::{topology::ShardId, turndown};
 
 use super::cluster::serves_writes;
-use super::{Wanted, set, time, told};
+use super::{Wanted, available, set, time, told};
+use crate::cache::Cached;
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -42,7 +46,12 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         master_alias: shard.primary.as_ref().map(ToString::to_string).unwrap_or_default(),
         has_initial_backup: told(report, complete > 0),
         serving_writes: told(report, serves_writes(report, shard)),
-        idle: ConditionStatus::False,
+        // Whether a serving partition has it, only Vitess knows.
+        idle: told(report, false),
+        vitess_orchestrator: ComponentStatus {
+            available: available(pilot, Component::Vtorc, |d| is_of(d, &shard.id)),
+            ..ComponentStatus::default()
+        },
         backup_locations: backup_locations(report, shard),
         lowest_pod_generation: pilot.rendering.lowest_pod_generation(&name, &pilot.members),
         refusals: refusals(report, shard, live),
@@ -63,8 +72,17 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
     Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
 }
 
+fn is_of(object: &Cached, shard: &ShardId) -> bool {
+    object.label(labels::KEYSPACE) == shard.keyspace && object.label(labels::SHARD) == shard.range.safe_name()
+}
+
 fn tablet(pilot: &Pilot, report: &Report, tablet: &TabletView) -> TabletStatus {
-    let ready = ConditionStatus::from(tablet.ready);
+    let pod = pilot.members.get(Kind::Pod, &tablet.pod_name);
+    // A kubelet that was never heard has said neither.
+    let ready = match (tablet.pod, pod) {
+        (PodState::Absent, _) | (_, None) => ConditionStatus::False,
+        (_, Some(pod)) => observe::condition(pod, "Ready").map_or(ConditionStatus::Unknown, From::from),
+    };
     TabletStatus {
         pool_type: tablet.pool.pool_type.to_string(),
         index: i32::try_from(tablet.index).unwrap_or(0),
@@ -154,25 +172,18 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         shards.iter().map(|s| (s.id.range.to_string(), shard_line(pilot, report, s))).collect();
     let sum = |of: fn(&KeyspaceShardStatus) -> i32| statuses.values().map(of).sum::<i32>();
     let serving = shards.iter().filter(|s| serves_writes(report, s)).count();
-    let partitioning = PartitioningStatus {
-        shard_names: statuses.keys().cloned().collect(),
-        serving_writes: told(report, !shards.is_empty() && serving == shards.len()),
-        desired_tablets: sum(|s| s.desired_tablets),
-        tablets: sum(|s| s.tablets),
-        ready_tablets: sum(|s| s.ready_tablets),
-        updated_tablets: sum(|s| s.updated_tablets),
-        desired_shards: count(shards.len()),
-        ready_shards: count(serving),
-    };
+    let template = &keyspace.spec.template;
+    let partitionings: Vec<PartitioningStatus> =
+        template.partitionings.iter().map(|p| partitioning(p, &statuses)).collect();
     let mut status = VitessKeyspaceStatus {
         observed_generation: keyspace.metadata.generation,
         summary: KeyspaceSummary {
             shards: format!("{serving}/{}", shards.len()),
-            tablets: format!("{}/{}", partitioning.ready_tablets, partitioning.desired_tablets),
+            tablets: format!("{}/{}", sum(|s| s.ready_tablets), sum(|s| s.desired_tablets)),
         },
-        partitionings: vec![partitioning],
+        partitionings,
         shards: statuses,
-        idle: ConditionStatus::from(shards.is_empty()),
+        idle: ConditionStatus::from(template.pools().next().is_none()),
         conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
         ..live.cloned().unwrap_or_default()
     };
@@ -183,8 +194,39 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         ConditionStatus::Unknown => ("VitessUnknown", "Vitess cannot be asked"),
     };
     set(&mut status.conditions, report, keyspace.metadata.generation, ("Ready", ready, reason, message));
+    for kind in ["ReshardingActive", "ReshardingInSync"] {
+        let verdict =
+            (kind, ConditionStatus::Unknown, "NotAsked", "this host does not ask about workflows yet");
+        set(&mut status.conditions, report, keyspace.metadata.generation, verdict);
+    }
     let name = keyspace.metadata.name.clone()?;
     Wanted::unless_equal(Kind::VitessKeyspace, &name, live, &status)
+}
+
+/// What is known of a partitioning, by what is known of its shards.
+fn partitioning(
+    partitioning: &Partitioning,
+    known: &BTreeMap<String, KeyspaceShardStatus>,
+) -> PartitioningStatus {
+    let shards = partitioning.shards().unwrap_or_default();
+    let mut names: Vec<String> =
+        shards.iter().map(|(range, _)| format!("{}-{}", range.start, range.end)).collect();
+    names.sort();
+    let there: Vec<&KeyspaceShardStatus> = names.iter().filter_map(|name| known.get(name)).collect();
+    let sum = |of: fn(&KeyspaceShardStatus) -> i32| there.iter().map(|shard| of(shard)).sum::<i32>();
+    let is_ready = |shard: &&&KeyspaceShardStatus| shard.ready_tablets >= shard.desired_tablets;
+    // Serving only if all do; not known if one that may spoil it is not.
+    let serving = if there.len() < names.len() { ConditionStatus::False } else { ConditionStatus::True };
+    PartitioningStatus {
+        serving_writes: there.iter().map(|shard| shard.serving_writes).fold(serving, ConditionStatus::and),
+        desired_tablets: sum(|s| s.desired_tablets),
+        tablets: sum(|s| s.tablets),
+        ready_tablets: sum(|s| s.ready_tablets),
+        updated_tablets: sum(|s| s.updated_tablets),
+        desired_shards: count(names.len()),
+        ready_shards: count(there.iter().filter(is_ready).count()),
+        shard_names: names,
+    }
 }
 
 fn shard_line(pilot: &Pilot, report: &Report, shard: &ShardView) -> KeyspaceShardStatus {
