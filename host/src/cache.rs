@@ -1,13 +1,17 @@
 //! What the watches said last, grouped by the cluster that it belongs to.
 //!
-//! Owns routing of objects to clusters and the newest version of each. Must not
-//! know what any of it means for decisions.
+//! Owns routing of objects to clusters and the newest version of each, packed while nobody
+//! looks at the cluster. Must not know what any of it means for decisions.
+
+mod held;
+mod kept;
+mod packed;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ObjectMeta};
 use kube::runtime::watcher::Event;
 use pilothouse_api::{
     EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
@@ -17,7 +21,8 @@ use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 
 use crate::asked::AskedShard;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Read};
+use held::{Held, Incoming};
 
 /// Namespace and name of a VitessCluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,8 +144,8 @@ fn typed<K: DeserializeOwned>(raw: &DynamicObject) -> Result<K, serde_json::Erro
     K::deserialize(MapDeserializer::new(fields.map(|(name, value)| (name.as_str(), value))))
 }
 
-fn version(object: &DynamicObject) -> Option<u64> {
-    object.metadata.resource_version.as_deref()?.parse().ok()
+fn version(head: &ObjectMeta) -> Option<u64> {
+    head.resource_version.as_deref()?.parse().ok()
 }
 
 /// The objects of one cluster.
@@ -180,7 +185,7 @@ const DELETED_REMEMBERED: usize = 256;
 /// Everything that the watches said.
 #[derive(Debug, Default)]
 pub struct Cache {
-    clusters: BTreeMap<ClusterKey, Arc<Members>>,
+    clusters: BTreeMap<ClusterKey, Held>,
     revision: u64,
     shared: BTreeMap<(Kind, String), Arc<Cached>>,
     shared_revision: u64,
@@ -201,10 +206,28 @@ impl Cache {
         self.clusters.keys()
     }
 
-    /// A cluster's objects.
+    /// A cluster's objects; from now on they are open.
+    pub fn members(&mut self, key: &ClusterKey) -> Option<&Arc<Members>> {
+        self.clusters.get_mut(key).map(Held::open)
+    }
+
+    /// The number of [`Members::revision`], without opening; 0 where nothing is known.
     #[must_use]
-    pub fn members(&self, key: &ClusterKey) -> Option<&Arc<Members>> {
-        self.clusters.get(key)
+    pub fn revision_of(&self, key: &ClusterKey) -> u64 {
+        self.clusters.get(key).map_or(0, Held::revision)
+    }
+
+    /// Whether a cluster has an object, without opening.
+    #[must_use]
+    pub fn has(&self, key: &ClusterKey, kind: Kind, name: &str) -> bool {
+        self.clusters.get(key).is_some_and(|held| held.known(kind, name).is_some())
+    }
+
+    /// Packs a cluster's objects, which then take a fifteenth of the room.
+    pub fn pack(&mut self, key: &ClusterKey) {
+        if let Some(held) = self.clusters.get_mut(key) {
+            held.pack();
+        }
     }
 
     /// Nodes and storage classes, which belong to no cluster.
@@ -220,17 +243,17 @@ impl Cache {
     }
 
     /// Takes a watch event in; returns the clusters that it touches (all, for a shared object).
-    pub fn absorb(&mut self, kind: Kind, event: Event<DynamicObject>) -> BTreeSet<ClusterKey> {
+    pub fn absorb(&mut self, kind: Kind, event: Event<Read>) -> BTreeSet<ClusterKey> {
         match event {
             Event::Init => {
                 self.relisting.insert(kind, BTreeSet::new());
                 BTreeSet::new()
             }
             Event::InitApply(object) => {
-                let name = object.metadata.name.clone().unwrap_or_default();
-                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                let name = object.head.name.clone().unwrap_or_default();
+                let namespace = object.head.namespace.clone().unwrap_or_default();
                 self.relisting.entry(kind).or_default().insert((namespace, name));
-                self.put(kind, object)
+                self.put(kind, Incoming::Told(object))
             }
             Event::InitDone => {
                 let first = self.synced.insert(kind);
@@ -241,8 +264,8 @@ impl Cache {
                 }
                 touched
             }
-            Event::Apply(object) => self.put(kind, object),
-            Event::Delete(object) => self.remove(kind, &object),
+            Event::Apply(object) => self.put(kind, Incoming::Told(object)),
+            Event::Delete(object) => self.remove(kind, &object.head),
         }
     }
 
@@ -250,63 +273,70 @@ impl Cache {
     pub fn assume(&mut self, kind: Kind, object: DynamicObject) {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         if !self.deleted.iter().any(|gone| gone == uid) {
-            self.put(kind, object);
+            self.put(kind, Incoming::Answered(object));
         }
     }
 
     /// Takes out what was seen not to be there, where no watch tells of it.
     pub fn forget(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
-        if self.clusters.get(key).is_some_and(|members| members.get(kind, name).is_some()) {
+        if self.has(key, kind, name) {
             self.remove_member(key, kind, name);
         }
     }
 
-    fn put(&mut self, kind: Kind, object: DynamicObject) -> BTreeSet<ClusterKey> {
-        let name = object.metadata.name.clone().unwrap_or_default();
+    fn put(&mut self, kind: Kind, object: Incoming) -> BTreeSet<ClusterKey> {
+        let head = object.head();
+        let name = head.name.as_deref().unwrap_or_default();
         if !kind.is_namespaced() {
-            self.shared.insert((kind, name), Arc::new(Cached::read(kind, object)));
-            self.shared_revision += 1;
-            return self.clusters.keys().cloned().collect();
+            return self.put_shared(kind, name.to_owned(), object.whole());
         }
-        let Some(key) = home(kind, &object) else { return BTreeSet::new() };
-        let slot = (kind, name);
-        let known = self.clusters.get(&key).and_then(|members| members.objects.get(&slot));
-        let same = known.filter(|old| old.raw.metadata.uid == object.metadata.uid);
-        match same.and_then(|old| Some(version(&object)?.cmp(&version(&old.raw)?))) {
+        let Some(key) = home(kind, head) else { return BTreeSet::new() };
+        let held = self.clusters.entry(key.clone()).or_default();
+        let uid = head.uid.as_deref().unwrap_or_default();
+        let same = held.known(kind, name).filter(|(known, _)| *known == uid);
+        match same.and_then(|(_, old)| Some(version(head)?.cmp(&old?))) {
             Some(Ordering::Less) => return BTreeSet::new(),
             Some(Ordering::Equal) => return BTreeSet::from([key]),
             Some(Ordering::Greater) | None => {}
         }
-        let members = Arc::make_mut(self.clusters.entry(key.clone()).or_default());
-        members.objects.insert(slot, Arc::new(Cached::read(kind, object)));
         self.revision += 1;
-        members.revision = self.revision;
+        held.put(kind, object, self.revision);
         BTreeSet::from([key])
     }
 
-    fn remove(&mut self, kind: Kind, object: &DynamicObject) -> BTreeSet<ClusterKey> {
-        let name = object.metadata.name.clone().unwrap_or_default();
+    /// A kubelet that only says again that it lives touches no cluster.
+    fn put_shared(&mut self, kind: Kind, name: String, object: DynamicObject) -> BTreeSet<ClusterKey> {
+        let read = Cached::read(kind, kept::of(kind, object));
+        let slot = (kind, name);
+        if self.shared.get(&slot).is_some_and(|known| known.raw == read.raw) {
+            return BTreeSet::new();
+        }
+        self.shared.insert(slot, Arc::new(read));
+        self.shared_revision += 1;
+        self.clusters.keys().cloned().collect()
+    }
+
+    fn remove(&mut self, kind: Kind, head: &ObjectMeta) -> BTreeSet<ClusterKey> {
+        let name = head.name.clone().unwrap_or_default();
         if !kind.is_namespaced() {
             self.shared.remove(&(kind, name));
             self.shared_revision += 1;
             return self.clusters.keys().cloned().collect();
         }
-        self.deleted.push_back(object.metadata.uid.clone().unwrap_or_default());
+        self.deleted.push_back(head.uid.clone().unwrap_or_default());
         if self.deleted.len() > DELETED_REMEMBERED {
             self.deleted.pop_front();
         }
-        let Some(key) = home(kind, object) else { return BTreeSet::new() };
+        let Some(key) = home(kind, head) else { return BTreeSet::new() };
         self.remove_member(&key, kind, &name);
         BTreeSet::from([key])
     }
 
     fn remove_member(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
-        if let Some(members) = self.clusters.get_mut(key) {
-            let members = Arc::make_mut(members);
-            members.objects.remove(&(kind, name.to_owned()));
+        if let Some(held) = self.clusters.get_mut(key) {
             self.revision += 1;
-            members.revision = self.revision;
-            if members.objects.is_empty() {
+            held.remove(kind, name, self.revision);
+            if held.is_empty() {
                 self.clusters.remove(key);
             }
         }
@@ -323,7 +353,7 @@ impl Cache {
         let gone: Vec<(ClusterKey, String)> = self
             .clusters
             .iter()
-            .flat_map(|(key, members)| members.of(kind).map(move |o| (key.clone(), o.name().to_owned())))
+            .flat_map(|(key, held)| held.names(kind).into_iter().map(|name| (key.clone(), name.to_owned())))
             .filter(|(key, name)| !seen.contains(&(key.namespace.clone(), name.clone())))
             .collect();
         for (key, name) in &gone {
@@ -334,12 +364,12 @@ impl Cache {
 }
 
 /// The cluster that an object belongs to: itself, or the one its label names.
-fn home(kind: Kind, object: &DynamicObject) -> Option<ClusterKey> {
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+fn home(kind: Kind, head: &ObjectMeta) -> Option<ClusterKey> {
+    let namespace = head.namespace.clone().unwrap_or_default();
     let name = match kind {
-        Kind::VitessCluster => object.metadata.name.clone()?,
+        Kind::VitessCluster => head.name.clone()?,
         Kind::Node | Kind::StorageClass => return None,
-        _ => object.metadata.labels.as_ref()?.get(labels::CLUSTER)?.clone(),
+        _ => head.labels.as_ref()?.get(labels::CLUSTER)?.clone(),
     };
     Some(ClusterKey { namespace, name })
 }

@@ -3,7 +3,7 @@
 //! Owns the queue and each cluster's memory between passes. Decides nothing;
 //! one cluster's failure or slowness never holds another back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert;
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,7 @@ use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
 use crate::pilot::{Judging, Memory, Pilot, Stages};
 use crate::queue::Queue;
+use crate::room::{Room, Turn};
 use crate::telemetry::{PassLabels, Telemetry};
 use crate::vitess::Vitess;
 use crate::watch;
@@ -61,7 +62,7 @@ pub struct Controller<W = fn(Pilot) -> Pilot> {
     judging: Judging,
     queue: Queue,
     memories: BTreeMap<ClusterKey, Memory>,
-    busy: BTreeSet<ClusterKey>,
+    room: Room,
     around: W,
 }
 
@@ -87,7 +88,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             judging,
             queue: Queue::default(),
             memories: BTreeMap::new(),
-            busy: BTreeSet::new(),
+            room: Room::default(),
             around,
         }
     }
@@ -104,7 +105,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             for key in self.due() {
                 flying.push(self.pass(key));
             }
-            let wake = self.queue.next_idle(&self.busy).filter(|_| self.is_synced());
+            let wake = self.wake().filter(|_| self.is_synced());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
@@ -118,6 +119,12 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         while let Some(finished) = flying.next().await {
             self.settle(finished);
         }
+    }
+
+    /// When somebody is due, or may have a place at last.
+    fn wake(&self) -> Option<Millis> {
+        let due = self.queue.next_idle(|key| self.room.is_busy(key));
+        [due, self.room.look_again(self.effects.clock.now())].into_iter().flatten().min()
     }
 
     fn is_synced(&self) -> bool {
@@ -157,9 +164,15 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         if !self.is_synced() {
             return Vec::new();
         }
-        let due = self.queue.take_due(self.effects.clock.now(), &self.busy);
-        self.busy.extend(due.iter().cloned());
-        due
+        let Turn { begin, pack } = self.room.turn(&mut self.queue, self.effects.clock.now());
+        if !pack.is_empty() {
+            let mut cache = self.effects.cache.lock().expect("no panic under the lock");
+            for key in &pack {
+                cache.pack(key);
+                self.memories.entry(key.clone()).and_modify(Memory::rest);
+            }
+        }
+        begin
     }
 
     fn pass(&mut self, key: ClusterKey) -> impl Future<Output = Finished> + use<W, S> {
@@ -173,7 +186,14 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         async move {
             let mut passed = pass::run(&mut stages, &mut settled, &rules, as_of).await;
             let mut pilot: Pilot = stages.into();
-            if let Ok(Passed::Ran(report)) = &mut passed {
+            let rests = match &passed {
+                Ok(Passed::Unchanged { .. }) => true,
+                Ok(Passed::Ran(report)) => report.outcomes.is_empty(),
+                Err(_) => false,
+            };
+            if let Ok(Passed::Ran(report)) = &mut passed
+                && !pilot.postpones(report)
+            {
                 unwritten = if pilot.report(report).await { 0 } else { unwritten.saturating_add(1) };
                 if unwritten > 0 {
                     // The view is the same next time, but what it says does not stand yet.
@@ -184,12 +204,13 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             let mut memory = pilot.into_memory();
             memory.settled = settled;
             memory.unwritten = unwritten;
+            memory.rests = rests;
             (key, memory, passed)
         }
     }
 
     fn settle(&mut self, (key, memory, passed): Finished) {
-        self.busy.remove(&key);
+        self.room.done(&key, memory.rests);
         let now = self.effects.clock.now();
         let result = match passed {
             Ok(Passed::Unchanged { requeue_after_ms }) => {
@@ -202,6 +223,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             }
             Err(crate::pilot::Error::Observe(crate::observe::Error::Gone(_))) => {
                 self.queue.remove(&key);
+                self.room.forget(&key);
                 "gone"
             }
             Err(error) => {

@@ -3,14 +3,14 @@
 //! Owns the words. A thing that repeats pass after pass is told when it begins
 //! and not again until it has stopped. Losing an event loses nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, PostParams};
-use pilothouse_core::action::Action;
+use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::pass::Report;
-use pilothouse_core::plan::Outcome;
+use pilothouse_core::plan::{Author, Outcome, Step};
 use pilothouse_core::rollout;
 use sha2::{Digest, Sha256};
 
@@ -43,11 +43,12 @@ pub(crate) async fn emit(pilot: &Pilot, report: &Report, before: &BTreeSet<Strin
 }
 
 fn collect(report: &Report) -> Vec<Said> {
-    let mut all = Vec::new();
+    let mut all = routine(report);
     for (step, outcome) in &report.outcomes {
         let told =
             |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
         match outcome {
+            Outcome::Done if routine_object(step).is_some() => {}
             Outcome::Done => {
                 let by = author(&step.author);
                 let message = format!("{} (by {by}: {})", step.action, step.reason.message);
@@ -81,6 +82,31 @@ fn collect(report: &Report) -> Vec<Said> {
         });
     }
     all
+}
+
+/// The host's own writes of a pass, those of one verb in one event: a new cluster has dozens.
+fn routine(report: &Report) -> Vec<Said> {
+    let mut by_verb: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (step, _) in report.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done) {
+        if let Some(object) = routine_object(step) {
+            by_verb.entry(done(&step.action)).or_default().push(object.to_string());
+        }
+    }
+    let said = |(reason, objects): (&str, Vec<String>)| {
+        let message = format!("{} objects: {}", objects.len(), objects.join(", "));
+        Said { warning: false, reason: reason.to_owned(), message }
+    };
+    by_verb.into_iter().map(said).collect()
+}
+
+/// What an own write of the host was about.
+fn routine_object(step: &Step) -> Option<&ObjectRef> {
+    match &step.action {
+        Action::Apply { object, .. } | Action::Delete { object, .. } if step.author == Author::Host => {
+            Some(object)
+        }
+        _ => None,
+    }
 }
 
 /// The event's reason, in the words that users of the kinds know where there are any.

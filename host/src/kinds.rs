@@ -3,6 +3,8 @@
 //! Owns the one table of kinds. Everything generic over kinds asks here. Secrets are written and
 //! never watched: a watch would need to read those of everybody ([`crate::secrets`]).
 
+mod read;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
@@ -14,6 +16,8 @@ use pilothouse_api::{
     EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster,
     VitessKeyspace, VitessShard,
 };
+
+pub use read::{Read, whole};
 
 /// A kind that the host watches or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +174,12 @@ impl Kind {
     /// An untyped API for the kind in a namespace.
     #[must_use]
     pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(client.clone(), namespace, &self.resource())
+    }
+
+    /// The same, for what is read all the time.
+    #[must_use]
+    pub fn reading(self, client: &Client, namespace: &str) -> Api<Read> {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 }

@@ -27,6 +27,7 @@ pub mod render;
 pub mod report;
 pub mod review;
 pub mod rollout;
+pub mod room;
 pub mod secrets;
 pub mod serve;
 pub mod settings;

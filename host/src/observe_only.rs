@@ -90,9 +90,7 @@ pub async fn plans(look: &Look) -> Result<Vec<ClusterPlan>, Error> {
     tokio::time::timeout(WITHIN, reading).await.map_err(|_| Error::Slow)??;
     let keys: Vec<ClusterKey> = {
         let cache = cache.lock().expect("no panic under the lock");
-        let is_there = |key: &&ClusterKey| {
-            cache.members(key).is_some_and(|m| m.get(Kind::VitessCluster, &key.name).is_some())
-        };
+        let is_there = |key: &&ClusterKey| cache.has(key, Kind::VitessCluster, &key.name);
         cache.keys().filter(is_there).cloned().collect()
     };
     let effects = Effects {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_core::Millis;
-use pilothouse_core::action::ObjectRef;
+use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Revision, Settled};
 use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
 use pilothouse_core::topology::Zone;
@@ -31,6 +31,9 @@ use crate::vitess::Observation;
 /// Characters of a waiting change that a status repeats: it may have to repeat many.
 const PENDING_MOST: usize = 1_000;
 
+/// A report waits for another pass no longer than this.
+const REPORT_WITHIN_MS: Millis = 1_000;
+
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -46,10 +49,27 @@ pub struct Memory {
     pub settled: Settled,
     /// Reports in a row that could not be written whole.
     pub unwritten: u32,
+    /// Whether the last pass found nothing to do.
+    pub rests: bool,
     rendering: Rendering,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     said: BTreeSet<String>,
     secrets: Looked,
+    untold: Untold,
+}
+
+/// What was done in passes that were not reported: another followed at once.
+#[derive(Debug, Default)]
+pub(crate) struct Untold {
+    outcomes: Vec<(Step, Outcome)>,
+    since: Option<Millis>,
+}
+
+impl Memory {
+    /// Lets go of all that the next pass can make anew at little cost.
+    pub fn rest(&mut self) {
+        self.rendering = Rendering::default();
+    }
 }
 
 /// How a region judges: the same for every cluster.
@@ -85,6 +105,7 @@ pub struct Pilot {
     recheck_at: Option<Millis>,
     pub(crate) said: BTreeSet<String>,
     secrets: Looked,
+    untold: Untold,
 }
 
 impl Pilot {
@@ -103,6 +124,7 @@ impl Pilot {
             recheck_at: None,
             said: BTreeSet::new(),
             secrets: Looked::default(),
+            untold: Untold::default(),
         }
     }
 
@@ -113,6 +135,7 @@ impl Pilot {
         self.zones = memory.zones;
         self.said = memory.said;
         self.secrets = memory.secrets;
+        self.untold = memory.untold;
         self
     }
 
@@ -122,16 +145,18 @@ impl Pilot {
         Memory {
             settled: Settled::default(),
             unwritten: 0,
+            rests: false,
             rendering: self.rendering,
             zones: self.zones,
             said: self.said,
             secrets: self.secrets,
+            untold: self.untold,
         }
     }
 
     /// Takes up the cluster's objects as they are known now, and what should be.
     fn refresh(&mut self, vitess: Option<&Observation>) -> Result<(), observe::Error> {
-        let cache = self.effects.cache.lock().expect("no panic under the lock");
+        let mut cache = self.effects.cache.lock().expect("no panic under the lock");
         self.members = cache.members(&self.key).cloned().unwrap_or_default();
         observe::cluster(&self.key, &self.members)?;
         self.rendering.refresh(&self.members, vitess);
@@ -168,7 +193,7 @@ impl Observe for Pilot {
     fn revision(&self) -> Revision {
         let cache = self.effects.cache.lock().expect("no panic under the lock");
         Revision {
-            objects: cache.members(&self.key).map_or(0, |members| members.revision()),
+            objects: cache.revision_of(&self.key),
             shared: cache.shared_revision(),
             vitess: self.effects.vitess.revision(),
         }
@@ -263,6 +288,31 @@ impl Pilot {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.to_owned(),
         }
+    }
+
+    /// Whether a report may wait for the next pass, which it then asks for: objects were made and
+    /// nothing else, more is to come as soon as the watches tell of them, and there is a status to
+    /// be seen meanwhile. A new cluster takes several such passes, and each would write every
+    /// status anew.
+    pub(crate) fn postpones(&mut self, report: &mut Report) -> bool {
+        let now = report.view.as_of;
+        let is_made = |(step, outcome): &(Step, Outcome)| {
+            let creates = matches!(step.action, Action::Apply { change: Change::Create, .. });
+            creates && *outcome == Outcome::Done
+        };
+        let went_well =
+            !report.outcomes.is_empty() && report.refusals.is_empty() && report.outcomes.iter().all(is_made);
+        let is_seen =
+            observe::cluster(&self.key, &self.members).is_ok_and(|cluster| cluster.status.is_some());
+        let since = *self.untold.since.get_or_insert(now);
+        if went_well && is_seen && now < since + REPORT_WITHIN_MS {
+            self.untold.outcomes.append(&mut report.outcomes);
+            report.requeue_after_ms = report.requeue_after_ms.min(REPORT_WITHIN_MS);
+            return true;
+        }
+        let untold = std::mem::take(&mut self.untold);
+        report.outcomes.splice(0..0, untold.outcomes);
+        false
     }
 
     /// Counts and logs what the guard refused.

@@ -31,21 +31,33 @@ impl Queue {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// When a cluster is due.
+    #[must_use]
+    pub fn due_at(&self, key: &ClusterKey) -> Option<Millis> {
+        self.by_key.get(key).copied()
+    }
+
     /// Takes every cluster that is due and not `busy`, soonest first.
-    pub fn take_due(&mut self, now: Millis, busy: &BTreeSet<ClusterKey>) -> Vec<ClusterKey> {
+    pub fn take_due(&mut self, now: Millis, busy: impl Fn(&ClusterKey) -> bool) -> Vec<ClusterKey> {
         let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
-        let keys: Vec<ClusterKey> =
-            due.filter(|(_, key)| !busy.contains(key)).map(|(_, key)| key.clone()).collect();
+        let keys: Vec<ClusterKey> = due.filter(|(_, key)| !busy(key)).map(|(_, key)| key.clone()).collect();
         for key in &keys {
             self.remove(key);
         }
         keys
     }
 
+    /// Takes the first cluster.
+    pub fn take_first(&mut self) -> Option<ClusterKey> {
+        let (_, key) = self.by_time.pop_first()?;
+        self.by_key.remove(&key);
+        Some(key)
+    }
+
     /// When the next cluster that is not `busy` is due.
     #[must_use]
-    pub fn next_idle(&self, busy: &BTreeSet<ClusterKey>) -> Option<Millis> {
-        self.by_time.iter().find(|(_, key)| !busy.contains(key)).map(|(at, _)| *at)
+    pub fn next_idle(&self, busy: impl Fn(&ClusterKey) -> bool) -> Option<Millis> {
+        self.by_time.iter().find(|(_, key)| !busy(key)).map(|(at, _)| *at)
     }
 
     /// Forgets a cluster.
@@ -72,11 +84,11 @@ mod tests {
         queue.push(key("a"), 20);
         queue.push(key("b"), 5);
         queue.push(key("c"), 40);
-        let busy = BTreeSet::from([key("b")]);
+        let busy = |k: &ClusterKey| *k == key("b");
         assert_eq!(queue.next_due(), Some(5));
-        assert_eq!(queue.next_idle(&busy), Some(10));
-        assert_eq!(queue.take_due(10, &busy), [key("a")]);
-        assert_eq!(queue.take_due(10, &BTreeSet::new()), [key("b")]);
+        assert_eq!(queue.next_idle(busy), Some(10));
+        assert_eq!(queue.take_due(10, busy), [key("a")]);
+        assert_eq!(queue.take_due(10, |_| false), [key("b")]);
         assert_eq!(queue.next_due(), Some(40));
     }
 }

@@ -89,9 +89,10 @@ impl Pilot {
             "metadata": { "name": name },
         });
         body["status"] = status;
-        let api = kind.api(&self.effects.client, &self.key.namespace);
+        let api = kind.reading(&self.effects.client, &self.key.namespace);
         let params = PatchParams::apply(MANAGER).force();
-        match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
+        let answer = api.patch_status(&name, &params, &Patch::Apply(&body)).await;
+        match answer.and_then(|answer| answer.whole().map_err(kube::Error::SerdeError)) {
             Ok(object) => {
                 let release = takeover::release(&object, Part::Status);
                 self.effects.written(kind, object);

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::Api;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Read};
 
 /// A change of one kind, or why its watch failed (it is tried again by itself).
-pub type Change = (Kind, Result<Event<DynamicObject>, watcher::Error>);
+pub type Change = (Kind, Result<Event<Read>, watcher::Error>);
 
 /// Watches every kind that can be, in `namespace` or everywhere.
 pub fn all(client: &Client, namespace: Option<&str>) -> SelectAll<BoxStream<'static, Change>> {
@@ -22,8 +22,8 @@ pub fn all(client: &Client, namespace: Option<&str>) -> SelectAll<BoxStream<'sta
 }
 
 fn of(client: &Client, namespace: Option<&str>, kind: Kind) -> BoxStream<'static, Change> {
-    let api: Api<DynamicObject> = match namespace {
-        Some(namespace) if kind.is_namespaced() => kind.api(client, namespace),
+    let api: Api<Read> = match namespace {
+        Some(namespace) if kind.is_namespaced() => kind.reading(client, namespace),
         Some(_) | None => Api::all_with(client.clone(), &kind.resource()),
     };
     let mut config = watcher::Config::default().timeout(294);

@@ -18,8 +18,8 @@ use crate::golang;
 const GIVEN: &str = "PILOTHOUSE_CLUSTER";
 /// Which the server makes for itself.
 const CERTIFICATE: &str = "certificates/apiserver.crt";
-/// The only user, of the group that may do everything.
-const TOKEN: &str = "tests";
+/// The token of the only user, of the group that may do everything.
+pub const TOKEN: &str = "tests";
 /// Who asks what, and how it is answered: by service accounts alone, of whom tests want to know.
 const AUDIT: &str = r#"{
     "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
@@ -138,7 +138,7 @@ impl Cluster {
                 flag("service-account-signing-key-file", "signing.key"),
                 flag("token-auth-file", "tokens"),
                 flag("authorization-mode", "RBAC"),
-                flag("service-cluster-ip-range", "10.0.0.0/24"),
+                flag("service-cluster-ip-range", "10.0.0.0/16"),
                 flag("disable-admission-plugins", "ServiceAccount"),
                 flag("audit-policy-file", "audit.yaml"),
                 flag("audit-log-path", "audit.log"),

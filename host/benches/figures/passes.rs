@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 use pilothouse::actuate::Effects;
 use pilothouse::cache::{Cache, ClusterKey};
 use pilothouse::embedded::{self, Embedded};
-use pilothouse::kinds::Kind;
+use pilothouse::kinds::{Kind, Read};
 use pilothouse::pilot::Pilot;
 use pilothouse::settings::Settings;
 use pilothouse::vitess::Vitess;
@@ -90,7 +89,7 @@ async fn at_rest(loaded: &Loaded) -> (Embedded, Arc<Mutex<Cache>>) {
         let listed = embedded.api.list(&ResourceId::new(&resource.group, &resource.plural), None);
         cache.absorb(kind, Event::Init);
         for object in listed {
-            let object: DynamicObject = serde_json::from_value((*object).clone()).expect("an object");
+            let object: Read = serde_json::from_str(&object.to_string()).expect("an object");
             cache.absorb(kind, Event::InitApply(object));
         }
         cache.absorb(kind, Event::InitDone);

@@ -40,7 +40,9 @@ impl Effects {
             self.begin(kind, rendered, has(&live.data)).await?;
         }
         let params = PatchParams::apply(MANAGER).force();
+        let api = kind.reading(&self.client, &object.namespace);
         let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
+        let answer = answer.whole().map_err(kube::Error::SerdeError)?;
         let now = has(&answer.data);
         let release = if is_whole(rendered) { takeover::release(&answer, Part::Main) } else { None };
         self.written(kind, answer);
@@ -160,8 +162,8 @@ impl Effects {
     ) -> Result<(), Error> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let answer =
-            kind.api(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
-        self.written(kind, answer);
+            kind.reading(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
+        self.written(kind, answer.whole().map_err(kube::Error::SerdeError)?);
         Ok(())
     }
 

@@ -1,0 +1,142 @@
+//! How a cluster's objects are held: open to be looked at, or packed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use kube::api::{DynamicObject, ObjectMeta};
+
+use super::packed::Packed;
+use super::{Cached, Members, version};
+use crate::kinds::{Kind, Read};
+
+/// A cluster's objects, in one of two forms.
+#[derive(Debug)]
+pub(super) enum Held {
+    Open(Arc<Members>),
+    Packed(Packed),
+}
+
+/// An object that comes in: told by a watch, or the answer to a write.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Told(Read),
+    Answered(DynamicObject),
+}
+
+impl Incoming {
+    pub(super) const fn head(&self) -> &ObjectMeta {
+        match self {
+            Self::Told(read) => &read.head,
+            Self::Answered(object) => &object.metadata,
+        }
+    }
+
+    pub(super) fn whole(self) -> DynamicObject {
+        match self {
+            Self::Told(read) => read.whole().expect("an object of the API server's"),
+            Self::Answered(object) => object,
+        }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Told(read) => read.text().into(),
+            Self::Answered(object) => serde_json::to_string(object).expect("it was read from JSON").into(),
+        }
+    }
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::Packed(Packed::default())
+    }
+}
+
+impl Held {
+    /// UID and version of an object.
+    pub(super) fn known(&self, kind: Kind, name: &str) -> Option<(&str, Option<u64>)> {
+        match self {
+            Self::Open(members) => {
+                members.get(kind, name).map(|known| (known.uid(), version(&known.raw.metadata)))
+            }
+            Self::Packed(packed) => packed.known(kind, name),
+        }
+    }
+
+    pub(super) fn put(&mut self, kind: Kind, object: Incoming, revision: u64) {
+        match self {
+            Self::Open(members) => {
+                let members = Arc::make_mut(members);
+                let object = object.whole();
+                let name = object.metadata.name.clone().unwrap_or_default();
+                members.objects.insert((kind, name), Arc::new(Cached::read(kind, object)));
+                members.revision = revision;
+            }
+            Self::Packed(packed) => {
+                packed.put(kind, object.head(), &object.text());
+                packed.revision = revision;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, kind: Kind, name: &str, revision: u64) {
+        match self {
+            Self::Open(members) => {
+                let members = Arc::make_mut(members);
+                members.objects.remove(&(kind, name.to_owned()));
+                members.revision = revision;
+            }
+            Self::Packed(packed) => {
+                packed.remove(kind, name);
+                packed.revision = revision;
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Open(members) => members.objects.is_empty(),
+            Self::Packed(packed) => packed.is_empty(),
+        }
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        match self {
+            Self::Open(members) => members.revision,
+            Self::Packed(packed) => packed.revision,
+        }
+    }
+
+    /// The names of a kind's objects.
+    pub(super) fn names(&self, kind: Kind) -> Vec<&str> {
+        match self {
+            Self::Open(members) => members.of(kind).map(|object| object.name()).collect(),
+            Self::Packed(packed) => {
+                packed.names().filter(|(k, _)| *k == kind).map(|(_, name)| name).collect()
+            }
+        }
+    }
+
+    /// Opens it, if it is not.
+    pub(super) fn open(&mut self) -> &Arc<Members> {
+        if let Self::Packed(packed) = self {
+            let object = |(kind, object): (Kind, DynamicObject)| {
+                let name = object.metadata.name.clone().unwrap_or_default();
+                ((kind, name), Arc::new(Cached::read(kind, object)))
+            };
+            let objects = packed.objects().map(object).collect();
+            *self = Self::Open(Arc::new(Members { objects, revision: packed.revision }));
+        }
+        match self {
+            Self::Open(members) => members,
+            Self::Packed(_) => unreachable!("opened above"),
+        }
+    }
+
+    /// Packs it, if it is open.
+    pub(super) fn pack(&mut self) {
+        if let Self::Open(members) = self {
+            *self = Self::Packed(Packed::of(members));
+        }
+    }
+}

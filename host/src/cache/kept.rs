@@ -1,0 +1,29 @@
+//! What of an object that belongs to no cluster is kept: what somebody reads.
+
+use kube::api::{DynamicObject, ObjectMeta};
+use serde_json::{Value, json};
+
+use crate::kinds::Kind;
+
+/// Of a Node its labels, its annotations and whether it is ready; of other kinds all but the
+/// bookkeeping of the API server.
+pub(super) fn of(kind: Kind, object: DynamicObject) -> DynamicObject {
+    let DynamicObject { types, metadata, data } = object;
+    let metadata = ObjectMeta {
+        name: metadata.name,
+        uid: metadata.uid,
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    };
+    let data = if kind == Kind::Node { json!({ "status": { "conditions": ready(&data) } }) } else { data };
+    DynamicObject { types, metadata, data }
+}
+
+/// The condition Ready, without its times.
+fn ready(node: &Value) -> Vec<Value> {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready");
+    ready.map(|condition| json!({ "type": "Ready", "status": condition["status"] })).collect()
+}

@@ -1,0 +1,73 @@
+//! The objects of a cluster that nobody looks at, each as compressed text.
+//!
+//! Owns the way there and back. An object as a tree takes some fifteen times the room: most of it
+//! is `managedFields`, maps of one name each.
+
+use std::collections::BTreeMap;
+
+use kube::api::{DynamicObject, ObjectMeta};
+
+use super::{Members, version};
+use crate::kinds::{self, Kind};
+
+/// A cluster's objects, packed.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    objects: BTreeMap<(Kind, Box<str>), Text>,
+    pub(super) revision: u64,
+}
+
+#[derive(Debug)]
+struct Text {
+    uid: Box<str>,
+    version: Option<u64>,
+    text: Box<[u8]>,
+}
+
+impl Packed {
+    pub(super) fn of(members: &Members) -> Self {
+        let mut packed = Self { objects: BTreeMap::new(), revision: members.revision };
+        for ((kind, _), object) in &members.objects {
+            let text = serde_json::to_string(&object.raw).expect("it was read from JSON");
+            packed.put(*kind, &object.raw.metadata, &text);
+        }
+        packed
+    }
+
+    /// UID and version of an object.
+    pub(super) fn known(&self, kind: Kind, name: &str) -> Option<(&str, Option<u64>)> {
+        self.objects.get(&(kind, name.into())).map(|text| (&*text.uid, text.version))
+    }
+
+    pub(super) fn put(&mut self, kind: Kind, head: &ObjectMeta, text: &str) {
+        let text = Text {
+            uid: head.uid.as_deref().unwrap_or_default().into(),
+            version: version(head),
+            text: lz4_flex::compress_prepend_size(text.as_bytes()).into(),
+        };
+        self.objects.insert((kind, head.name.as_deref().unwrap_or_default().into()), text);
+    }
+
+    pub(super) fn remove(&mut self, kind: Kind, name: &str) {
+        self.objects.remove(&(kind, name.into()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = (Kind, &str)> {
+        self.objects.keys().map(|(kind, name)| (*kind, &**name))
+    }
+
+    /// Every object, as it came.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Kind, DynamicObject)> {
+        self.objects.iter().map(|((kind, _), text)| (*kind, read(&text.text)))
+    }
+}
+
+fn read(text: &[u8]) -> DynamicObject {
+    let text = lz4_flex::decompress_size_prepended(text).expect("we packed it");
+    let text = String::from_utf8(text).expect("it was text");
+    kinds::whole(&text).expect("an object of the API server's")
+}

@@ -1,0 +1,160 @@
+//! Untyped objects as the API server sends them: the head is read, the rest stays text.
+//!
+//! Most events of a watch tell of what this host has just written itself, and are known by their
+//! version. And the library's own reading keeps every field aside until it has seen all of them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::{ApiResource, DynamicObject, TypeMeta};
+use kube::core::DynamicResourceScope;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// An object whose head is read.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Name, namespace, UID, version and labels.
+    pub head: ObjectMeta,
+    text: Box<RawValue>,
+}
+
+impl Read {
+    /// All of it.
+    ///
+    /// # Errors
+    /// When it is no Kubernetes object.
+    pub fn whole(&self) -> Result<DynamicObject, serde_json::Error> {
+        whole(self.text.get())
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.get()
+    }
+}
+
+/// An object from its JSON, in one go.
+///
+/// # Errors
+/// When it is no Kubernetes object.
+pub fn whole(text: &str) -> Result<DynamicObject, serde_json::Error> {
+    serde_json::from_str::<Whole>(text).map(|Whole(object)| object)
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(from)?;
+        let Head { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let HeadFields { name, namespace, uid, resource_version, labels } = metadata;
+        let head = ObjectMeta { name, namespace, uid, resource_version, labels, ..ObjectMeta::default() };
+        Ok(Self { head, text })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Head {
+    #[serde(default)]
+    metadata: HeadFields,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadFields {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    labels: Option<std::collections::BTreeMap<String, String>>,
+}
+
+struct Whole(DynamicObject);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Whole, A::Error> {
+        let (mut api_version, mut kind) = (None, None);
+        let mut metadata = ObjectMeta::default();
+        let mut data = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            match name.as_str() {
+                "apiVersion" => api_version = Some(fields.next_value()?),
+                "kind" => kind = Some(fields.next_value()?),
+                "metadata" => metadata = fields.next_value()?,
+                _ => drop(data.insert(name, fields.next_value()?)),
+            }
+        }
+        let types = api_version.zip(kind).map(|(api_version, kind)| TypeMeta { api_version, kind });
+        Ok(Whole(DynamicObject { types, metadata, data: Value::Object(data) }))
+    }
+}
+
+impl Resource for Read {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(dt: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::kind(dt)
+    }
+
+    fn group(dt: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::group(dt)
+    }
+
+    fn version(dt: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::version(dt)
+    }
+
+    fn api_version(dt: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::api_version(dt)
+    }
+
+    fn plural(dt: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.head
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_what_the_library_reads() {
+        for text in [
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{"b":"c"}},"spec":{"d":[1,{}]},"status":{}}"#,
+            r#"{"metadata":{"name":"a","uid":"u","resourceVersion":"7"},"data":null}"#,
+            r#"{"apiVersion":"v1"}"#,
+        ] {
+            let ours: Read = serde_json::from_str(text).unwrap();
+            let theirs: DynamicObject = serde_json::from_str(text).unwrap();
+            assert_eq!(ours.whole().unwrap(), theirs, "{text}");
+            assert_eq!(ours.head, theirs.metadata, "{text}");
+        }
+        assert!(serde_json::from_str::<Read>("7").is_err());
+    }
+}

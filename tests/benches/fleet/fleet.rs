@@ -1,0 +1,140 @@
+//! A fleet of equal clusters on the API server, that grows.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::StreamExt as _;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use pilothouse::embedded;
+use pilothouse::kinds::Kind;
+use pilothouse_tests::cluster::Cluster;
+use pilothouse_tests::repository;
+use serde_json::{Value, json};
+
+/// What takes longer than this never comes.
+pub(crate) const WITHIN: Duration = Duration::from_secs(900);
+/// Another process works; it is asked again until it is done, or [`WITHIN`] is over.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const NAMESPACE: &str = "default";
+/// Requests of ours under way at a time.
+const AT_A_TIME: usize = 100;
+
+pub(crate) struct Fleet {
+    client: Client,
+    example: Value,
+    size: usize,
+    children: usize,
+}
+
+impl Fleet {
+    /// An empty fleet on a server with our kinds, three zones and the class of Pods.
+    pub(crate) async fn prepare(cluster: &Cluster) -> anyhow::Result<Self> {
+        let client = cluster.client.clone();
+        let definitions: Result<Vec<Value>, _> =
+            pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
+        embedded::apply(&client, &definitions?).await?;
+        let node = |zone: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": { "name": format!("{zone}-1"), "labels": { "topology.kubernetes.io/zone": zone } },
+            })
+        };
+        let class = json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": { "name": "vitess" }, "value": 1000 });
+        let nodes = ["zone-a", "zone-b", "zone-c"];
+        embedded::apply(&client, &[vec![class], nodes.map(node).into()].concat()).await?;
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Node.resource());
+        let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }] } });
+        for zone in nodes {
+            api.patch_status(&format!("{zone}-1"), &PatchParams::default(), &Patch::Merge(&ready)).await?;
+        }
+        let text = std::fs::read_to_string(repository("crds/examples/three-zones.yaml"))?;
+        let mut example = embedded::documents(&text)?.swap_remove(0);
+        // As vitess-operator was measured: with a lockserver that runs elsewhere.
+        example["spec"]["globalLockserver"] = json!({ "external": {
+            "implementation": "etcd2", "address": "etcd.example:2379", "rootPath": "/vitess/global" } });
+        let fleet = Self { client, example, size: 0, children: 0 };
+        let taken = async {
+            // A definition is served a moment after it was taken.
+            while Kind::VitessCluster
+                .api(&fleet.client, NAMESPACE)
+                .list(&ListParams::default())
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(WITHIN, taken).await.context("our kinds are not served")?;
+        Ok(fleet)
+    }
+
+    /// Objects below each VitessCluster.
+    pub(crate) const fn children(&self) -> usize {
+        self.children
+    }
+
+    /// Applies clusters until there are `size`, and waits until all of their objects are there.
+    pub(crate) async fn grow(&mut self, size: usize) -> anyhow::Result<()> {
+        let api = Kind::VitessCluster.api(&self.client, NAMESPACE);
+        let applied = futures::stream::iter(self.size..size).map(|number| {
+            let (api, mut manifest) = (api.clone(), self.example.clone());
+            let name = format!("fleet-{number}");
+            manifest["metadata"] = json!({ "name": name, "namespace": NAMESPACE });
+            async move { api.patch(&name, &PatchParams::apply("kubectl"), &Patch::Apply(&manifest)).await }
+        });
+        let mut applied = applied.buffer_unordered(AT_A_TIME);
+        while let Some(answer) = applied.next().await {
+            answer?;
+        }
+        drop(applied);
+        self.size = size;
+        if self.children == 0 {
+            return self.learn().await;
+        }
+        let begun = tokio::time::Instant::now();
+        while self.count().await? < size * (1 + self.children) {
+            ensure!(begun.elapsed() < WITHIN, "the objects do not come");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// How many objects the first cluster has, once there are no more of them.
+    async fn learn(&mut self) -> anyhow::Result<()> {
+        let mut same = 0;
+        while same < 25 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let now = self.count().await?.saturating_sub(self.size) / self.size;
+            same = if now > 0 && now == self.children { same + 1 } else { 0 };
+            self.children = now;
+        }
+        Ok(())
+    }
+
+    async fn count(&self) -> anyhow::Result<usize> {
+        let mut all = 0;
+        for kind in KINDS {
+            let list =
+                kind.api(&self.client, NAMESPACE).list_metadata(&ListParams::default().limit(1)).await?;
+            let more = list.metadata.remaining_item_count.unwrap_or(0);
+            all += list.items.len() + usize::try_from(more)?;
+        }
+        // The API server's own Service.
+        Ok(all - 1)
+    }
+}
+
+/// Kinds of which a cluster has objects.
+pub(crate) const KINDS: [Kind; 9] = [
+    Kind::VitessCluster,
+    Kind::VitessCell,
+    Kind::VitessKeyspace,
+    Kind::VitessShard,
+    Kind::VitessBackupStorage,
+    Kind::Deployment,
+    Kind::PersistentVolumeClaim,
+    Kind::Pod,
+    Kind::Service,
+];

@@ -1,0 +1,124 @@
+//! The host as a process of its own, and what it has used so far.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use pilothouse::settings::Settings;
+use pilothouse_tests::cluster::Cluster;
+
+use crate::ALLOCATOR;
+use crate::fleet::{LOOK_AGAIN, WITHIN};
+
+/// Asked on standard input, it answers with the bytes that are allocated.
+const LIVE: &str = "live";
+/// Nothing written and nothing computed for so long: it rests.
+const QUIET: Duration = Duration::from_secs(5);
+/// Less than this much processor time in [`QUIET`] is none.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// The product's own `main`, beside somebody who answers what is allocated.
+pub(crate) fn main() -> anyhow::Result<std::process::ExitCode> {
+    std::thread::spawn(|| {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if line == LIVE {
+                println!("{LIVE} {}", ALLOCATOR.allocated());
+            }
+        }
+    });
+    pilothouse::cli::main()
+}
+
+pub(crate) struct Host {
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    metrics: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl Host {
+    pub(crate) fn start(cluster: &Cluster) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
+        let settings =
+            Settings { listen: ([127, 0, 0, 1], 0).into(), cache_dir: Some(cache), ..Settings::default() };
+        std::fs::write(dir.path().join("settings.yaml"), settings.to_yaml())?;
+        std::fs::write(
+            dir.path().join("kubeconfig"),
+            cluster.kubeconfig(pilothouse_tests::cluster::TOKEN, "default"),
+        )?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--log", "warn", "run", "--settings"])
+            .arg(dir.path().join("settings.yaml"))
+            .env("KUBECONFIG", dir.path().join("kubeconfig"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let ask = child.stdin.take().context("piped")?;
+        let mut answers = BufReader::new(child.stdout.take().context("piped")?);
+        let mut first = String::new();
+        answers.read_line(&mut first)?;
+        let at = first.trim().rsplit_once("http://").with_context(|| format!("it says {first:?}"))?.1;
+        Ok(Self { child, ask, answers, metrics: at.parse()?, _dir: dir })
+    }
+
+    /// Processor time of all its threads.
+    pub(crate) fn spent(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(')').context("its name ends")?.1;
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+        let a_second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+    }
+
+    /// Bytes that are resident, and bytes that are allocated.
+    pub(crate) fn memory(&mut self) -> anyhow::Result<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("it has a size")?;
+        let kib: u64 = resident.trim().trim_end_matches("kB").trim().parse()?;
+        writeln!(self.ask, "{LIVE}")?;
+        let mut answer = String::new();
+        while !answer.starts_with(LIVE) {
+            answer.clear();
+            ensure!(self.answers.read_line(&mut answer)? > 0, "the host has ended");
+        }
+        Ok((kib * 1024, answer[LIVE.len()..].trim().parse()?))
+    }
+
+    /// Writes that it sent so far.
+    pub(crate) fn writes(&self) -> anyhow::Result<u64> {
+        let mut stream = std::net::TcpStream::connect(self.metrics)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let line = text.lines().find_map(|l| l.strip_prefix("pilothouse_api_writes_total "));
+        Ok(line.context("it counts its writes")?.trim().parse()?)
+    }
+
+    /// Waits until it has nothing left to do.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let begun = tokio::time::Instant::now();
+        let mut since = (tokio::time::Instant::now(), self.writes()?, self.spent()?);
+        while since.0.elapsed() < QUIET {
+            ensure!(begun.elapsed() < WITHIN, "the host does not come to rest");
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let (writes, spent) = (self.writes()?, self.spent()?);
+            if writes != since.1 || spent > since.2 + IDLE {
+                since = (tokio::time::Instant::now(), writes, spent);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,96 @@
+//! What a fleet of clusters costs on Kubernetes' own API server: `cargo bench --bench fleet`.
+//!
+//! Owns the table of figures. The host is a process of its own, this very program under the name
+//! `host`, so that what it allocates can be counted; nobody plays kubelets, so every Pod stays
+//! Pending. Asserts nothing about time: machines are shared and noisy.
+
+mod fleet;
+mod host;
+mod raw;
+
+use std::time::Duration;
+
+use pilothouse_tests::cluster::{self, Cluster};
+
+use crate::fleet::Fleet;
+use crate::host::Host;
+
+#[global_allocator]
+static ALLOCATOR: cap::Cap<mimalloc::MiMalloc> = cap::Cap::new(mimalloc::MiMalloc, usize::MAX);
+
+/// Clusters whose creation is timed.
+const CREATED: usize = 100;
+/// Fleets whose memory gives the slope.
+const SIZES: [usize; 3] = [200, 400, 800];
+/// A fleet at rest is looked at for so long.
+const AT_REST: Duration = Duration::from_secs(60);
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    match args.next().as_deref() {
+        // `cargo test --benches` asks for a list or a run of tests; there are none here.
+        Some("--list" | "--test") => return Ok(std::process::ExitCode::SUCCESS),
+        Some(_) => return host::main(),
+        None => {}
+    }
+    let Some(binary) = cluster::binary()? else { return Ok(std::process::ExitCode::SUCCESS) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&binary))?;
+    Ok(std::process::ExitCode::SUCCESS)
+}
+
+async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
+    let cluster = Cluster::start(binary).await?;
+    let mut fleet = Fleet::prepare(&cluster).await?;
+    let mut host = Host::start(&cluster)?;
+    // What is only paid once: watches, policies, the first of everything.
+    fleet.grow(1).await?;
+    host.settle().await?;
+    let before = host.spent()?;
+    let begun = tokio::time::Instant::now();
+    fleet.grow(1 + CREATED).await?;
+    let took = begun.elapsed();
+    host.settle().await?;
+    let cpu = (host.spent()? - before).as_secs_f64() * 1e3 / CREATED as f64;
+    let rate = rate(CREATED * fleet.children(), took);
+    let (count, took) = raw::apply(&cluster).await?;
+    let alone = self::rate(count, took);
+    println!("{CREATED} clusters of three cells, {} objects each below the VitessCluster", fleet.children());
+    println!("created by the host             {rate:>9.0} objects/s");
+    println!("the same, applied by hand       {alone:>9.0} objects/s   {:.0}% of it", 100.0 * rate / alone);
+    println!("processor time for a cluster    {cpu:>9.2} ms");
+    raw::clear(&cluster).await?;
+
+    let mut points = Vec::new();
+    for size in SIZES {
+        fleet.grow(size).await?;
+        host.settle().await?;
+        let (resident, live) = host.memory()?;
+        println!("{size} clusters: {:>7.1} MB resident, {:>7.1} MB of it live", mb(resident), mb(live));
+        points.push((size, resident, live));
+    }
+    let slope = |of: fn(&(usize, u64, u64)) -> u64| {
+        let (first, last) = (&points[0], &points[points.len() - 1]);
+        (of(last) as f64 - of(first) as f64) / 1e3 / (last.0 - first.0) as f64
+    };
+    println!(
+        "growth for a cluster            {:>9.0} KB resident, {:.0} KB live",
+        slope(|p| p.1),
+        slope(|p| p.2)
+    );
+
+    let (writes, spent) = (host.writes()?, host.spent()?);
+    tokio::time::sleep(AT_REST).await;
+    let spent = (host.spent()? - spent).as_secs_f64();
+    let writes = host.writes()? - writes;
+    println!("at rest, {} clusters, a minute  {spent:>9.2} s of processor time, {writes} writes", SIZES[2]);
+    Ok(())
+}
+
+fn rate(objects: usize, took: Duration) -> f64 {
+    objects as f64 / took.as_secs_f64()
+}
+
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
