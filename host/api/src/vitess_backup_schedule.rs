@@ -107,8 +107,11 @@ pub struct BackupScheduleTemplate {
     pub tolerations: Fragment<Vec<Toleration>>,
 }
 
+/// Minutes that a Job may take where the manifest does not say.
+pub const JOB_TIMEOUT_MINUTES: u32 = 10;
+
 const fn default_job_timeout() -> i32 {
-    10
+    JOB_TIMEOUT_MINUTES.cast_signed()
 }
 
 /// One thing to back up.

@@ -110,8 +110,7 @@ pub struct Job {
 #[must_use]
 pub fn surplus<'a>(jobs: &'a [Job], terms: &Terms, remembered: Millis) -> Vec<&'a Job> {
     let mut surplus: Vec<&Job> = Vec::new();
-    for (state, kept) in
-        [(JobState::Succeeded, terms.kept_successful), (JobState::Failed, terms.kept_failed)]
+    for (state, kept) in [(JobState::Succeeded, terms.kept_successful), (JobState::Failed, terms.kept_failed)]
     {
         let mut ended: Vec<&Job> = jobs.iter().filter(|job| job.state == state).collect();
         ended.sort_by_key(|job| (job.due, &job.name));
