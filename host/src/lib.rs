@@ -27,6 +27,7 @@ pub mod render;
 pub mod report;
 pub mod review;
 pub mod rollout;
+pub(crate) mod schedules;
 pub mod secrets;
 pub mod serve;
 pub mod settings;

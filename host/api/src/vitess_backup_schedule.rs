@@ -167,6 +167,17 @@ pub enum BackupMethod {
     Vtctldclient,
 }
 
+impl BackupMethod {
+    /// The word that manifests and labels use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vtbackup => "vtbackup",
+            Self::Vtctldclient => "vtctldclient",
+        }
+    }
+}
+
 /// What we know of a schedule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
