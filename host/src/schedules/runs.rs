@@ -90,32 +90,29 @@ impl<'a> Runs<'a> {
         })
     }
 
-    /// Pods of ended Jobs, and claims that no Job or Pod needs; not those that a run in `beginning`
-    /// is about to use. A failed run's Pod stays until a later run stands, so that its log can be read.
+    /// Pods of ended Jobs, and claims that neither a Job nor a Pod needs; not that of a run in
+    /// `beginning`. A failed run's Pod stays until a later run stands, so that its log can be read.
     pub(super) fn leavings(&self, beginning: &BTreeSet<String>) -> Vec<Removal<'a>> {
-        let mut needed = beginning.clone();
-        for jobs in self.jobs.values() {
-            let newest = jobs.iter().max_by_key(|job| (job.due, &job.name));
-            needed.extend(
-                jobs.iter()
-                    .filter(|job| match job.state {
-                        JobState::Active => true,
-                        JobState::Failed => Some(*job) == newest,
-                        JobState::Succeeded => false,
-                    })
-                    .map(|job| job.name.clone()),
-            );
-        }
         let why = "its backup run is over";
         let removal = |kind, object| Removal { kind, object, code: "backup-run-over", why };
-        let mut removals = Vec::new();
         let of_schedule = |o: &&'a Cached| o.label(labels::BACKUP_SCHEDULE) == self.label;
         let pods = || self.members.of(Kind::Pod).map(AsRef::as_ref).filter(of_schedule);
-        for pod in pods().filter(|pod| !pod.is_terminating()) {
-            let job = pod.label(JOB_NAME);
-            // The Pod of a Job that is gone goes with it.
-            if !needed.contains(job) && self.members.get(Kind::Job, job).is_some() && is_over(pod) {
-                removals.push(removal(Kind::Pod, pod));
+        let mut removals = Vec::new();
+        let mut needed: BTreeSet<&str> = beginning.iter().map(String::as_str).collect();
+        for jobs in self.jobs.values() {
+            let newest = jobs.iter().max_by_key(|job| (job.due, &job.name));
+            for job in jobs {
+                match job.state {
+                    JobState::Active => {
+                        needed.insert(&job.name);
+                    }
+                    JobState::Failed if Some(job) == newest => {}
+                    JobState::Failed | JobState::Succeeded => {
+                        let left = pods().filter(|pod| pod.label(JOB_NAME) == job.name);
+                        let left = left.filter(|pod| is_over(pod) && !pod.is_terminating());
+                        removals.extend(left.map(|pod| removal(Kind::Pod, pod)));
+                    }
+                }
             }
         }
         let claims = self.members.of(Kind::PersistentVolumeClaim).map(AsRef::as_ref);

@@ -63,9 +63,9 @@ pub fn frequency(text: &str) -> Result<u64, Error> {
     let span = parse(text)?;
     let minutes = span / MINUTE_MS;
     let even = match minutes {
-        _ if span % MINUTE_MS != 0 => false,
-        1..60 => 60 % minutes == 0,
-        60..=1_440 => minutes % 60 == 0 && 1_440 % minutes == 0,
+        _ if !span.is_multiple_of(MINUTE_MS) => false,
+        1..60 => 60_u64.is_multiple_of(minutes),
+        60..=1_440 => minutes.is_multiple_of(60) && 1_440_u64.is_multiple_of(minutes),
         _ => false,
     };
     if even { Ok(minutes) } else { Err(Error::Uneven(text.to_owned())) }
