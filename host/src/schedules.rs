@@ -147,7 +147,7 @@ impl<'a> Desk<'a> {
             steps: Vec::new(),
             rendered: Vec::new(),
         };
-        let mut beginning = BTreeSet::new();
+        let (mut beginning, mut going) = (BTreeSet::new(), Vec::new());
         match self.desired(apart) {
             Err(errors) => judged.troubles.push(Trouble::InvalidSpec(errors)),
             Ok((desired, targets)) => {
@@ -159,16 +159,15 @@ impl<'a> Desk<'a> {
                 }
                 let remembered =
                     lines.iter().map(|line| (line.shard.clone(), line.remembered.unwrap_or(0))).collect();
-                for removal in self.runs.surplus(&desired.terms, &remembered) {
-                    judged.steps.push(self.remove(&removal));
-                }
+                going = self.runs.surplus(&desired.terms, &remembered);
                 if desired.terms.suspended {
                     judged.troubles.insert(0, Trouble::Suspended);
                 }
                 judged.lines = Some(lines);
             }
         }
-        judged.steps.extend(self.runs.leavings(&beginning).iter().map(|removal| self.remove(removal)));
+        let left = self.runs.leavings(&beginning, &going);
+        judged.steps.extend(going.iter().chain(&left).map(|removal| self.remove(removal)));
         judged
     }
 

@@ -70,29 +70,22 @@ impl<'a> Runs<'a> {
 
     /// Jobs that are not kept. `remembered` has the time of the last run that is written down of each
     /// shard that is backed up; of another shard nothing needs to be.
-    pub(super) fn surplus(
-        &self,
-        terms: &Terms,
-        remembered: &BTreeMap<ShardId, Millis>,
-    ) -> impl Iterator<Item = Removal<'a>> {
+    pub(super) fn surplus(&self, terms: &Terms, remembered: &BTreeMap<ShardId, Millis>) -> Vec<Removal<'a>> {
         let of_place: BTreeMap<Place, Millis> = remembered.iter().map(|(s, at)| (place(s), *at)).collect();
         let surplus = self.jobs.iter().flat_map(move |(at, jobs)| {
             let remembered = of_place.get(at).copied().unwrap_or(Millis::MAX);
             schedule::surplus(jobs, terms, remembered)
         });
-        let surplus: Vec<_> = surplus.filter_map(|job| self.members.get(Kind::Job, &job.name)).collect();
-        let code = "beyond-history-limit";
-        surplus.into_iter().filter(|job| !job.is_terminating()).map(move |job| Removal {
-            kind: Kind::Job,
-            object: job,
-            code,
-            why: "enough later Jobs are kept",
-        })
+        let surplus = surplus.filter_map(|job| self.members.get(Kind::Job, &job.name));
+        let (code, why) = ("beyond-history-limit", "enough later Jobs are kept");
+        let removal = |object| Removal { kind: Kind::Job, object, code, why };
+        surplus.map(AsRef::as_ref).filter(|job| !job.is_terminating()).map(removal).collect()
     }
 
     /// Pods of ended Jobs, and claims that neither a Job nor a Pod needs; not that of a run in
-    /// `beginning`. A failed run's Pod stays until a later run stands, so that its log can be read.
-    pub(super) fn leavings(&self, beginning: &BTreeSet<String>) -> Vec<Removal<'a>> {
+    /// `beginning`, nor the Pods of Jobs that are `going`, which go with them. A failed run's Pod
+    /// stays until a later run stands, so that its log can be read.
+    pub(super) fn leavings(&self, beginning: &BTreeSet<String>, going: &[Removal<'_>]) -> Vec<Removal<'a>> {
         let why = "its backup run is over";
         let removal = |kind, object| Removal { kind, object, code: "backup-run-over", why };
         let of_schedule = |o: &&'a Cached| o.label(labels::BACKUP_SCHEDULE) == self.label;
@@ -107,6 +100,7 @@ impl<'a> Runs<'a> {
                         needed.insert(&job.name);
                     }
                     JobState::Failed if Some(job) == newest => {}
+                    _ if going.iter().any(|removal| removal.object.name() == job.name) => {}
                     JobState::Failed | JobState::Succeeded => {
                         let left = pods().filter(|pod| pod.label(JOB_NAME) == job.name);
                         let left = left.filter(|pod| is_over(pod) && !pod.is_terminating());
