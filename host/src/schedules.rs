@@ -5,6 +5,8 @@
 //! stands in the Jobs and in the schedules' statuses.
 
 mod runs;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +21,8 @@ use pilothouse_core::plan::Step;
 use pilothouse_core::schedule::cron::Cron;
 use pilothouse_core::schedule::targets::{Scope, targets};
 use pilothouse_core::schedule::{JobState, Turn, span, turn};
-use pilothouse_core::standing;
 use pilothouse_core::topology::ShardId;
-use pilothouse_core::view::{ClusterView, VitessSource};
+use pilothouse_core::view::{ClusterView, Reach, VitessSource};
 use sha2::{Digest, Sha256};
 
 use crate::cache::{Cached, Members, Typed};
@@ -302,7 +303,8 @@ impl<'a> Desk<'a> {
             return Err(Trouble::NoFirstBackup(shard.clone()));
         }
         let primary = view.primary.as_ref().and_then(|alias| self.view.tablet(alias));
-        let answers = self.view.vitess == VitessSource::Unknown || primary.is_some_and(standing::serves);
+        let answers = self.view.vitess == VitessSource::Unknown
+            || primary.is_some_and(|tablet| tablet.reach == Reach::Yes);
         if answers { Ok(()) } else { Err(Trouble::NoPrimary(shard.clone())) }
     }
 
