@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use pilothouse::clock::Clock;
 use pilothouse::controller::{Controller, Parts};
 use pilothouse::embedded::{self, Embedded};
@@ -294,6 +294,25 @@ async fn jobs(client: &Client) -> anyhow::Result<Vec<Value>> {
         let api = Kind::Job.api(client, "port");
         let answer = api.patch(name, &params, &Patch::Apply(&job)).await?;
         let mut answer = serde_json::to_value(&answer)?;
+        forget(&mut answer);
+        stored.push(answer);
+    }
+    // What others make may have no labels, or may never be.
+    for restart in ["Never", "Always"] {
+        let pod = json!({ "restartPolicy": restart, "containers": [{ "name": "c", "image": "i:1" }] });
+        let bare = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "bare" },
+            "spec": { "template": { "spec": pod } },
+        });
+        let answer = Kind::Job
+            .api(client, "port")
+            .create(&PostParams::default(), &serde_json::from_value(bare)?)
+            .await;
+        let mut answer = match answer {
+            Ok(job) => serde_json::to_value(&job)?,
+            Err(kube::Error::Api(refused)) => json!({ "refused": refused.message }),
+            Err(error) => return Err(error.into()),
+        };
         forget(&mut answer);
         stored.push(answer);
     }

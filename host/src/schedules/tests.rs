@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
 use pilothouse_api::children;
+use pilothouse_core::guard::{RULES, admit};
+use pilothouse_core::plan::Plan;
 use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::{BackupView, ClusterId, Reach, Role};
 use pilothouse_core::zones::ZoneSettings;
@@ -129,7 +131,7 @@ impl Scene {
         self.standing(Kind::Pod, &format!("{job}-pod"), more)
     }
 
-    fn judge(&self, as_of: &str) -> Schedules {
+    fn judge(&self, as_of: &str) -> (Schedules, ClusterView) {
         let mut cache = Cache::default();
         let mut put = |kind: Kind, object: Value| {
             cache.absorb(kind, Event::Apply(typed(&object)));
@@ -171,13 +173,16 @@ impl Scene {
             allowances: &BTreeMap::new(),
             as_of: at(as_of),
         };
-        Schedules::judge(&cluster, &members, &view(id, &seen, &ZoneSettings::default()).view)
+        let view = view(id, &seen, &ZoneSettings::default()).view;
+        (Schedules::judge(&cluster, &members, &view), view)
     }
 
-    /// Steps, then troubles, at a time.
+    /// Steps, which the guard admits, then troubles, at a time.
     #[track_caller]
     fn comes_to(&self, as_of: &str, expected: &[&str]) {
-        let schedules = self.judge(as_of);
+        let (schedules, view) = self.judge(as_of);
+        let plan = Plan::merge(&[], schedules.steps().collect());
+        assert_eq!(admit(&view, plan.reviewed(&[]), RULES).refusals, []);
         let mut told: Vec<String> = schedules.steps().map(|step| step.action.to_string()).collect();
         let troubles = schedules.all().iter().flat_map(|judged| &judged.troubles);
         told.extend(troubles.map(|trouble| format!("{}: {trouble}", trouble.as_str())));
@@ -188,7 +193,7 @@ impl Scene {
 
     /// The name of the run that is due.
     fn run(&self) -> String {
-        let step = self.judge("02T02:00:00").rendered().next().expect("a claim is begun").object.name.clone();
+        let step = self.judge(DUE).0.rendered().next().expect("a claim is begun").object.name.clone();
         assert!(step.starts_with(RUN), "{step}");
         step
     }
@@ -312,6 +317,11 @@ fn of_a_run_that_succeeded_the_pod_goes_and_then_the_claim() {
     let ended = || scene().job("one", "01T02:00:00", "Complete").claim("one");
     ended().pod("one", "Succeeded").comes_to("01T03:00:00", &["delete Pod default/one-pod"]);
     ended().comes_to("01T03:00:00", &["delete PersistentVolumeClaim default/one"]);
+    // So too where Vitess cannot be asked.
+    let unknown = |s: &mut Scene| s.vitess = None;
+    ended().with(unknown).comes_to("01T03:00:00", &["delete PersistentVolumeClaim default/one"]);
+    let pod = ended().with(unknown).pod("one", "Succeeded");
+    pod.comes_to("01T03:00:00", &["delete Pod default/one-pod"]);
     scene().claim("one").comes_to("01T01:00:00", &["delete PersistentVolumeClaim default/one"]);
     let of_other = json!({ "metadata": { "ownerReferences": [] } });
     scene().standing(Kind::PersistentVolumeClaim, "one", of_other).comes_to("01T01:00:00", &[]);
@@ -338,12 +348,12 @@ fn jobs_beyond_the_limit_go_once_their_time_is_written_down() {
 #[test]
 fn frequencies_have_times_of_their_own_and_the_next_is_when_to_look_again() {
     let every = json!({ "spec": { "schedule": null, "frequency": "6h" } });
-    let schedules = scene().with(|s| s.schedule = every).judge("01T00:00:01");
+    let schedules = scene().with(|s| s.schedule = every).judge("01T00:00:01").0;
     let lines = schedules.all()[0].lines.as_ref().expect("usable");
     let line = &lines[0];
     assert_eq!((line.name.as_str(), line.generated.as_deref()), ("all-commerce-x-x", Some("13 1/6 * * *")));
     assert_eq!(schedules.next_at(), Some(at("01T01:13:00")));
     let suspended = json!({ "spec": { "suspend": true } });
-    let schedules = scene().with(|s| s.schedule = suspended).judge("01T00:00:01");
+    let schedules = scene().with(|s| s.schedule = suspended).judge("01T00:00:01").0;
     assert_eq!(schedules.next_at(), None);
 }
