@@ -113,7 +113,7 @@ fn cluster(namespace: &str) -> Vec<Value> {
     spec["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
     spec["vtadmin"] = json!({ "cells": ["a"], "apiAddresses": ["http://localhost:14001"] });
     spec["backup"]["schedules"] = json!([{
-        "name": "often", "schedule": "@every 1s", "successfulJobsHistoryLimit": 0, "resources": {},
+        "name": "often", "schedule": "@every 1s", "successfulJobsHistoryLimit": 1, "resources": {},
         "strategies": [{ "name": "one", "keyspace": "commerce", "shard": "-" }],
     }]);
     spec["cells"][2]["gateway"]["autoscaler"] = json!({ "minReplicas": 2, "maxReplicas": 4 });
@@ -162,7 +162,7 @@ async fn life(cluster: &Cluster, installed: &[Value], namespace: &str) -> anyhow
     .await
     .with_context(|| second.log())?;
 
-    runs::one(client, namespace).await.with_context(|| second.log())?;
+    runs::two(client, namespace).await.with_context(|| second.log())?;
 
     documents[0]["spec"]["keyspaces"].as_array_mut().context("keyspaces")?.pop();
     embedded::apply(client, &documents[..1]).await?;
