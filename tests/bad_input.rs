@@ -133,6 +133,11 @@ fn bad_specs(good: &Value) -> Vec<(&'static str, Value, &'static [&'static str])
     let mut twins = template.clone();
     let pool = twins["tabletPools"][0].clone();
     twins["tabletPools"].as_array_mut().unwrap().push(pool);
+    let mut untimely = at("/spec/backup");
+    untimely["schedules"] = json!([{
+        "name": "nightly", "schedule": "0 2 * *", "resources": {},
+        "strategies": [{ "name": "all", "scope": "Cluster" }],
+    }]);
     let range = "spec.keyspaces[0].partitionings[0].custom.shards[0].keyRange";
     vec![
         (PARTITIONING, custom("80", "40"), vec![range, "80-40"].leak()),
@@ -147,6 +152,7 @@ fn bad_specs(good: &Value) -> Vec<(&'static str, Value, &'static [&'static str])
             json!("always"),
             &["spec.keyspaces[0].durabilityPolicy", "always"],
         ),
+        ("/spec/backup", untimely, &["spec.backup.schedules[0].schedule", "4 fields"]),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use pilothouse::clock::Clock;
 use pilothouse::controller::{Controller, Parts};
 use pilothouse::embedded::{self, Embedded};
@@ -30,7 +30,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Other processes work; what they made is asked for again until it is there, or [`WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What no two servers have alike.
-const OF_ONE_SERVER: [&str; 8] = [
+const OF_ONE_SERVER: [&str; 13] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -39,6 +39,11 @@ const OF_ONE_SERVER: [&str; 8] = [
     "since",
     "clusterIP",
     "clusterIPs",
+    "controller-uid",
+    "batch.kubernetes.io/controller-uid",
+    "f:controller-uid",
+    "f:batch.kubernetes.io/controller-uid",
+    "nextScheduledTimes",
 ];
 
 /// The Service by which Pods find the API server.
@@ -274,6 +279,63 @@ fn differences(at: &str, played: &Value, real: &Value, found: &mut Vec<String>) 
         (a, b) if a == b => {}
         (a, b) => found.push(format!("{at}: played {a}, real {b}")),
     }
+}
+
+/// The Jobs that schedules begin, applied as the host does.
+async fn jobs(client: &Client) -> anyhow::Result<Vec<Value>> {
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "port" } });
+    embedded::apply(client, &[namespace]).await?;
+    let mut stored = Vec::new();
+    for file in ["vtbackup-job", "vtctldclient-job"] {
+        let text = std::fs::read_to_string(repository(&format!("host/tests/render/golden/{file}.yaml")))?;
+        let job = embedded::documents(&text)?.remove(0);
+        let name = job["metadata"]["name"].as_str().context("a name")?;
+        let params = PatchParams::apply("pilothouse").force();
+        let api = Kind::Job.api(client, "port");
+        let answer = api.patch(name, &params, &Patch::Apply(&job)).await?;
+        let mut answer = serde_json::to_value(&answer)?;
+        forget(&mut answer);
+        stored.push(answer);
+    }
+    // What others make may have no labels, or may never be.
+    for restart in ["Never", "Always"] {
+        let pod = json!({ "restartPolicy": restart, "containers": [{ "name": "c", "image": "i:1" }] });
+        let bare = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "bare" },
+            "spec": { "template": { "spec": pod } },
+        });
+        let answer = Kind::Job
+            .api(client, "port")
+            .create(&PostParams::default(), &serde_json::from_value(bare)?)
+            .await;
+        let mut answer = match answer {
+            Ok(job) => serde_json::to_value(&job)?,
+            Err(kube::Error::Api(refused)) => json!({ "refused": refused.message }),
+            Err(error) => return Err(error.into()),
+        };
+        forget(&mut answer);
+        stored.push(answer);
+    }
+    Ok(stored)
+}
+
+#[test]
+fn a_scheduled_job_stands_on_both_alike() {
+    let Some(binary) = cluster::binary().unwrap() else { return };
+    let paused = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let played = paused.unwrap().block_on(async {
+        let embedded = Embedded::new(EPOCH_MS, 1, WorldSettings::default()).unwrap();
+        jobs(&embedded.client).await.unwrap()
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let real = runtime.block_on(async {
+        let cluster = Cluster::start(&binary).await.unwrap();
+        embedded::apply(&cluster.client, &classes()).await.unwrap();
+        jobs(&cluster.client).await.unwrap()
+    });
+    let mut found = Vec::new();
+    differences("", &json!(played), &json!(real), &mut found);
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

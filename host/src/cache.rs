@@ -14,7 +14,8 @@ use std::sync::Arc;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::runtime::watcher::Event;
 use pilothouse_api::{
-    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels,
+    EtcdLockserver, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace,
+    VitessShard, labels,
 };
 
 use serde::de::DeserializeOwned;
@@ -58,6 +59,7 @@ pub enum Typed {
     Shard(Box<AskedShard>),
     Lockserver(Box<EtcdLockserver>),
     Storage(Box<VitessBackupStorage>),
+    Schedule(Box<VitessBackupSchedule>),
     /// A kind that is only read in places.
     Raw,
     /// It does not fit its type: why.
@@ -80,10 +82,11 @@ impl Cached {
             Kind::VitessShard => parse(&raw, shard),
             Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
             Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
+            Kind::VitessBackupSchedule => parse(&raw, Typed::Schedule),
             Kind::VitessBackup
-            | Kind::VitessBackupSchedule
             | Kind::Deployment
             | Kind::HorizontalPodAutoscaler
+            | Kind::Job
             | Kind::PersistentVolumeClaim
             | Kind::Pod
             | Kind::PodDisruptionBudget

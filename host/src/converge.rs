@@ -266,6 +266,7 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
             | Kind::VitessShard
             | Kind::EtcdLockserver
             | Kind::VitessBackupStorage
+            | Kind::Job
             | Kind::Node
             | Kind::StorageClass => continue,
         };
@@ -290,7 +291,8 @@ fn backup_run_is_over(kind: Kind, object: &Cached, members: &Members) -> bool {
     }
 }
 
-fn own_step(view: &ClusterView, action: Action, code: &str, message: String) -> Step {
+/// A step of the host's own.
+pub(crate) fn own_step(view: &ClusterView, action: Action, code: &str, message: String) -> Step {
     Step {
         action,
         author: Author::Host,
@@ -385,7 +387,8 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
         }
         Typed::Lockserver(etcd) => Some(render::lockserver(etcd, &inputs.zones)),
         Typed::Storage(storage) => Some(render::backup_records(storage, &inputs.backups)),
-        Typed::Raw | Typed::Unreadable(_) => None,
+        // A schedule's Jobs are not always there: crate::schedules.
+        Typed::Schedule(_) | Typed::Raw | Typed::Unreadable(_) => None,
     }
 }
 

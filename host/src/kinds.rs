@@ -7,6 +7,7 @@ mod read;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -33,6 +34,7 @@ pub enum Kind {
     VitessBackupSchedule,
     Deployment,
     HorizontalPodAutoscaler,
+    Job,
     PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
@@ -44,7 +46,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order that they are first listed: parents before children.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::VitessCluster,
         Self::VitessCell,
         Self::VitessKeyspace,
@@ -55,6 +57,7 @@ impl Kind {
         Self::VitessBackupSchedule,
         Self::Deployment,
         Self::HorizontalPodAutoscaler,
+        Self::Job,
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::PodDisruptionBudget,
@@ -78,6 +81,7 @@ impl Kind {
             Self::VitessBackupSchedule => "VitessBackupSchedule",
             Self::Deployment => "Deployment",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::Job => "Job",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Pod => "Pod",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
@@ -137,6 +141,7 @@ impl Kind {
             Self::VitessBackupSchedule => erased::<VitessBackupSchedule>(),
             Self::Deployment => erased::<Deployment>(),
             Self::HorizontalPodAutoscaler => erased::<HorizontalPodAutoscaler>(),
+            Self::Job => erased::<Job>(),
             Self::PersistentVolumeClaim => erased::<PersistentVolumeClaim>(),
             Self::Pod => erased::<Pod>(),
             Self::PodDisruptionBudget => erased::<PodDisruptionBudget>(),
@@ -153,6 +158,7 @@ impl Kind {
         match self {
             Self::Deployment
             | Self::HorizontalPodAutoscaler
+            | Self::Job
             | Self::PersistentVolumeClaim
             | Self::Pod
             | Self::PodDisruptionBudget

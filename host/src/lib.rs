@@ -28,6 +28,7 @@ pub mod report;
 pub mod review;
 pub mod rollout;
 pub mod room;
+pub(crate) mod schedules;
 pub mod secrets;
 pub mod serve;
 pub mod settings;

@@ -32,7 +32,9 @@ use crate::vitess::Observation;
 use volumes::Run;
 
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
-pub(crate) use volumes::{backup_pods, backup_run_ended, requested_bytes, running_backup, volume_changes};
+pub(crate) use volumes::{
+    backup_pods, backup_run_ended, has_backup_pod_succeeded, requested_bytes, running_backup, volume_changes,
+};
 
 /// Why there is no view.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,19 +133,36 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         tablets,
         volumes,
         backups,
-        facts: facts(seen),
+        facts: BTreeMap::new(),
     };
+    view.facts = facts(seen, &view);
     let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);
     Observed { view, invalid, recheck_at }
 }
 
-/// What has no field of its own: the region's allowances, and which claims are only the
-/// working space of backup runs.
-fn facts(seen: &Seen<'_>) -> BTreeMap<String, BTreeMap<String, Fact>> {
-    let scratch = |claim: &&Arc<Cached>| claim.label(labels::COMPONENT) == Component::Vtbackup.as_str();
-    let claims = seen.members.of(Kind::PersistentVolumeClaim).filter(scratch);
-    let fact = || BTreeMap::from([("backupScratch".to_owned(), Fact::Flag(true))]);
-    let mut facts: BTreeMap<_, _> = claims.map(|claim| (claim.name().to_owned(), fact())).collect();
+/// What has no field of its own: the region's allowances, which shards have a schedule of their
+/// own, which claims are only the working space of backup runs, and what of that is a schedule's.
+fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<String, Fact>> {
+    let mut facts: BTreeMap<String, BTreeMap<String, Fact>> = BTreeMap::new();
+    let mut flag = |subject: &str, name: &str| {
+        facts.entry(subject.to_owned()).or_default().insert(name.to_owned(), Fact::Flag(true));
+    };
+    for kind in [Kind::PersistentVolumeClaim, Kind::Pod] {
+        for object in seen.members.of(kind) {
+            let is_scheduled = !object.label(labels::BACKUP_SCHEDULE).is_empty();
+            let is_of_run = object.label(labels::COMPONENT) == Component::Vtbackup.as_str() || is_scheduled;
+            if kind == Kind::PersistentVolumeClaim && is_of_run {
+                flag(object.name(), "backupScratch");
+            }
+            if is_scheduled {
+                flag(object.name(), "scheduledBackup");
+            }
+        }
+    }
+    let shards = view.shards.iter().map(|shard| shard.id.clone()).collect();
+    for shard in crate::schedules::covered(seen.members, &shards) {
+        flag(&shard.to_string(), "backupScheduled");
+    }
     if !seen.allowances.is_empty() {
         facts.insert("cluster".to_owned(), seen.allowances.clone());
     }

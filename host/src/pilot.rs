@@ -23,6 +23,7 @@ use crate::hold;
 use crate::kinds::Kind;
 use crate::observe::{self, Observed, Seen};
 use crate::render::Rendered;
+use crate::schedules::Schedules;
 use crate::secrets::Looked;
 use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
@@ -103,6 +104,7 @@ pub struct Pilot {
     judging: Judging,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
     recheck_at: Option<Millis>,
+    pub(crate) schedules: Schedules,
     pub(crate) said: BTreeSet<String>,
     secrets: Looked,
     untold: Untold,
@@ -122,6 +124,7 @@ impl Pilot {
             judging,
             zones: None,
             recheck_at: None,
+            schedules: Schedules::default(),
             said: BTreeSet::new(),
             secrets: Looked::default(),
             untold: Untold::default(),
@@ -208,7 +211,9 @@ impl Observe for Pilot {
         }
         let observed = self.look(vitess.as_ref(), as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
-        self.recheck_at = observed.recheck_at;
+        let cluster = observe::cluster(&self.key, &self.members)?;
+        self.schedules = Schedules::judge(cluster, &self.members, &observed.view);
+        self.recheck_at = observed.recheck_at.into_iter().chain(self.schedules.next_at()).min();
         self.invalid = observed.invalid;
         Ok(Arc::new(observed.view))
     }
@@ -247,6 +252,10 @@ impl Propose for Pilot {
         steps.extend(drain::steps(view));
         steps.extend(turndown::steps(view));
         steps.extend(converge::leftovers(view, &self.rendering, &self.members));
+        for rendered in self.schedules.rendered() {
+            self.rendering.objects.insert(rendered.object.clone(), Arc::new(rendered.clone()));
+        }
+        steps.extend(self.schedules.steps());
         steps
     }
 

@@ -5,11 +5,11 @@
 //! asking anybody and the same each time: maps, flags and lists are sorted. Knows nothing of
 //! what is there already; [`crate::equality`] compares.
 //!
-//! Not rendered yet: the Jobs of a VitessBackupSchedule; the cluster's status says so. Never rendered: the Pod that mirrors a
-//! backup location (we do that ourselves: [`backup_records`]) and the hash of a gateway's
+//! Never rendered: the Pod that mirrors a backup location (we do that ourselves: [`backup_records`]) and the hash of a gateway's
 //! Secrets, which would have to be read; `docs/differences.md` says why.
 
 mod autoscaler;
+mod backup_job;
 mod backup_location;
 mod child;
 mod container;
@@ -38,9 +38,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use pilothouse_api::vitess_backup_schedule::BackupStrategy;
 use pilothouse_api::{
-    EtcdLockserver, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace, VitessShard, defaults,
-    labels,
+    EtcdLockserver, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace,
+    VitessShard, defaults, labels,
 };
 use pilothouse_core::Millis;
 use pilothouse_core::action::ObjectRef;
@@ -169,7 +170,45 @@ pub fn backup(
 ) -> Vec<Rendered> {
     let shard = completed(shard);
     let Some(shard) = Shard::of(&shard) else { return Vec::new() };
-    vtbackup::render(&vtbackup::Run { shard: &shard, location, restore, at }, zones, claims)
+    let purpose =
+        restore.map_or(vtbackup::Purpose::First, |restore| vtbackup::Purpose::Later { restore, at });
+    vtbackup::render(&vtbackup::Run { shard: &shard, location, purpose }, zones, claims)
+}
+
+/// A schedule's run for one shard.
+#[derive(Debug, Clone, Copy)]
+pub struct ScheduledRun<'a> {
+    /// The cluster.
+    pub cluster: &'a VitessCluster,
+    /// The schedule.
+    pub schedule: &'a VitessBackupSchedule,
+    /// Its strategy.
+    pub strategy: &'a BackupStrategy,
+    /// The shard.
+    pub shard: &'a VitessShard,
+    /// The name of the location that the backup goes to.
+    pub location: &'a str,
+    /// Minutes that it may take.
+    pub timeout_minutes: u32,
+    /// The time that it was due.
+    pub due: Millis,
+}
+
+/// A schedule's run: a claim and a Job of vtbackup, or a Job alone that asks vtctld, under a name
+/// that follows from the time that it was due. `zones` and `claims` are as for [`backup`]. Nothing
+/// where vtbackup has no pool to take its shape from.
+#[must_use]
+pub fn scheduled_backup(
+    run: &ScheduledRun<'_>,
+    zones: &BTreeMap<Cell, Zone>,
+    claims: &BTreeMap<String, u64>,
+) -> Vec<Rendered> {
+    let &ScheduledRun { cluster, schedule, strategy, shard, location, timeout_minutes, due } = run;
+    let shard = completed(shard);
+    let Some(shard) = Shard::of(&shard) else { return Vec::new() };
+    let shard = &shard;
+    let job = backup_job::Job { cluster, schedule, strategy, shard, location, timeout_minutes, due };
+    backup_job::render(&job, zones, claims)
 }
 
 fn completed(shard: &VitessShard) -> VitessShard {

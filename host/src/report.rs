@@ -8,6 +8,7 @@
 mod cells;
 mod cluster;
 mod lockservers;
+mod schedules;
 mod shards;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -71,6 +72,7 @@ impl Pilot {
         wanted.extend(shards::keyspaces(self, report));
         wanted.extend(cells::statuses(self, report));
         wanted.extend(lockservers::statuses(self, report));
+        wanted.extend(schedules::statuses(self, report));
         wanted.extend(cluster::status(self, report));
         let mut written = true;
         for status in wanted {

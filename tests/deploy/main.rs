@@ -5,6 +5,7 @@ mod chart;
 mod grants;
 mod host;
 mod installed;
+mod runs;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -112,8 +113,8 @@ fn cluster(namespace: &str) -> Vec<Value> {
     spec["images"]["vtadmin"] = json!("vitess/vtadmin:v24.0.2");
     spec["vtadmin"] = json!({ "cells": ["a"], "apiAddresses": ["http://localhost:14001"] });
     spec["backup"]["schedules"] = json!([{
-        "name": "nightly", "schedule": "0 2 * * *", "resources": {},
-        "strategies": [{ "name": "all", "scope": "Cluster" }],
+        "name": "often", "schedule": "@every 1s", "successfulJobsHistoryLimit": 1, "resources": {},
+        "strategies": [{ "name": "one", "keyspace": "commerce", "shard": "-" }],
     }]);
     spec["cells"][2]["gateway"]["autoscaler"] = json!({ "minReplicas": 2, "maxReplicas": 4 });
     let node = |zone: &str| {
@@ -160,6 +161,8 @@ async fn life(cluster: &Cluster, installed: &[Value], namespace: &str) -> anyhow
     })
     .await
     .with_context(|| second.log())?;
+
+    runs::two(client, namespace).await.with_context(|| second.log())?;
 
     documents[0]["spec"]["keyspaces"].as_array_mut().context("keyspaces")?.pop();
     embedded::apply(client, &documents[..1]).await?;

@@ -65,6 +65,7 @@ scenarios! {
     disk_fills
     backup_verified
     backups_scheduled
+    backups_overlap
     replicas_raised_and_lowered
     autoscaled_gateways
     surge_adopted

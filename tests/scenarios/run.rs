@@ -125,6 +125,10 @@ impl Scene {
                 self.stage.pass_time(span.0).await;
                 Ok(String::new())
             }
+            Step::RestartHost => {
+                self.stage.restart_controller().await?;
+                Ok(String::new())
+            }
         }
     }
 

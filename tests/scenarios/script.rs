@@ -51,6 +51,8 @@ pub(crate) enum Step {
     WaitFor(WaitFor),
     /// Lets time pass.
     Rest(Span),
+    /// Another host takes over that knows nothing of the one before.
+    RestartHost,
 }
 
 #[derive(Debug, Deserialize)]
@@ -181,6 +183,7 @@ impl std::fmt::Display for Step {
             Self::Remove(named) => write!(f, "remove {} {}", named.kind, named.name),
             Self::WaitFor(wait) => wait.fmt(f),
             Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
+            Self::RestartHost => f.write_str("restart the host"),
         }
     }
 }

@@ -74,7 +74,7 @@ impl Teller {
     #[must_use]
     pub fn tell(&mut self, stage: &Stage, namespace: &str) -> String {
         let mut out = String::new();
-        for kind in [Kind::VitessCluster, Kind::VitessShard] {
+        for kind in [Kind::VitessCluster, Kind::VitessShard, Kind::VitessBackupSchedule] {
             for object in stage.objects(kind, namespace) {
                 conditions(&mut out, kind, &object);
             }
@@ -83,6 +83,7 @@ impl Teller {
         tablets(&mut out, stage, namespace);
         waiting(&mut out, stage, namespace);
         backups(&mut out, stage, namespace);
+        jobs(&mut out, stage, namespace);
         line(&mut out, "events", self.new_events(stage, namespace));
         line(&mut out, "executed", self.new_counts(stage, "actions", &["verb", "outcome"]));
         line(&mut out, "refused", self.new_counts(stage, "refusals", &["verb", "rule"]));
@@ -210,6 +211,28 @@ fn waiting(out: &mut String, stage: &Stage, namespace: &str) {
                 });
             }
         }
+    }
+}
+
+/// Scheduled runs: when they were due, how they stand, and what they have.
+fn jobs(out: &mut String, stage: &Stage, namespace: &str) {
+    let claims = stage.objects(Kind::PersistentVolumeClaim, namespace);
+    let pods = stage.objects(Kind::Pod, namespace);
+    for job in stage.objects(Kind::Job, namespace) {
+        let name = text(&job, "/metadata/name");
+        let ended = ["Complete", "Failed"].into_iter().find_map(|kind| condition(&job, kind));
+        let state = ended.map_or("active", |c| text(c, "/type"));
+        let why = ended.filter(|_| state == "Failed").map_or("", |c| text(c, "/reason"));
+        let has_claim = claims.iter().any(|claim| text(claim, "/metadata/name") == name);
+        let of_job = |pod: &&Arc<Value>| text(pod, "/metadata/labels/batch.kubernetes.io~1job-name") == name;
+        let _ = writeln!(
+            out,
+            "job of {}: {state}{}{why}, {} pods, {} claim",
+            text(&job, "/metadata/annotations/planetscale.com~1backup-scheduled-at"),
+            if why.is_empty() { "" } else { " " },
+            pods.iter().filter(of_job).count(),
+            if has_claim { "a" } else { "no" },
+        );
     }
 }
 

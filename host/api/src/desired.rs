@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pilothouse_core::schedule::Terms;
+use pilothouse_core::schedule::cron::Cron;
+use pilothouse_core::schedule::targets::Scope;
 use pilothouse_core::topology::{Cell, KeyRange, PoolKey, ShardId, Zone};
 use pilothouse_core::view::Durability;
 
@@ -89,5 +92,45 @@ impl DesiredShard {
     #[must_use]
     pub fn cells(&self) -> BTreeSet<Cell> {
         self.pools.iter().map(|p| p.key.cell.clone()).collect()
+    }
+}
+
+/// What a backup schedule asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredSchedule {
+    /// When runs begin; `None` only beside an error.
+    pub timing: Option<Timing>,
+    /// What is backed up, in the manifest's order.
+    pub strategies: Vec<DesiredStrategy>,
+    /// Minutes that a run may take.
+    pub timeout_minutes: u32,
+    /// What else it says of its runs.
+    pub terms: Terms,
+}
+
+/// When a schedule's runs begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Timing {
+    /// At these times, all shards at once.
+    At(Cron),
+    /// So many minutes apart, each shard at times of its own.
+    Every(u64),
+}
+
+/// One strategy of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredStrategy {
+    /// Its name.
+    pub name: String,
+    /// How much it backs up.
+    pub scope: Scope,
+}
+
+impl DesiredSchedule {
+    /// Keyspaces that it backs up by name, and that schedules of the whole cluster leave out.
+    pub fn keyspaces_apart(&self) -> impl Iterator<Item = &String> {
+        let strategies = self.strategies.iter().filter(|_| !self.terms.suspended);
+        strategies
+            .filter_map(|s| if let Scope::Keyspace(keyspace) = &s.scope { Some(keyspace) } else { None })
     }
 }

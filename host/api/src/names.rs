@@ -235,6 +235,13 @@ pub fn backup_schedule(cluster: &str, schedule: &str) -> String {
     join(OBJECT, &[cluster, "vbsc", schedule])
 }
 
+/// The label's value by which the Jobs of a VitessBackupSchedule of that name are found: the name,
+/// as far as a label can hold it.
+#[must_use]
+pub fn backup_schedule_label(schedule: &str) -> String {
+    if schedule.len() <= 63 { schedule.to_owned() } else { join(SERVICE, &[schedule]) }
+}
+
 /// A scheduled Job. `schedule` names the VitessBackupSchedule, `due` is in seconds since the Unix epoch.
 #[must_use]
 pub fn backup_job(schedule: &str, keyspace: &str, range: &KeyRange, due: i64) -> String {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kube::ResourceExt;
+use pilothouse_core::schedule::{cron, span};
 use pilothouse_core::topology::{Cell, KeyRange, ParseError, Zone};
 use serde::de::DeserializeOwned;
 
@@ -28,8 +29,11 @@ use crate::{defaults, key_ranges, quantity};
 mod backup;
 mod keyspace;
 mod pool;
+mod schedule;
 #[cfg(test)]
 mod tests;
+
+pub use schedule::validate_schedule;
 
 /// One thing that is wrong with a spec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +131,15 @@ pub enum Reason {
         /// Cells that need one.
         cells: usize,
     },
+    /// Not times in cron form.
+    #[error("{0}")]
+    Cron(cron::Error),
+    /// Not a span between backups.
+    #[error("{0}")]
+    Span(span::Error),
+    /// A field that a strategy has only in another scope.
+    #[error("only strategies of scope {0} have it")]
+    OfScope(&'static str),
     /// The object does not say what it belongs to.
     #[error("is missing, so what the object belongs to is not known")]
     Label,
@@ -159,6 +172,9 @@ impl Reason {
             Self::Shape(_) => "Shape",
             Self::Bounds { .. } => "Bounds",
             Self::Addresses { .. } => "Addresses",
+            Self::Cron(_) => "Cron",
+            Self::Span(_) => "Span",
+            Self::OfScope(_) => "OfScope",
             Self::Label => "Label",
         }
     }
@@ -272,7 +288,6 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
         faults.pod(path, &dashboard.pod);
     }
     vtadmin(&mut faults, spec, &known);
-    let names: BTreeSet<&str> = spec.keyspaces.iter().map(|k| k.template.name.as_str()).collect();
     let mut backup_locations = BTreeSet::new();
     if let Some(backup) = &spec.backup {
         let path = SPEC.field("backup");
@@ -280,10 +295,13 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
         if backup.locations.is_empty() {
             faults.add(path.field("locations"), Reason::Missing);
         }
-        backup::schedules(&mut faults, path.field("schedules"), &backup.schedules, &names);
     }
     let scope = pool::Scope { cells: &known, locations: &backup_locations };
     let keyspaces = read_keyspaces(&mut faults, cluster, &scope);
+    if let Some(backup) = &spec.backup {
+        let path = SPEC.field("backup");
+        schedule::schedules(&mut faults, path.field("schedules"), &backup.schedules, keyspaces.values());
+    }
     faults.finish(DesiredCluster {
         name: cluster.name_any(),
         namespace: cluster.namespace().unwrap_or_default(),

@@ -107,8 +107,11 @@ pub struct BackupScheduleTemplate {
     pub tolerations: Fragment<Vec<Toleration>>,
 }
 
+/// Minutes that a Job may take where the manifest does not say.
+pub const JOB_TIMEOUT_MINUTES: u32 = 10;
+
 const fn default_job_timeout() -> i32 {
-    10
+    JOB_TIMEOUT_MINUTES.cast_signed()
 }
 
 /// One thing to back up.
@@ -162,6 +165,17 @@ pub enum BackupMethod {
     Vtbackup,
     /// By asking a tablet.
     Vtctldclient,
+}
+
+impl BackupMethod {
+    /// The word that manifests and labels use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vtbackup => "vtbackup",
+            Self::Vtctldclient => "vtctldclient",
+        }
+    }
 }
 
 /// What we know of a schedule.

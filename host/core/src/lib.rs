@@ -13,6 +13,7 @@ pub mod pass;
 pub mod plan;
 pub mod report;
 pub mod rollout;
+pub mod schedule;
 pub mod standing;
 pub mod topology;
 pub mod turndown;

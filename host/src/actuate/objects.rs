@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use pilothouse_api::labels::{self, annotations};
 use pilothouse_core::action::ObjectRef;
+use pilothouse_core::schedule::JobState;
 use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
 use serde_json::{Value, json};
@@ -91,6 +92,9 @@ impl Effects {
         {
             return Err(Error::Overtaken(format!("a Pod named {} still stands", object.name)));
         }
+        if kind == Kind::PersistentVolumeClaim && self.is_of_active_job(&found, object).await? {
+            return Err(Error::Overtaken(format!("Job {} has not ended", object.name)));
+        }
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(uid.to_owned()),
@@ -102,6 +106,18 @@ impl Effects {
         api.delete(&object.name, &params).await?;
         self.gone(key, kind, object);
         Ok(())
+    }
+
+    /// Whether a scheduled backup run that has not ended has this claim.
+    async fn is_of_active_job(&self, claim: &DynamicObject, object: &ObjectRef) -> Result<bool, Error> {
+        let labels = claim.metadata.labels.as_ref();
+        if labels.is_none_or(|all| !all.contains_key(labels::BACKUP_SCHEDULE)) {
+            return Ok(false);
+        }
+        let job = Kind::Job.api(&self.client, &object.namespace).get_opt(&object.name).await?;
+        let conditions = |job: &DynamicObject| job.data.pointer("/status/conditions").cloned();
+        let state = job.map(|job| crate::schedules::state_of_job(conditions(&job).as_ref()));
+        Ok(state == Some(JobState::Active))
     }
 
     /// Of what is watched, the watch tells.

@@ -27,9 +27,12 @@ impl Above {
             Typed::Cluster(cluster) => Some(&cluster.spec.update_strategy),
             Typed::Keyspace(keyspace) => Some(&keyspace.spec.update_strategy),
             Typed::Shard(shard) => Some(&shard.object.spec.update_strategy),
-            Typed::Cell(_) | Typed::Lockserver(_) | Typed::Storage(_) | Typed::Raw | Typed::Unreadable(_) => {
-                None
-            }
+            Typed::Cell(_)
+            | Typed::Lockserver(_)
+            | Typed::Storage(_)
+            | Typed::Schedule(_)
+            | Typed::Raw
+            | Typed::Unreadable(_) => None,
         };
         let strategy = match chosen.map(|strategy| UpdateStrategy::effective(strategy.as_ref())) {
             Some(UpdateStrategyType::Immediate) => Strategy::Immediate,

@@ -99,6 +99,11 @@ pub(crate) fn running_backup<'a>(members: &'a Members, shard: &'a ShardId) -> Op
     backup_pods(members, shard).find(|pod| matches!(run(pod), Run::Running(_)))
 }
 
+/// Whether a backup Pod of the shard that still stands has ended well.
+pub(crate) fn has_backup_pod_succeeded(members: &Members, shard: &ShardId) -> bool {
+    backup_pods(members, shard).any(|pod| matches!(run(pod), Run::Succeeded(_)))
+}
+
 pub(super) fn run(pod: &Cached) -> Run {
     let created = pod.raw.metadata.creation_timestamp.as_ref();
     let started = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, ResourceRequirements};
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::names;
+use pilothouse_api::pod_overrides::PodOverrides;
 use pilothouse_api::tablet_pool::TabletPool;
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{Cell, Zone};
@@ -30,62 +31,88 @@ pub(super) struct Run<'a> {
     pub(super) shard: &'a Shard<'a>,
     /// Into the location of this name.
     pub(super) location: &'a str,
-    /// From this backup; `None` makes the first one, of an empty database.
-    pub(super) restore: Option<&'a str>,
-    /// When it was decided.
-    pub(super) at: Millis,
+    /// What it is for.
+    pub(super) purpose: Purpose<'a>,
+}
+
+/// What a run is for.
+pub(super) enum Purpose<'a> {
+    /// The first backup, of an empty database.
+    First,
+    /// A later one, from this backup, decided at this time.
+    Later { restore: &'a str, at: Millis },
+    /// A later one, in the Job of this name.
+    Scheduled(&'a str),
 }
 
 /// Renders claim and Pod; nothing when the shard has no pool with a mysqld to take the shape of.
-/// The data directory is as large as the largest of the shard's: all of the data must fit.
 pub(super) fn render(
     run: &Run<'_>,
     zones: &BTreeMap<Cell, Zone>,
     claims: &BTreeMap<String, u64>,
 ) -> Vec<Rendered> {
-    let shard = run.shard;
-    let owner = Owner::of(shard.object);
-    let Some(pool) = run.pool() else { return Vec::new() };
-    let Some(template) = &pool.data_volume_claim_template else { return Vec::new() };
-    let tablets = shard.tablets();
-    let sizes = tablets.iter().filter_map(|tablet| claims.get(&tablet.name(shard.cluster)));
-    let claim = vttablet_claim::at_least(template, sizes.copied().max().unwrap_or(0));
-    let location = backup_location::named(&shard.object.spec.backup_locations, run.location);
-    let storage = backup_location::storage(location, &shard.object.spec.backup_engine, shard.cluster);
+    let owner = Owner::of(run.shard.object);
+    let Some((pool, template)) = run.shape() else { return Vec::new() };
+    let claim = vttablet_claim::at_least(template, run.largest(claims));
+    let spec = &run.shard.object.spec;
+    let location = backup_location::named(&spec.backup_locations, run.location);
+    let storage = backup_location::storage(location, &spec.backup_engine, run.shard.cluster);
     vec![
         owner.child("v1", "PersistentVolumeClaim", run.name(), run.labels()).with_spec(claim),
         owner
             .child("v1", "Pod", run.name(), run.labels())
-            .annotated(pool.pod.annotations.clone())
-            .annotated(storage.annotations.clone())
-            .annotated(mysql::overrides(pool))
-            .annotated(run.restore.map(|name| (RESTORES.to_owned(), name.to_owned())))
-            .with_spec(run.pod(pool, &storage, zones)),
+            .annotated(run.annotations(pool, &storage))
+            .with_spec(run.pod(pool, &storage, zones, pool.pod.clone())),
     ]
 }
 
 impl Run<'_> {
-    /// The pool that it takes its shape from: the first that writes to the location, else the
-    /// first with a mysqld.
-    fn pool(&self) -> Option<&TabletPool> {
+    /// The pool that it takes its shape from, and that of its claim: the first that writes to the
+    /// location, else the first with a mysqld.
+    pub(super) fn shape(&self) -> Option<(&TabletPool, &PersistentVolumeClaimSpec)> {
         let pools =
             || self.shard.object.spec.template.tablet_pools.iter().filter(|pool| pool.mysqld.is_some());
-        pools().find(|pool| pool.backup_location_name == self.location).or_else(|| pools().next())
+        let here = pools().find(|pool| pool.backup_location_name == self.location);
+        let pool = here.or_else(|| pools().next())?;
+        Some((pool, pool.data_volume_claim_template.as_ref()?))
+    }
+
+    /// Bytes that the largest of the shard's tablets asks for: all of its data must fit.
+    pub(super) fn largest(&self, claims: &BTreeMap<String, u64>) -> u64 {
+        let tablets = self.shard.tablets();
+        let sizes = tablets.iter().filter_map(|tablet| claims.get(&tablet.name(self.shard.cluster)));
+        sizes.copied().max().unwrap_or(0)
     }
 
     fn name(&self) -> String {
         let Shard { cluster, keyspace, range, .. } = self.shard;
-        match self.restore {
-            None => names::initial_backup(cluster, keyspace, range),
-            Some(_) => {
-                let seconds = i64::try_from(self.at / 1000).unwrap_or(i64::MAX);
+        match self.purpose {
+            Purpose::First => names::initial_backup(cluster, keyspace, range),
+            Purpose::Later { at, .. } => {
+                let seconds = i64::try_from(at / 1000).unwrap_or(i64::MAX);
                 names::later_backup(cluster, keyspace, range, self.location, seconds)
             }
+            Purpose::Scheduled(job) => job.to_owned(),
         }
     }
 
+    const fn is_first(&self) -> bool {
+        matches!(self.purpose, Purpose::First)
+    }
+
+    /// Annotations of its Pod.
+    pub(super) fn annotations(&self, pool: &TabletPool, storage: &Storage) -> Strings {
+        let mut all = pool.pod.annotations.clone();
+        all.extend(storage.annotations.clone());
+        all.extend(mysql::overrides(pool));
+        if let Purpose::Later { restore, .. } = self.purpose {
+            all.insert(RESTORES.to_owned(), restore.to_owned());
+        }
+        all
+    }
+
     fn labels(&self) -> Strings {
-        let kind = if self.restore.is_none() { labels::BACKUP_TYPE_INIT } else { labels::BACKUP_TYPE_UPDATE };
+        let kind = if self.is_first() { labels::BACKUP_TYPE_INIT } else { labels::BACKUP_TYPE_UPDATE };
         let mut all = self.shard.labels(Component::Vtbackup);
         all.insert(labels::BACKUP_LOCATION.to_owned(), self.location.to_owned());
         all.insert(labels::BACKUP_TYPE.to_owned(), kind.to_owned());
@@ -94,7 +121,13 @@ impl Run<'_> {
 
     /// It may run in any zone of the shard: it belongs to no cell, and one zone may be lost. A
     /// first backup is tried until it stands; a later one that failed is the policy's affair.
-    fn pod(&self, pool: &TabletPool, storage: &Storage, zones: &BTreeMap<Cell, Zone>) -> Value {
+    pub(super) fn pod(
+        &self,
+        pool: &TabletPool,
+        storage: &Storage,
+        zones: &BTreeMap<Cell, Zone>,
+        mut given: PodOverrides,
+    ) -> Value {
         let spec = &self.shard.object.spec;
         let overridden = mysql::overrides(pool).is_some();
         let script = SecretFile::new("db-init-script", &spec.template.database_init_script_secret);
@@ -105,7 +138,6 @@ impl Run<'_> {
         let zones: BTreeSet<&Zone> = cells.iter().filter_map(|cell| zones.get(cell)).collect();
         let policy = &spec.image_pull_policies.vtbackup;
         let none = ResourceRequirements::default();
-        let mut given = pool.pod.clone();
         given.sidecar_containers = Value::Null.into(); // a sidecar would keep the Pod from ending
         let mut pod = pod::spec(
             pod::Parts {
@@ -123,7 +155,7 @@ impl Run<'_> {
             },
             &given,
         );
-        pod["restartPolicy"] = json!(if self.restore.is_none() { "OnFailure" } else { "Never" });
+        pod["restartPolicy"] = json!(if self.is_first() { "OnFailure" } else { "Never" });
         pod["securityContext"] = json!({ "fsGroup": VITESS_USER });
         pod
     }
@@ -162,7 +194,7 @@ impl Run<'_> {
             .set("init_db_sql_file", script.path())
             .set("init_keyspace", self.shard.keyspace)
             .set("init_shard", &self.shard.range)
-            .set("initial_backup", self.restore.is_none())
+            .set("initial_backup", self.is_first())
             .set("logtostderr", true)
             .set("min_backup_interval", "0s")
             .set("min_retention_count", 1)

@@ -17,18 +17,10 @@ use pilothouse_core::plan::{Outcome, Severity};
 use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
-use super::{Wanted, available, gateways, lockservers, set};
+use super::{Wanted, available, gateways, lockservers, schedules, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
-
-/// What is said of schedules, so that nobody waits for a backup at their times.
-const NO_SCHEDULES: (&str, ConditionStatus, &str, &str) = (
-    "BackupsScheduled",
-    ConditionStatus::False,
-    "NotSupported",
-    "spec.backup.schedules: this host begins no Jobs at given times yet; the backup policy decides when backups are taken",
-);
 
 pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     let cluster = observe::cluster(&pilot.key, &pilot.members).ok()?;
@@ -65,11 +57,7 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         let (kind, answer, reason, message) = &verdict;
         set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
     }
-    if cluster.spec.backup.as_ref().is_some_and(|backup| !backup.schedules.is_empty()) {
-        set(&mut status.conditions, report, generation, NO_SCHEDULES);
-    } else {
-        status.conditions.retain(|condition| condition.type_ != NO_SCHEDULES.0);
-    }
+    schedules::of_cluster(pilot, report, generation, &mut status.conditions);
     let (answer, reason, message) = ready(report, &status);
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, &message));
     Wanted::unless_equal(Kind::VitessCluster, name, live, &status)

@@ -22,6 +22,16 @@ const TTL_MS: u64 = 600_000;
 /// The cluster's fact that says how far back a restore must stay possible: the host's own bound.
 const RETENTION_FACT: &str = "backupRetentionMs";
 
+/// The shard's fact that says that a schedule of the manifest decides when its backups are taken.
+const SCHEDULED_FACT: &str = "backupScheduled";
+
+/// Whether the manifest has a schedule for the shard: then only its first backup, and what goes, is
+/// this policy's affair.
+#[must_use]
+pub fn is_scheduled(view: &View<'_>, shard: &Shard) -> bool {
+    view.flag(&shard.id.to_string(), SCHEDULED_FACT)
+}
+
 /// The policy, shard by shard.
 #[must_use]
 pub fn decide(view: &View<'_>, config: &Config) -> Decision {
@@ -77,6 +87,9 @@ impl Desk<'_> {
         let Some(newest) = self.record.newest() else {
             return self.start_initial(decision);
         };
+        if is_scheduled(view, shard) {
+            return;
+        }
         let (namespace, name) = view.name();
         let name = format!("{namespace}/{name}/{}", shard.id);
         let (code, why) = match due(newest.started, view.as_of, &name, self.config) {

@@ -4,7 +4,7 @@
 use pilothouse_sdk::time::utc;
 use pilothouse_sdk::{Shard, View, VitessSource};
 
-use crate::backup::Decision;
+use crate::backup::{Decision, is_scheduled};
 use crate::config::Config;
 use crate::record::Record;
 
@@ -21,12 +21,14 @@ pub fn report(view: &View<'_>, shard: &Shard, record: &Record<'_>, config: &Conf
         }
     };
     let patience = config.max_age.ms().saturating_add(config.slack.ms());
-    if let Some(newest) = record.newest() {
+    // How old a scheduled one may be is its schedule's to say.
+    let is_ours = !is_scheduled(view, shard);
+    if let Some(newest) = record.newest().filter(|_| is_ours) {
         let message =
             format!("The newest complete backup is {}, started at {}.", newest.name, utc(newest.started));
         once(newest.started.saturating_add(patience), "BackupOverdue", message);
     }
-    if let Some(since) = record.proven_at().or_else(|| record.complete.last()?.finished) {
+    if let Some(since) = record.proven_at().or_else(|| record.complete.last()?.finished).filter(|_| is_ours) {
         let message = format!("No restore has proven a backup since {}.", utc(since));
         once(since.saturating_add(patience), "BackupUnverified", message);
     }

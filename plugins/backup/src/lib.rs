@@ -20,7 +20,7 @@ impl Plugin for Backup {
     type Config = Config;
     const NAME: &'static str = "backup";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const NEEDS: &'static [&'static str] = &["cluster/backupRetentionMs"];
+    const NEEDS: &'static [&'static str] = &["cluster/backupRetentionMs", "shard/backupScheduled"];
     const EMITS: &'static [&'static str] = &["start-backup", "expire-backup"];
 
     fn check(config: &Config) -> Vec<ConfigError> {

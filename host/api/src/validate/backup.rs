@@ -1,10 +1,9 @@
-//! Backup locations and schedules.
+//! Backup locations.
 
 use std::collections::BTreeSet;
 
 use super::{Faults, Path, Reason};
 use crate::backup_location::BackupLocation;
-use crate::vitess_backup_schedule::{BackupScheduleTemplate, BackupScope, BackupStrategy};
 
 /// Reads locations; returns their names.
 pub(super) fn locations(
@@ -32,55 +31,4 @@ pub(super) fn locations(
         faults.shape(path.field("volume"), &location.volume);
     }
     seen
-}
-
-/// Reads schedules.
-pub(super) fn schedules(
-    faults: &mut Faults,
-    path: Path<'_>,
-    schedules: &[BackupScheduleTemplate],
-    keyspaces: &BTreeSet<&str>,
-) {
-    let mut seen = BTreeSet::new();
-    for (index, schedule) in schedules.iter().enumerate() {
-        let path = path.index(index);
-        faults.name(path.field("name"), &schedule.name, "-");
-        faults.unique(path.field("name"), &mut seen, schedule.name.as_str(), &schedule.name);
-        if schedule.schedule.is_empty() == schedule.frequency.is_empty() {
-            faults.add(path, Reason::ExactlyOne("schedule and frequency"));
-        }
-        faults.shape(path.field("affinity"), &schedule.affinity);
-        faults.shape(path.field("tolerations"), &schedule.tolerations);
-        strategies(faults, path.field("strategies"), &schedule.strategies, keyspaces);
-    }
-}
-
-fn strategies(
-    faults: &mut Faults,
-    path: Path<'_>,
-    strategies: &[BackupStrategy],
-    keyspaces: &BTreeSet<&str>,
-) {
-    if strategies.is_empty() {
-        faults.add(path, Reason::Missing);
-    }
-    let mut names = BTreeSet::new();
-    let mut covered = BTreeSet::new();
-    for (index, strategy) in strategies.iter().enumerate() {
-        let path = path.index(index);
-        faults.unique(path.field("name"), &mut names, strategy.name.as_str(), &strategy.name);
-        let shard = match strategy.scope.unwrap_or_default() {
-            BackupScope::Cluster => continue,
-            BackupScope::Keyspace => None,
-            BackupScope::Shard => Some(strategy.shard.as_str()),
-        };
-        if shard == Some("") {
-            faults.add(path.field("shard"), Reason::Missing);
-        }
-        if !keyspaces.contains(strategy.keyspace.as_str()) {
-            faults.add(path.field("keyspace"), Reason::UnknownKeyspace(strategy.keyspace.clone()));
-        }
-        let shown = format!("{}/{}", strategy.keyspace, shard.unwrap_or("*"));
-        faults.unique(path, &mut covered, (strategy.keyspace.as_str(), shard), &shown);
-    }
 }

@@ -230,10 +230,64 @@ fn backups() {
     check(
         |c| schedules(c, twice),
         &[
-            "spec.backup.schedules[0].strategies[1] Duplicate",
             "spec.backup.schedules[0].strategies[2].keyspace UnknownKeyspace",
+            "spec.backup.schedules[0].strategies[1] Duplicate",
         ],
     );
+}
+
+#[test]
+fn schedules_name_times_and_each_shard_once() {
+    let schedule = |faults: &[&str], value: serde_json::Value| {
+        let all = json!([{ "name": "other", "frequency": "24h", "strategies": [
+            { "name": "orders", "scope": "Keyspace", "keyspace": "orders" }] }, value]);
+        let change = |c: &mut VitessCluster| {
+            c.spec.backup.as_mut().unwrap().schedules = serde_json::from_value(all).unwrap();
+        };
+        let faults: Vec<String> = faults.iter().map(|f| format!("spec.backup.schedules[1]{f}")).collect();
+        check(change, &faults.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let cluster = json!([{ "name": "all", "scope": "Cluster" }]);
+    let at = |time: &str| json!({ "name": "s", "schedule": time, "strategies": cluster });
+    let every = |span: &str| json!({ "name": "s", "frequency": span, "strategies": cluster });
+    schedule(&[], at("30 2 * * sun"));
+    schedule(&[".schedule Cron"], at("2 o'clock"));
+    schedule(&[], every("6h"));
+    schedule(&[".frequency Span"], every("7h"));
+    let bounds = json!({ "name": "s", "frequency": "6h", "strategies": cluster, "jobTimeoutMinute": -1,
+        "startingDeadlineSeconds": -1, "successfulJobsHistoryLimit": -1, "failedJobsHistoryLimit": -1,
+        "allowedMissedRun": -1 });
+    let negative = |field: &str| format!(".{field} Negative");
+    let negative = [
+        "allowedMissedRun",
+        "successfulJobsHistoryLimit",
+        "failedJobsHistoryLimit",
+        "startingDeadlineSeconds",
+        "jobTimeoutMinute",
+    ]
+    .map(negative);
+    schedule(&negative.each_ref().map(String::as_str), bounds);
+    let of =
+        |strategies: serde_json::Value| json!({ "name": "s", "frequency": "6h", "strategies": strategies });
+    schedule(
+        &[
+            ".strategies[0].keyspace Missing",
+            ".strategies[1].shard OfScope",
+            ".strategies[2].keyspace OfScope",
+        ],
+        of(json!([{ "name": "a", "shard": "-" },
+            { "name": "b", "scope": "Keyspace", "keyspace": "orders", "shard": "-" },
+            { "name": "c", "scope": "Cluster", "keyspace": "orders" }])),
+    );
+    schedule(
+        &[".strategies[0].shard KeyRange"],
+        of(json!([{ "name": "a", "keyspace": "orders", "shard": "80" }])),
+    );
+    // The other schedule backs up the keyspace as a whole, so this one's cluster is without it.
+    let shard = json!({ "name": "a", "keyspace": "orders", "shard": "-80" });
+    schedule(&[], of(json!([{ "name": "all", "scope": "Cluster" }, shard])));
+    let whole = json!({ "name": "b", "scope": "Keyspace", "keyspace": "orders" });
+    schedule(&[".strategies[1] Duplicate"], of(json!([whole, shard])));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Backups: what vtbackup Pods do, and the store.
+//! Backups: what vtbackup Pods do, what vtctldclient asks tablets for, and the store.
 //!
 //! Played: the first backup of an empty shard; restore of the latest, catch-up,
-//! new backup; both take minutes by size. Not played: engines, chunks, a store
-//! that fails. Must not know schedules.
+//! new backup; a backup of a replica as it serves; all take minutes by size. Not
+//! played: engines, chunks, a store that fails. Must not know schedules.
 
 use jiff::Timestamp;
 use pilothouse_core::gtid::GtidSet;
@@ -27,6 +27,8 @@ pub(crate) struct BackupRun {
     restores: Option<Stored>,
     node: String,
     first: bool,
+    /// A tablet takes it; nothing is restored.
+    by_tablet: bool,
     refused: Option<String>,
 }
 
@@ -62,10 +64,19 @@ impl State {
             restores: None,
             node: text(pod, "/spec/nodeName").to_owned(),
             first,
+            by_tablet: label(pod, "planetscale.com/backup-method") == "vtctldclient",
             refused: None,
         };
         let mut duration = timing::BACKUP_BASE;
-        if first && latest.is_some() {
+        if work.by_tablet {
+            match self.backed_up(&work) {
+                Ok((_, bytes)) => {
+                    duration += takes(bytes, timing::BACKUP_BYTES_PER_SECOND);
+                    work.name = Some(self.open_backup(&key, &location, pod));
+                }
+                Err(why) => work.refused = Some(why),
+            }
+        } else if first && latest.is_some() {
             work.refused = None; // somebody was faster: done
         } else if first && has_primary {
             work.refused =
@@ -129,6 +140,7 @@ impl State {
         self.settle(&work.key);
         let (position, bytes) = match &work.restores {
             Some(stored) => self.caught_up(&work, stored)?,
+            None if work.by_tablet => self.backed_up(&work)?,
             None => (self.first_position(&backup), timing::EMPTY_DATABASE_BYTES),
         };
         let now = self.now.unsigned_abs();
@@ -184,6 +196,22 @@ impl State {
         }
         let bytes = self.vitess.data.get(&tablet.data).map_or(stored.data_bytes, |d| d.used);
         Ok((at_primary, bytes))
+    }
+
+    /// Position and bytes of the replica that has most, as long as one serves.
+    fn backed_up(&self, work: &BackupRun) -> Result<(GtidSet, u64), String> {
+        let primary = self.vitess.shard(&work.key).and_then(|s| s.primary.clone());
+        let cluster = self.vitess.clusters.get(&work.key.cluster);
+        let tablets = cluster.into_iter().flat_map(|c| &c.tablets);
+        let replicas = tablets.filter(|(alias, tablet)| {
+            tablet.shard == work.key.shard && tablet.serves() && Some(*alias) != primary.as_ref()
+        });
+        let found = replicas.map(|(alias, tablet)| {
+            let used = self.vitess.data.get(&tablet.data).map_or(0, |data| data.used);
+            (self.vitess.position(&work.key.cluster, alias), used)
+        });
+        let most = found.max_by_key(|(position, _)| position.count());
+        most.ok_or_else(|| format!("no tablet of shard {} is available for a backup", work.key.shard))
     }
 
     /// A vtbackup container died; what it wrote stays incomplete.

@@ -74,6 +74,18 @@ impl Run {
     fn is_tablet(&self) -> bool {
         self.component == "vttablet"
     }
+
+    fn is_backup(&self) -> bool {
+        matches!(self.component.as_str(), "vtbackup" | "vtctldclient")
+    }
+}
+
+/// What runs in a Pod: its component, or for a Job without one how its backup is taken.
+fn component(pod: &Value) -> &str {
+    match label(pod, "planetscale.com/component") {
+        "" => label(pod, "planetscale.com/backup-method"),
+        component => component,
+    }
 }
 
 impl State {
@@ -223,7 +235,7 @@ impl State {
         let run = Run {
             uid: uid(pod).to_owned(),
             node: text(pod, "/spec/nodeName").to_owned(),
-            component: label(pod, "planetscale.com/component").to_owned(),
+            component: component(pod).to_owned(),
             stage: Stage::Mounting,
             due: Some(self.now + draw(self.seed, "mount", &at.1, takes)),
             ip: format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255),
@@ -294,7 +306,7 @@ impl State {
     }
 
     fn work_takes(&mut self, id: &str, pod: &Value) -> i64 {
-        if self.runs.get(id).is_some_and(|r| r.component == "vtbackup") {
+        if self.runs.get(id).is_some_and(Run::is_backup) {
             return self.backup_starts(id, pod);
         }
         timing::JOB_RUN
@@ -302,7 +314,7 @@ impl State {
 
     fn work_ends(&mut self, id: &str, pod: &Value) {
         let Some(run) = self.runs.get(id).cloned() else { return };
-        let result = if run.component == "vtbackup" { self.backup_ends(id, pod) } else { Ok(()) };
+        let result = if run.is_backup() { self.backup_ends(id, pod) } else { Ok(()) };
         match result {
             Ok(()) => {
                 self.ended(id, "Completed");
@@ -354,7 +366,7 @@ impl State {
         }
         match run.component.as_str() {
             "vttablet" => self.tablet_stops(id, abruptly),
-            "vtbackup" => self.backup_aborted(id),
+            "vtbackup" | "vtctldclient" => self.backup_aborted(id),
             _ => {}
         }
         if let Some(run) = self.runs.get_mut(id) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_api::{VitessCell, VitessShard};
+use pilothouse_api::{VitessBackupSchedule, VitessCell, VitessShard, children};
 use pilothouse_core::view::BackupView;
 use serde_json::{Value, json};
 
-use super::tree::{manifest, stored, tree, zones};
+use super::tree::{manifest, scheduled, stored, tree, zones};
 use crate::render::{self, Rendered};
 
 const SHARD: &str = "harbour-orders-x-80-";
@@ -102,6 +102,45 @@ fn a_later_backup_has_its_own_name_and_says_what_it_restores() {
     assert_eq!(pod["metadata"]["labels"]["backup.planetscale.com/type"], "update");
     assert_eq!(pod["spec"]["restartPolicy"], "Never");
     assert_eq!(first[1].value["spec"]["restartPolicy"], "OnFailure");
+}
+
+fn schedule(of: usize) -> VitessBackupSchedule {
+    stored(&json!(children::backup_schedules(&manifest())[of]))
+}
+
+#[test]
+fn a_scheduled_run_has_room_for_the_largest_tablet_and_stands_where_its_schedule_says() {
+    let run = |schedule: &VitessBackupSchedule, shard: &VitessShard, claims: &BTreeMap<String, u64>| {
+        scheduled(&manifest(), schedule, shard, &zones(&manifest()), claims)
+    };
+    let tablet = render::shard(&shard(), &BTreeMap::new(), &BTreeMap::new());
+    let tablet =
+        of_kind(&tablet, "PersistentVolumeClaim")[0]["metadata"]["name"].as_str().expect("named").to_owned();
+    let mut nightly = schedule(0);
+    let rendered = run(&nightly, &shard(), &BTreeMap::from([(tablet, 20 << 30)]));
+    let (claim, job) = (&rendered[0].value, &rendered[1].value);
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], (20_u64 << 30).to_string());
+    assert_eq!(claim["metadata"]["name"], job["metadata"]["name"]);
+    let pod = |job: &Value| job["spec"]["template"]["spec"].clone();
+    assert!(pod(job)["affinity"].to_string().contains("nvme"), "the pool's");
+    nightly.spec.template.affinity = json!({ "podAffinity": {} }).into();
+    let own = pod(&run(&nightly, &shard(), &BTreeMap::new())[1].value);
+    assert_eq!(own["affinity"]["podAffinity"], json!({}));
+    assert!(own["affinity"]["nodeAffinity"].to_string().contains("zone-n"), "and the shard's zones");
+    assert!(!own["affinity"].to_string().contains("nvme"));
+    // Without a mysqld there is nothing to take the shape of; a tablet asked for a backup needs none.
+    let mut elsewhere = shard();
+    elsewhere.spec.template.tablet_pools.iter_mut().for_each(|pool| pool.mysqld = None);
+    assert_eq!(run(&nightly, &elsewhere, &BTreeMap::new()), []);
+    assert_eq!(run(&schedule(1), &elsewhere, &BTreeMap::new()).len(), 1);
+}
+
+#[test]
+fn a_label_holds_any_schedules_name() {
+    use pilothouse_api::names::backup_schedule_label;
+    let long = "a".repeat(64);
+    assert_eq!(backup_schedule_label(&long[..63]), &long[..63]);
+    assert_eq!(backup_schedule_label(&long).len(), 63);
 }
 
 #[test]

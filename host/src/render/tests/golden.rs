@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tree::{folder, manifest, tree};
 
 /// One representative of each kind and component, by the start of its name.
-const SHOWN: [(&str, &str, &str); 28] = [
+const SHOWN: [(&str, &str, &str); 31] = [
     ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
     ("backup-storage", "VitessBackupStorage", "harbour-"),
     ("backup-schedule", "VitessBackupSchedule", "harbour-vbsc-"),
@@ -37,6 +37,9 @@ const SHOWN: [(&str, &str, &str); 28] = [
     ("vttablet-external", "Pod", "harbour-vttablet-south-"),
     ("vttablet-claim", "PersistentVolumeClaim", "harbour-vttablet-east-"),
     ("vtbackup-init", "Pod", "harbour-orders-x-80-vtbackup-init-"),
+    ("vtbackup-job", "Job", "harbour-vbsc-nightly-"),
+    ("vtbackup-job-claim", "PersistentVolumeClaim", "harbour-vbsc-nightly-"),
+    ("vtctldclient-job", "Job", "harbour-vbsc-hourly-"),
     ("vtbackup-claim", "PersistentVolumeClaim", "harbour-orders-x-80-vtbackup-init-"),
 ];
 

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use pilothouse_api::{
@@ -48,6 +49,7 @@ fn differ(path: &str, value: &Value, back: &Value, paths: &mut Vec<String>) {
 fn lost_of(kind: &str, value: &Value) -> Vec<String> {
     match kind {
         "Deployment" => lost::<Deployment>(value),
+        "Job" => lost::<Job>(value),
         "Pod" => lost::<Pod>(value),
         "PersistentVolumeClaim" => lost::<PersistentVolumeClaim>(value),
         "HorizontalPodAutoscaler" => lost::<HorizontalPodAutoscaler>(value),
@@ -77,7 +79,7 @@ fn every_rendered_field_is_known_to_its_type() {
         assert_eq!(lost_of(kind, value), Vec::<String>::new(), "{kind} {name}");
         kinds.insert(kind.as_str());
     }
-    assert_eq!(kinds.len(), 14, "{kinds:?}");
+    assert_eq!(kinds.len(), 15, "{kinds:?}");
 }
 
 #[test]

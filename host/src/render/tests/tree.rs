@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pilothouse_api::VitessCluster;
+use pilothouse_api::{VitessBackupSchedule, VitessCluster, VitessShard, children};
 use pilothouse_core::action::ObjectRef;
 use pilothouse_core::topology::{Cell, Zone};
 use serde::de::DeserializeOwned;
@@ -40,7 +40,28 @@ pub(super) fn stored<T: DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value).expect("what we render reads back")
 }
 
-/// Everything below `cluster`, with a first and a later backup run of each shard.
+/// A run of a schedule's first strategy for a shard.
+pub(super) fn scheduled(
+    cluster: &VitessCluster,
+    schedule: &VitessBackupSchedule,
+    shard: &VitessShard,
+    zones: &BTreeMap<Cell, Zone>,
+    claims: &BTreeMap<String, u64>,
+) -> Vec<Rendered> {
+    let strategy = &schedule.spec.template.strategies[0];
+    let run = render::ScheduledRun {
+        cluster,
+        schedule,
+        strategy,
+        shard,
+        location: "",
+        timeout_minutes: 10,
+        due: 1_795_400_400_000,
+    };
+    render::scheduled_backup(&run, zones, claims)
+}
+
+/// Everything below `cluster`, with a first and a later backup run of each shard, and one by each schedule.
 pub(super) fn tree(cluster: &VitessCluster) -> Tree {
     let zones = zones(cluster);
     let none = BTreeMap::new();
@@ -58,6 +79,10 @@ pub(super) fn tree(cluster: &VitessCluster) -> Tree {
                 todo.extend(render::backup(&shard, "", None, &zones, &none, 0));
                 let latest = Some("2026-11-23.021017.east-0000000001");
                 todo.extend(render::backup(&shard, "", latest, &zones, &none, 1_795_400_000_000));
+                for schedule in children::backup_schedules(cluster) {
+                    let schedule = &stored(&json!(schedule));
+                    todo.extend(scheduled(cluster, schedule, &shard, &zones, &none));
+                }
             }
             _ => {}
         }

@@ -86,8 +86,10 @@ fn add_volume_defaults(volume: &mut Value) {
     if let Some(path) = volume.get_mut("hostPath").filter(|path| path.is_object()) {
         default(path, "type", json!(""));
     }
+    add_item_defaults(volume.pointer_mut("/downwardAPI/items"));
     if let Some(sources) = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut) {
         for source in sources {
+            add_item_defaults(source.pointer_mut("/downwardAPI/items"));
             if let Some(token) = source.get_mut("serviceAccountToken") {
                 default(token, "expirationSeconds", json!(3600));
             }
@@ -95,6 +97,14 @@ fn add_volume_defaults(volume: &mut Value) {
     }
     if volume.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("name")) {
         volume["emptyDir"] = json!({});
+    }
+}
+
+fn add_item_defaults(items: Option<&mut Value>) {
+    for item in items.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(field) = item.get_mut("fieldRef").filter(|field| field.is_object()) {
+            default(field, "apiVersion", json!("v1"));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Deployments, ReplicaSets, Jobs, disruption budgets and autoscalers.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{default, immutable, pod, text};
 use crate::apiserver::kinds::Kind;
@@ -84,6 +84,10 @@ pub(super) fn prepare_job(object: &mut Value) {
     ] {
         object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
     }
+    if object["metadata"].get("labels").and_then(Value::as_object).is_none_or(Map::is_empty) {
+        let of_pods = object["spec"]["template"]["metadata"]["labels"].clone();
+        object["metadata"]["labels"] = of_pods;
+    }
 }
 
 pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
@@ -105,8 +109,8 @@ pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
             pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
             let restart = &spec["template"]["spec"]["restartPolicy"];
             if *restart == json!("Always") {
-                let allowed = ["\"OnFailure\"".to_owned(), "\"Never\"".to_owned()];
-                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
+                let valid = "valid values: \"OnFailure\", \"Never\"";
+                causes.push(Cause::required("spec.template.spec.restartPolicy", valid));
             }
         }
         "poddisruptionbudgets" if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() => {
