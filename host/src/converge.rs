@@ -5,6 +5,7 @@
 //! parent that was rendered in this very pass.
 
 mod above;
+mod paused;
 mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,6 +17,7 @@ use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
 use pilothouse_core::Millis;
+use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
     BackupView, CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView,
@@ -65,6 +66,8 @@ pub struct Seen<'a> {
     pub outdated: &'a BTreeSet<String>,
     /// VitessShards that release their outdated Pods.
     pub cascading: &'a BTreeSet<String>,
+    /// What people paused.
+    pub pauses: &'a [Pause],
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
     /// What the region allows, as facts of the cluster.
@@ -131,6 +134,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         tablets,
         volumes,
         backups,
+        pauses: seen.pauses.to_vec(),
         facts: facts(seen),
     };
     let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);

@@ -7,6 +7,8 @@
 
 mod cells;
 mod cluster;
+mod lockservers;
+mod paused;
 mod shards;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -66,6 +68,7 @@ impl Pilot {
         wanted.extend(shards::statuses(self, report));
         wanted.extend(shards::keyspaces(self, report));
         wanted.extend(cells::statuses(self, report));
+        wanted.extend(lockservers::statuses(self, report));
         wanted.extend(cluster::status(self, report));
         let mut written = true;
         for status in wanted {

@@ -77,4 +77,6 @@ scenarios! {
     external_in_place
     external_etcd
     immediate_rolls
+    paused_cluster
+    paused_shard
 }

@@ -7,7 +7,7 @@ use pilothouse_api::{VitessCell, names};
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
-use super::Wanted;
+use super::{Wanted, paused};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -29,7 +29,7 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
         labels::CELL,
         labels::CLUSTER
     );
-    let status = VitessCellStatus {
+    let mut status = VitessCellStatus {
         observed_generation: cell.metadata.generation,
         gateway: GatewayStatus {
             available: ConditionStatus::from(view.gateways_ready > 0),
@@ -42,6 +42,8 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
         ..live.cloned().unwrap_or_default()
     };
     let object = cell.metadata.name.clone()?;
+    let generation = cell.metadata.generation;
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessCell, &object));
     Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
         .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))
 }

@@ -16,7 +16,7 @@ use pilothouse_core::view::{PodState, Role, ShardView, TabletView, VitessSource,
 use pilothouse_core::{topology::ShardId, turndown};
 
 use super::cluster::serves_writes;
-use super::{Wanted, set, time, told};
+use super::{Wanted, paused, set, time, told};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -60,6 +60,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         (_, false) => (ConditionStatus::False, "NoPrimary", "it has no primary that answers"),
     };
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessShard, &name));
     Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
 }
 
@@ -184,6 +185,8 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
     };
     set(&mut status.conditions, report, keyspace.metadata.generation, ("Ready", ready, reason, message));
     let name = keyspace.metadata.name.clone()?;
+    let generation = keyspace.metadata.generation;
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessKeyspace, &name));
     Wanted::unless_equal(Kind::VitessKeyspace, &name, live, &status)
 }
 
