@@ -50,9 +50,13 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The children among some objects: what a manifest itself holds has no owner.
+/// The children among some objects: what a manifest itself holds has no such label.
 fn children(objects: impl IntoIterator<Item = Value>) -> Tree {
-    let is_child = |object: &Value| object.pointer("/metadata/ownerReferences/0").is_some();
+    let is_child = |object: &Value| {
+        let is_owned = object.pointer("/metadata/ownerReferences/0").is_some();
+        // our claims outlive who asked for them
+        is_owned || object.pointer("/metadata/labels/planetscale.com~1cluster").is_some()
+    };
     let key = |o: &Value| (text(o, "/kind").to_owned(), text(o, "/metadata/name").to_owned());
     objects.into_iter().filter(is_child).map(|object| (key(&object), object)).collect()
 }

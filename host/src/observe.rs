@@ -231,7 +231,7 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         primary_since: record.map_or(0, |r| r.primary_since),
         initialized: match seen.vitess {
             Some(_) => record.is_some_and(|r| r.initialized),
-            None => has_recorded_backup(seen.members, id),
+            None => has_recorded_backup(seen.members, id) || has_older_claim(seen.members, object),
         },
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
@@ -261,6 +261,17 @@ fn has_recorded_backup(members: &Members, id: &ShardId) -> bool {
         backup.label(labels::KEYSPACE) == id.keyspace
             && backup.label(labels::SHARD) == id.range.safe_name()
             && backup.field("/status/complete").is_some_and(|complete| *complete == true)
+    })
+}
+
+/// Whether a tablet's claim is older than the VitessShard: then it outlived an earlier one, and may have
+/// a database on it.
+fn has_older_claim(members: &Members, shard: &VitessShard) -> bool {
+    let label = |key: &str| shard.metadata.labels.as_ref().and_then(|all| all.get(key)).map(String::as_str);
+    members.of(Kind::PersistentVolumeClaim).any(|claim| {
+        claim.label(labels::COMPONENT) == Component::Vttablet.as_str()
+            && [labels::KEYSPACE, labels::SHARD].into_iter().all(|key| label(key) == Some(claim.label(key)))
+            && claim.raw.metadata.creation_timestamp < shard.metadata.creation_timestamp
     })
 }
 

@@ -55,7 +55,7 @@ use tablet::Shard;
 pub use vtbackup::RESTORES;
 
 /// One object as it should be: an apply configuration with apiVersion, kind, metadata (name,
-/// namespace, labels, annotations, the owner as controller) and spec.
+/// namespace, labels, annotations, the owner as controller unless it outlives it) and spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
     /// Which object.

@@ -79,4 +79,7 @@ scenarios! {
     immediate_rolls
     paused_cluster
     paused_shard
+    cluster_deleted
+    shard_removed
+    claims_go_too
 }

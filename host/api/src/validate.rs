@@ -13,10 +13,11 @@ use kube::ResourceExt;
 use pilothouse_core::topology::{Cell, KeyRange, ParseError, Zone};
 use serde::de::DeserializeOwned;
 
+use crate::claim_retention::ClaimRetention;
 use crate::desired::{DesiredCell, DesiredCluster, DesiredKeyspace, DesiredShard};
 use crate::fragment::Fragment;
 use crate::gateway::{Autoscaler, Gateway};
-use crate::labels;
+use crate::labels::{self, annotations};
 use crate::lockserver::Lockserver;
 use crate::pod_overrides::PodOverrides;
 use crate::vitess_cell::{CellTemplate, VitessCell};
@@ -111,6 +112,14 @@ pub enum Reason {
     /// A fragment that does not have Kubernetes' shape.
     #[error("{0}")]
     Shape(String),
+    /// None of some words.
+    #[error("{given:?}: expected {expected}")]
+    Choice {
+        /// The word given.
+        given: String,
+        /// The words that there are.
+        expected: &'static str,
+    },
     /// A lower bound above the upper one.
     #[error("{fewest} is more than {most}, the most")]
     Bounds {
@@ -157,6 +166,7 @@ impl Reason {
             Self::Quantity(_) => "Quantity",
             Self::Durability(_) => "Durability",
             Self::Shape(_) => "Shape",
+            Self::Choice { .. } => "Choice",
             Self::Bounds { .. } => "Bounds",
             Self::Addresses { .. } => "Addresses",
             Self::Label => "Label",
@@ -262,6 +272,10 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
     let spec = &cluster.spec;
     if spec.cells.is_empty() {
         faults.add(SPEC.field("cells"), Reason::Missing);
+    }
+    if let Err(given) = ClaimRetention::read(&cluster.metadata) {
+        let reason = Reason::Choice { given: given.to_owned(), expected: ClaimRetention::WORDS };
+        faults.add(Path::Root("metadata.annotations").key(annotations::CLAIMS_WHEN_DELETED), reason);
     }
     lockserver(&mut faults, SPEC.field("globalLockserver"), &spec.global_lockserver);
     let cells = read_cells(&mut faults, &spec.cells);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
+use crate::claims;
 use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::render::{self, Initial, Rendered};
@@ -35,6 +36,9 @@ impl Effects {
             Some(live) => equality::conformed(&rendered.value, &Watched::new(live)),
             None => rendered.value.clone(),
         };
+        if let Some(release) = live.as_ref().and_then(|live| claims::release(rendered, live)) {
+            self.merge(key, kind, &object.name, &release).await?;
+        }
         let has = |data: &Value| data.pointer(rendered.initial.as_ref()?.at).cloned();
         if let Some(live) = live.filter(|_| is_known) {
             self.begin(kind, rendered, has(&live.data)).await?;

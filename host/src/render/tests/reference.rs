@@ -81,9 +81,13 @@ fn compare(listing: &[Value], known: &BTreeSet<String>, seen: &mut BTreeSet<Stri
             continue;
         };
         // uids are each cluster's own
-        value["metadata"]["ownerReferences"][0]["uid"] =
-            theirs["metadata"]["ownerReferences"][0]["uid"].clone();
-        for line in equality::differences(&value, theirs, "") {
+        if let Some(uid) = value.pointer_mut("/metadata/ownerReferences/0/uid") {
+            *uid = theirs["metadata"]["ownerReferences"][0]["uid"].clone();
+        }
+        let owned = |object: &Value| object.pointer("/metadata/ownerReferences/0").is_some();
+        let unowned = owned(theirs) && !owned(&value);
+        let lines = equality::differences(&value, theirs, "").into_iter();
+        for line in lines.chain(unowned.then(|| "metadata.ownerReferences: none here".to_owned())) {
             let at = format!("{kind} {}", line.split(": ").next().unwrap_or_default());
             if known.contains(&at) {
                 seen.insert(at);
