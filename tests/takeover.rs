@@ -14,7 +14,7 @@ use pilothouse::observe_only::{self, Look};
 use pilothouse::settings::Settings;
 use pilothouse::takeover::{self, PREDECESSOR};
 use pilothouse::vitess::Vitess;
-use pilothouse_api::labels::annotations::CLAIMS_WHEN_DELETED;
+use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
@@ -78,14 +78,15 @@ async fn tree(client: &Client, namespace: &str) -> Tree {
 async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) -> Vec<Value> {
     let first = played();
     let mut manifest = manifest.to_vec();
-    manifest[0]["metadata"]["annotations"] = json!({ CLAIMS_WHEN_DELETED: "Delete" });
+    manifest[0]["metadata"]["annotations"] = json!({ (ClaimRetention::KEY): "Delete" });
     embedded::apply(&first.client, &manifest).await.unwrap();
     run(&first, policies, false, HOUR).await;
     let mut objects: Vec<Value> = tree(&first.client, "default").await.into_values().collect();
+    objects.retain(|object| !is_ours_alone(object));
     for object in &mut objects {
         object.as_object_mut().unwrap().remove("status");
         if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
-            annotations.remove(CLAIMS_WHEN_DELETED);
+            annotations.remove(ClaimRetention::KEY);
         }
         let text = object
             .to_string()
@@ -149,7 +150,17 @@ fn manifest() -> Vec<Value> {
 
 /// What may not change when an object gets another operator.
 fn standing(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
-    tree.iter().map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
+    let theirs = tree.iter().filter(|(_, object)| !is_ours_alone(object));
+    theirs.map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
+}
+
+/// Kinds and components of objects that we alone make: `docs/differences.md` says why.
+const HERE_ALONE: [(&str, &str); 2] =
+    [("PodDisruptionBudget", "vttablet"), ("PodDisruptionBudget", "vtgate")];
+
+fn is_ours_alone(object: &Value) -> bool {
+    let component = &object["metadata"]["labels"]["planetscale.com/component"];
+    HERE_ALONE.iter().any(|(kind, of)| object["kind"] == *kind && component == of)
 }
 
 fn differences(at: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
@@ -207,6 +218,8 @@ fn nothing_restarts_and_its_fields_become_ours() {
         assert_eq!(standing(&after), standing(&before));
         assert_eq!(held(&after), Vec::<&(String, String)>::new());
         assert_eq!(owned_claims(&after), 0, "from now on they outlive the cluster");
+        let added = after.values().filter(|object| is_ours_alone(object)).count();
+        assert_eq!(added, 4, "a shard's tablets and three cells' gateways get budgets");
 
         // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
         let team = |tree: &Tree| {
@@ -297,7 +310,7 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
         lay(&embedded.client, &objects).await;
         let uids = |tree: &Tree| -> BTreeMap<(String, String), Value> {
             let lasting = |key: &(String, String)| !key.1.contains("vtbackup") && key.0 != "VitessBackup";
-            let kept = tree.iter().filter(|(key, _)| lasting(key));
+            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_ours_alone(object));
             kept.map(|(key, object)| (key.clone(), object["metadata"]["uid"].clone())).collect()
         };
         let before = uids(&tree(&embedded.client, "default").await);

@@ -9,9 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::{Resource, ResourceExt};
 use pilothouse_core::topology::ParseError;
 
+use crate::choices::INHERITED;
 use crate::etcd_lockserver::{EtcdLockserver, EtcdLockserverSpec, EtcdTemplate};
 use crate::images::{CellImages, ClusterImages, KeyspaceImageOverrides, KeyspaceImages};
-use crate::labels::{self, Component, annotations};
+use crate::labels::{self, Component};
 use crate::partitioning::{KeyRangeSpec, ShardTemplate};
 use crate::vitess_backup_schedule::{VitessBackupSchedule, VitessBackupScheduleSpec};
 use crate::vitess_backup_storage::{VitessBackupStorage, VitessBackupStorageSpec};
@@ -52,7 +53,7 @@ where
 {
     let owner = parent.controller_owner_ref(&());
     let said = |key: &str| Some((key.to_owned(), parent.annotations().get(key)?.clone()));
-    let inherited: BTreeMap<String, String> = annotations::INHERITED.into_iter().filter_map(said).collect();
+    let inherited: BTreeMap<String, String> = INHERITED.into_iter().filter_map(said).collect();
     ObjectMeta {
         name: Some(name),
         namespace: parent.namespace(),

@@ -140,11 +140,6 @@ pub mod annotations {
     pub const BACKUP_VERIFIED: &str = "pilothouse.dev/backup-verified";
     /// Ours: nothing under the object is changed while it is there, whatever it says.
     pub const PAUSED: &str = "pilothouse.dev/paused";
-    /// Ours: what becomes of claims when the object, or one above it, is deleted.
-    pub const CLAIMS_WHEN_DELETED: &str = "pilothouse.dev/claims-when-deleted";
-
-    /// Those that an object hands down to its children.
-    pub const INHERITED: [&str; 1] = [CLAIMS_WHEN_DELETED];
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use kube::ResourceExt;
 use pilothouse_core::topology::{Cell, KeyRange, ParseError, Zone};
 use serde::de::DeserializeOwned;
 
-use crate::claim_retention::ClaimRetention;
+use crate::choices::{Choice, ClaimRetention, DisruptionBudgets};
 use crate::desired::{DesiredCell, DesiredCluster, DesiredKeyspace, DesiredShard};
 use crate::fragment::Fragment;
 use crate::gateway::{Autoscaler, Gateway};
-use crate::labels::{self, annotations};
+use crate::labels;
 use crate::lockserver::Lockserver;
 use crate::pod_overrides::PodOverrides;
 use crate::vitess_cell::{CellTemplate, VitessCell};
@@ -113,12 +113,12 @@ pub enum Reason {
     #[error("{0}")]
     Shape(String),
     /// None of some words.
-    #[error("{given:?}: expected {expected}")]
+    #[error("{given:?}: expected {}", .expected.join(" or "))]
     Choice {
         /// The word given.
         given: String,
         /// The words that there are.
-        expected: &'static str,
+        expected: [&'static str; 2],
     },
     /// A lower bound above the upper one.
     #[error("{fewest} is more than {most}, the most")]
@@ -258,6 +258,13 @@ impl Faults {
         self.shape(path.field("tolerations"), &pod.tolerations);
     }
 
+    fn choice<C: Choice>(&mut self, cluster: &VitessCluster) {
+        if let Err(given) = C::read(&cluster.metadata) {
+            let reason = Reason::Choice { given: given.to_owned(), expected: C::WORDS.map(|(word, _)| word) };
+            self.add(Path::Root("metadata.annotations").key(C::KEY), reason);
+        }
+    }
+
     fn finish<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
@@ -273,10 +280,8 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
     if spec.cells.is_empty() {
         faults.add(SPEC.field("cells"), Reason::Missing);
     }
-    if let Err(given) = ClaimRetention::read(&cluster.metadata) {
-        let reason = Reason::Choice { given: given.to_owned(), expected: ClaimRetention::WORDS };
-        faults.add(Path::Root("metadata.annotations").key(annotations::CLAIMS_WHEN_DELETED), reason);
-    }
+    faults.choice::<ClaimRetention>(cluster);
+    faults.choice::<DisruptionBudgets>(cluster);
     lockserver(&mut faults, SPEC.field("globalLockserver"), &spec.global_lockserver);
     let cells = read_cells(&mut faults, &spec.cells);
     let known: BTreeSet<&str> = spec.cells.iter().map(|c| c.name.as_str()).collect();

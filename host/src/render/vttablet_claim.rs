@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pilothouse_api::claim_retention::ClaimRetention;
+use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_api::quantity;
 use serde_json::{Value, json};
 
