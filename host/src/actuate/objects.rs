@@ -76,32 +76,56 @@ impl Effects {
 
     /// Deletes the object of that UID, as it is now; a claim only while no Pod of its name is left.
     pub(super) async fn delete(&self, key: &ClusterKey, object: &ObjectRef, uid: &str) -> Result<(), Error> {
+        match self.standing(key, object, uid).await? {
+            Some(found) => self.remove(key, object, &found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The object of that UID as it is now, if it may go; `None` when it has gone, or is on its way.
+    pub(super) async fn standing(
+        &self,
+        key: &ClusterKey,
+        object: &ObjectRef,
+        uid: &str,
+    ) -> Result<Option<DynamicObject>, Error> {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
         let Some(found) = api.get_opt(&object.name).await? else {
             self.gone(key, kind, object);
-            return Ok(());
+            return Ok(None);
         };
         if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
             return Err(Error::Overtaken(format!("{object} is another object now")));
         }
         if found.metadata.deletion_timestamp.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         if kind == Kind::PersistentVolumeClaim
             && Kind::Pod.api(&self.client, &object.namespace).get_opt(&object.name).await?.is_some()
         {
             return Err(Error::Overtaken(format!("a Pod named {} still stands", object.name)));
         }
+        Ok(Some(found))
+    }
+
+    /// Deletes an object as it was found.
+    pub(super) async fn remove(
+        &self,
+        key: &ClusterKey,
+        object: &ObjectRef,
+        found: &DynamicObject,
+    ) -> Result<(), Error> {
+        let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let params = DeleteParams {
             preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
+                uid: found.metadata.uid.clone(),
                 resource_version: found.metadata.resource_version.clone(),
             }),
             ..DeleteParams::background()
         };
         self.telemetry.metrics.api_writes.inc();
-        api.delete(&object.name, &params).await?;
+        kind.api(&self.client, &object.namespace).delete(&object.name, &params).await?;
         self.gone(key, kind, object);
         Ok(())
     }
