@@ -5,6 +5,7 @@
 //! remembered between passes (`assignedZone`, surges) belongs to another field
 //! manager and is left alone here.
 
+mod backup_storages;
 mod cells;
 mod cluster;
 mod lockservers;
@@ -69,6 +70,7 @@ impl Pilot {
         wanted.extend(shards::keyspaces(self, report));
         wanted.extend(cells::statuses(self, report));
         wanted.extend(lockservers::statuses(self, report));
+        wanted.extend(backup_storages::statuses(self, report));
         wanted.extend(cluster::status(self, report));
         let mut written = true;
         for status in wanted {

@@ -7,7 +7,7 @@ use pilothouse_api::{VitessCell, names};
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
-use super::{Wanted, paused};
+use super::{Wanted, paused, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -43,6 +43,12 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
     };
     let object = cell.metadata.name.clone()?;
     let generation = cell.metadata.generation;
+    let (reason, message) = match status.gateway.available {
+        ConditionStatus::True => ("Serving", "a gateway is ready"),
+        ConditionStatus::False | ConditionStatus::Unknown => ("NoGateway", "no gateway is ready"),
+    };
+    let ready = ("Ready", status.gateway.available, reason, message);
+    set(&mut status.conditions, report, generation, ready);
     paused::tell(&mut status.conditions, report, generation, (Kind::VitessCell, &object));
     Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
         .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))

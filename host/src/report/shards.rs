@@ -170,6 +170,7 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         summary: KeyspaceSummary {
             shards: format!("{serving}/{}", shards.len()),
             tablets: format!("{}/{}", partitioning.ready_tablets, partitioning.desired_tablets),
+            updated: format!("{}/{}", partitioning.updated_tablets, partitioning.tablets),
         },
         partitionings: vec![partitioning],
         shards: statuses,
