@@ -124,7 +124,8 @@ fn gets(dev: &Dev) {
     let row: Vec<&str> = vt.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[..4], ["harbour", "True", "1/1", "3/3"]);
     let vts = dev.does(&["get", "vts", "-o", "wide"]);
-    assert_eq!(columns(&vts), ["NAME", "SHARD", "PRIMARY", "TABLETS", "SURGE", "BACKUPS", "AGE"]);
+    let shown = ["NAME", "SHARD", "READY", "PRIMARY", "TABLETS", "SURGE", "BACKUPS", "PAUSED", "AGE"];
+    assert_eq!(columns(&vts), shown);
     assert!(vts.contains("a-0518946941"), "{vts}");
     let pods = dev.does(&["get", "pods", "-o", "wide", "-l", "planetscale.com/component=vttablet"]);
     assert_eq!(columns(&pods)[..5], ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]);

@@ -14,6 +14,7 @@ use pilothouse::observe_only::{self, Look};
 use pilothouse::settings::Settings;
 use pilothouse::takeover::{self, PREDECESSOR};
 use pilothouse::vitess::Vitess;
+use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
@@ -72,15 +73,21 @@ async fn tree(client: &Client, namespace: &str) -> Tree {
 }
 
 /// What stands after our own host's first hour without Vitess, as vitess-operator would have written it:
-/// other preparing scripts, the deprecated zone label, a budget without the cluster's label,
+/// owners of claims, other preparing scripts, the deprecated zone label, a budget without the cluster's label,
 /// quantities in other words, a hash on Pods.
 async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) -> Vec<Value> {
     let first = played();
-    embedded::apply(&first.client, manifest).await.unwrap();
+    let mut manifest = manifest.to_vec();
+    manifest[0]["metadata"]["annotations"] = json!({ (ClaimRetention::KEY): "Delete" });
+    embedded::apply(&first.client, &manifest).await.unwrap();
     run(&first, policies, false, HOUR).await;
     let mut objects: Vec<Value> = tree(&first.client, "default").await.into_values().collect();
+    objects.retain(|object| !is_ours_alone(object));
     for object in &mut objects {
         object.as_object_mut().unwrap().remove("status");
+        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(ClaimRetention::KEY);
+        }
         let text = object
             .to_string()
             .replace("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone");
@@ -143,7 +150,17 @@ fn manifest() -> Vec<Value> {
 
 /// What may not change when an object gets another operator.
 fn standing(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
-    tree.iter().map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
+    let theirs = tree.iter().filter(|(_, object)| !is_ours_alone(object));
+    theirs.map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
+}
+
+/// Kinds and components of objects that we alone make: `docs/differences.md` says why.
+const HERE_ALONE: [(&str, &str); 2] =
+    [("PodDisruptionBudget", "vttablet"), ("PodDisruptionBudget", "vtgate")];
+
+fn is_ours_alone(object: &Value) -> bool {
+    let component = &object["metadata"]["labels"]["planetscale.com/component"];
+    HERE_ALONE.iter().any(|(kind, of)| object["kind"] == *kind && component == of)
 }
 
 fn differences(at: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
@@ -174,6 +191,13 @@ fn held(tree: &Tree) -> Vec<&(String, String)> {
     tree.iter().filter(|(_, object)| holds(object) && !runs(object)).map(|(key, _)| key).collect()
 }
 
+/// Claims that would go with the object that asked for them.
+fn owned_claims(tree: &Tree) -> usize {
+    let claims = tree.iter().filter(|((kind, _), _)| kind == "PersistentVolumeClaim");
+    let data = claims.filter(|(_, o)| o["metadata"]["labels"]["planetscale.com/component"] != "vtbackup");
+    data.filter(|(_, o)| o.pointer("/metadata/ownerReferences/0").is_some()).count()
+}
+
 fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
@@ -187,11 +211,15 @@ fn nothing_restarts_and_its_fields_become_ours() {
         lay(&embedded.client, &objects).await;
         let before = tree(&embedded.client, "default").await;
         assert!(held(&before).len() > 20, "{:?}", held(&before));
+        assert_eq!(owned_claims(&before), 6);
 
         run(&embedded, &policies, false, HOUR).await;
         let after = tree(&embedded.client, "default").await;
         assert_eq!(standing(&after), standing(&before));
         assert_eq!(held(&after), Vec::<&(String, String)>::new());
+        assert_eq!(owned_claims(&after), 0, "from now on they outlive the cluster");
+        let added = after.values().filter(|object| is_ours_alone(object)).count();
+        assert_eq!(added, 4, "a shard's tablets and three cells' gateways get budgets");
 
         // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
         let team = |tree: &Tree| {
@@ -268,6 +296,8 @@ fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
             }
             assert!(changed.is_empty(), "{}: {}", file.display(), changed.join("\n"));
             assert_eq!(held(&after), Vec::<&(String, String)>::new(), "{}", file.display());
+            assert!(owned_claims(&before) > 0, "{}", file.display());
+            assert_eq!(owned_claims(&after), 0, "{}", file.display());
         });
     }
 }
@@ -287,7 +317,7 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
         lay(&embedded.client, &objects).await;
         let uids = |tree: &Tree| -> BTreeMap<(String, String), Value> {
             let lasting = |key: &(String, String)| !key.1.contains("vtbackup") && key.0 != "VitessBackup";
-            let kept = tree.iter().filter(|(key, _)| lasting(key));
+            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_ours_alone(object));
             kept.map(|(key, object)| (key.clone(), object["metadata"]["uid"].clone())).collect()
         };
         let before = uids(&tree(&embedded.client, "default").await);

@@ -4,6 +4,7 @@
 //! answer into an outcome. Decides nothing: a step that no longer fits is
 //! overtaken, and the next pass looks again.
 
+mod eviction;
 mod memory;
 mod objects;
 mod rollout;
@@ -62,6 +63,9 @@ pub enum Error {
     /// What the step was decided on is not there any more.
     #[error("{0}")]
     Overtaken(String),
+    /// A disruption budget does not let the Pod go now.
+    #[error("{0}")]
+    Budget(String),
     /// An object of that name belongs to somebody else.
     #[error("{object} exists and is not labelled as part of {cluster}: it is left alone")]
     NameCollision {
@@ -91,6 +95,7 @@ impl From<Error> for Outcome {
             Error::Api(_) => Self::InDoubt { message },
             Error::Vitess(crate::vitess::Error::Refused { code, .. }) => failed(code),
             Error::Vitess(crate::vitess::Error::NoClient) => failed("NoVitessClient"),
+            Error::Budget(_) => failed("DisruptionBudget"),
             Error::NameCollision { .. } => failed("NameCollision"),
             Error::Unsupported => failed("Unsupported"),
         }

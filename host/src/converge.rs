@@ -5,6 +5,7 @@
 //! parent that was rendered in this very pass.
 
 mod above;
+mod paused;
 mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::actuate::MANAGER;
 use crate::cache::{Cached, Members, Typed};
+use crate::claims;
 use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::observe;
@@ -316,6 +318,9 @@ fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
     if rendered.initial.as_ref().is_some_and(|initial| live.field(initial.at).is_none()) {
         return Found::Differs;
     }
+    if claims::is_owned_against(rendered, &live.raw) {
+        return Found::Differs;
+    }
     if equality::satisfied(&rendered.value, &Watched::new(&live.raw), MANAGER) {
         // Our first write to it makes its fields ours.
         let is_anothers = takeover::holds_fields(&live.raw, Part::Main);
@@ -328,6 +333,9 @@ fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
 fn difference(rendered: &Rendered, live: &Cached) -> String {
     if let Some(initial) = rendered.initial.as_ref().filter(|initial| live.field(initial.at).is_none()) {
         return format!("{}: absent, begins with {}", initial.at, initial.value);
+    }
+    if claims::is_owned_against(rendered, &live.raw) {
+        return "owned by what it is to outlive".to_owned();
     }
     let live = Watched::new(&live.raw);
     let first = equality::differences(&rendered.value, &live, MANAGER).into_iter().next();

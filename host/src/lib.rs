@@ -7,6 +7,7 @@
 pub mod actuate;
 pub mod asked;
 pub mod cache;
+pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod controller;

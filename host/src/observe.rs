@@ -17,6 +17,7 @@ use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
 use pilothouse_core::Millis;
+use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
     BackupView, CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView,
@@ -67,6 +68,8 @@ pub struct Seen<'a> {
     pub outdated: &'a BTreeSet<String>,
     /// VitessShards that release their outdated Pods.
     pub cascading: &'a BTreeSet<String>,
+    /// What people paused.
+    pub pauses: &'a [Pause],
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
     /// What the region allows, as facts of the cluster.
@@ -133,6 +136,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         tablets,
         volumes,
         backups,
+        pauses: seen.pauses.to_vec(),
         facts: BTreeMap::new(),
     };
     view.facts = facts(seen, &view);
@@ -246,7 +250,7 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         primary_since: record.map_or(0, |r| r.primary_since),
         initialized: match seen.vitess {
             Some(_) => record.is_some_and(|r| r.initialized),
-            None => has_recorded_backup(seen.members, id),
+            None => has_recorded_backup(seen.members, id) || has_older_claim(seen.members, object),
         },
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
@@ -276,6 +280,17 @@ fn has_recorded_backup(members: &Members, id: &ShardId) -> bool {
         backup.label(labels::KEYSPACE) == id.keyspace
             && backup.label(labels::SHARD) == id.range.safe_name()
             && backup.field("/status/complete").is_some_and(|complete| *complete == true)
+    })
+}
+
+/// Whether a tablet's claim is older than the VitessShard: then it outlived an earlier one, and may have
+/// a database on it.
+fn has_older_claim(members: &Members, shard: &VitessShard) -> bool {
+    let label = |key: &str| shard.metadata.labels.as_ref().and_then(|all| all.get(key)).map(String::as_str);
+    members.of(Kind::PersistentVolumeClaim).any(|claim| {
+        claim.label(labels::COMPONENT) == Component::Vttablet.as_str()
+            && [labels::KEYSPACE, labels::SHARD].into_iter().all(|key| label(key) == Some(claim.label(key)))
+            && claim.raw.metadata.creation_timestamp < shard.metadata.creation_timestamp
     })
 }
 

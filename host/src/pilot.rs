@@ -175,6 +175,7 @@ impl Pilot {
         };
         let zones = self.zones.take().unwrap_or_else(|| observe::remembered_zones(cluster));
         let cache = self.effects.cache.lock().expect("no panic under the lock");
+        let pauses = self.rendering.pauses(&self.key.namespace, &self.members);
         let seen = Seen {
             members: &self.members,
             shared: cache.shared(),
@@ -182,6 +183,7 @@ impl Pilot {
             source: self.effects.vitess.source(),
             outdated: &self.rendering.outdated,
             cascading: &self.rendering.cascading,
+            pauses: &pauses,
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,

@@ -14,6 +14,7 @@ mod backup_location;
 mod child;
 mod container;
 mod deployment;
+mod disruption_budget;
 mod etcd_member;
 mod external_datastore;
 mod flags;
@@ -56,7 +57,7 @@ use tablet::Shard;
 pub use vtbackup::RESTORES;
 
 /// One object as it should be: an apply configuration with apiVersion, kind, metadata (name,
-/// namespace, labels, annotations, the owner as controller) and spec.
+/// namespace, labels, annotations, the owner as controller unless it outlives it) and spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
     /// Which object.
@@ -93,8 +94,8 @@ pub fn cluster(cluster: &VitessCluster) -> Vec<Rendered> {
     rendered
 }
 
-/// The children of a cell: its own lockserver, if it has one, its gateways, their Service and
-/// what scales them.
+/// The children of a cell: its own lockserver, if it has one, its gateways, their Service, their
+/// disruption budget and what scales them.
 /// Nothing while the cell does not say which cluster it belongs to. `mysqld` is the image of the
 /// cluster's databases, whose version the gateways tell their clients; empty while there are none.
 #[must_use]
@@ -107,6 +108,7 @@ pub fn cell(cell: &VitessCell, mysqld: &str) -> Vec<Rendered> {
     let completed = VitessCell { spec: defaults::cell(&cell.spec), ..cell.clone() };
     rendered.push(services::cell_vtgate(&completed, cluster));
     rendered.push(vtgate::render(&completed, cluster, replicas, mysqld));
+    rendered.extend(disruption_budget::of_gateways(&completed, cluster));
     rendered.extend(autoscaler::render(&completed, cluster));
     rendered
 }
@@ -117,7 +119,7 @@ pub fn keyspace(keyspace: &VitessKeyspace) -> Vec<Rendered> {
     levels::shards(keyspace)
 }
 
-/// The children of a shard: vtorc in each of its cells, then a claim and a Pod for each tablet
+/// The children of a shard: vtorc in each of its cells, the disruption budget of its tablets, then a claim and a Pod for each tablet
 /// of its pools and for each that its status lists as standing in for a lost cell's.
 ///
 /// `zones` holds the zone of each cell that has one; `claims` the bytes that each claim asks
@@ -132,7 +134,9 @@ pub fn shard(
     let owner = Owner::of(&shard);
     let Some(shard) = Shard::of(&shard) else { return Vec::new() };
     let mut rendered = vtorc::render(&owner, &shard, zones);
-    for tablet in shard.tablets() {
+    let tablets = shard.tablets();
+    rendered.extend(disruption_budget::of_tablets(&owner, &shard, tablets.len()));
+    for tablet in tablets {
         rendered.extend(vttablet_claim::render(&owner, &shard, &tablet, claims));
         rendered.push(vttablet_pod::render(&owner, &shard, &tablet, zones));
     }

@@ -5,9 +5,11 @@
 //! remembered between passes (`assignedZone`, surges) belongs to another field
 //! manager and is left alone here.
 
+mod backup_storages;
 mod cells;
 mod cluster;
 mod lockservers;
+mod paused;
 mod schedules;
 mod shards;
 
@@ -73,6 +75,7 @@ impl Pilot {
         wanted.extend(cells::statuses(self, report));
         wanted.extend(lockservers::statuses(self, report));
         wanted.extend(schedules::statuses(self, report));
+        wanted.extend(backup_storages::statuses(self, report));
         wanted.extend(cluster::status(self, report));
         let mut written = true;
         for status in wanted {

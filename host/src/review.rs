@@ -31,6 +31,9 @@ const ADJUSTABLE: &[&str] = &[
     "/spec/template/spec/containers/*/resources/",
 ];
 
+/// What begins our own annotations, as a path has it.
+const OUR_ANNOTATIONS: &str = "/metadata/annotations/pilothouse.dev~1";
+
 /// Asks every rule about the plan and the objects that it would write.
 #[must_use]
 pub fn ask(
@@ -123,18 +126,20 @@ fn adjust(
     Ok(())
 }
 
+/// Our own annotations say whether claims outlive a cluster, and what is paused: people's to write.
 fn is_adjustable(path: &str) -> bool {
-    ADJUSTABLE.iter().any(|allowed| {
-        let exact = !allowed.ends_with('/');
-        let mut given = path.split('/');
-        let matches = allowed.trim_end_matches('/').split('/').all(|segment| {
-            given
-                .next()
-                .is_some_and(|g| segment == g || (segment == "*" && g.bytes().all(|b| b.is_ascii_digit())))
-        });
-        let rest = given.next();
-        matches && (if exact { rest.is_none() } else { rest.is_some() })
-    })
+    !path.starts_with(OUR_ANNOTATIONS)
+        && ADJUSTABLE.iter().any(|allowed| {
+            let exact = !allowed.ends_with('/');
+            let mut given = path.split('/');
+            let matches = allowed.trim_end_matches('/').split('/').all(|segment| {
+                given.next().is_some_and(|g| {
+                    segment == g || (segment == "*" && g.bytes().all(|b| b.is_ascii_digit()))
+                })
+            });
+            let rest = given.next();
+            matches && (if exact { rest.is_none() } else { rest.is_some() })
+        })
 }
 
 fn veto(rule: &str, step: &Step, code: &str, message: &str) -> Refusal {
@@ -174,6 +179,7 @@ mod tests {
         for path in [
             "",
             "/metadata/annotations",
+            "/metadata/annotations/pilothouse.dev~1claims-when-deleted",
             "/metadata/name",
             "/metadata/ownerReferences/0",
             "/spec/priorityClassName/x",

@@ -78,4 +78,9 @@ scenarios! {
     external_in_place
     external_etcd
     immediate_rolls
+    paused_cluster
+    paused_shard
+    cluster_deleted
+    shard_removed
+    claims_go_too
 }

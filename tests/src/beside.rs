@@ -12,11 +12,12 @@ use crate::standing::Tree;
 /// Moments, which no two runs share, and sentences for people.
 const NOT_COMPARED: [&str; 2] = ["lastTransitionTime", "message"];
 
-/// `KIND PATH` of each difference on purpose, and whether a recording showed it.
+/// `KIND PATH` of each difference on purpose and `KIND COMPONENT` of each object here alone, and
+/// whether a recording showed it.
 #[derive(Debug)]
 pub struct Known(BTreeMap<String, bool>);
 
-/// The rows under the headings `Fields` and `Statuses` of the page on differences.
+/// The rows under those headings of the page on differences that tests hold.
 ///
 /// # Panics
 /// When the page or a heading is not there.
@@ -24,7 +25,7 @@ pub struct Known(BTreeMap<String, bool>);
 pub fn on_purpose() -> Known {
     let text = std::fs::read_to_string(repository("docs/differences.md")).expect("it is there");
     let mut rows = BTreeMap::new();
-    for heading in ["Fields\n", "Statuses\n"] {
+    for heading in ["Fields\n", "Objects here alone\n", "Statuses\n"] {
         let section = text.split("\n## ").find_map(|section| section.strip_prefix(heading));
         let lines = section.expect("its heading is there").lines();
         rows.extend(lines.filter_map(|line| {
@@ -60,9 +61,13 @@ pub fn objects(ours: &Tree, theirs: &Tree, known: &mut Known) -> Vec<String> {
         // What we asked for: the rest of it the server filled in.
         let part = |root: &str| equality::applied(live, MANAGER, root).unwrap_or_default();
         let mut asked = json!({ "metadata": part("metadata"), "spec": part("spec") });
-        asked["metadata"]["ownerReferences"][0]["uid"] =
-            theirs["metadata"]["ownerReferences"][0]["uid"].clone();
-        for line in equality::differences(&asked, theirs, "") {
+        if let Some(uid) = asked.pointer_mut("/metadata/ownerReferences/0/uid") {
+            *uid = theirs["metadata"]["ownerReferences"][0]["uid"].clone();
+        }
+        let is_owned = |object: &Value| object.pointer("/metadata/ownerReferences/0").is_some();
+        let orphan = is_owned(theirs) && !is_owned(live);
+        let lines = equality::differences(&asked, theirs, "").into_iter();
+        for line in lines.chain(orphan.then(|| "metadata.ownerReferences: none here".to_owned())) {
             let path = line.split(": ").next().unwrap_or_default();
             if !known.has(&format!("{kind} {path}")) {
                 wrong.push(format!("{kind} {name} {line}"));
@@ -81,7 +86,9 @@ pub fn objects(ours: &Tree, theirs: &Tree, known: &mut Known) -> Vec<String> {
     }
     let alone = ours.keys().filter(|key| !theirs.contains_key(*key));
     for (kind, name) in alone {
-        if !known.has(&format!("{kind} {name}")) {
+        let live = &ours[&(kind.clone(), name.clone())];
+        let component = live["metadata"]["labels"]["planetscale.com/component"].as_str().unwrap_or_default();
+        if !known.has(&format!("{kind} {component}")) {
             wrong.push(format!("{kind} {name} is ours alone"));
         }
     }

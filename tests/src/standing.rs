@@ -39,11 +39,16 @@ pub async fn tree(client: &Client, namespace: &str) -> Result<Tree, kube::Error>
     Ok(tree)
 }
 
-/// The children among some objects: what a manifest itself holds has no owner.
+/// The children among some objects: what a manifest itself holds has neither owner nor such a label.
 pub fn children(objects: impl IntoIterator<Item = Value>) -> Tree {
     let text =
         |object: &Value, at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let is_child = |object: &Value| object.pointer("/metadata/ownerReferences/0").is_some();
+    let is_child = |object: &Value| {
+        // Our claims outlive who asked for them.
+        ["/metadata/ownerReferences/0", "/metadata/labels/planetscale.com~1cluster"]
+            .into_iter()
+            .any(|at| object.pointer(at).is_some())
+    };
     let key = |object: &Value| (text(object, "/kind"), text(object, "/metadata/name"));
     objects.into_iter().filter(is_child).map(|object| (key(&object), object)).collect()
 }

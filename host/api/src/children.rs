@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::{Resource, ResourceExt};
 use pilothouse_core::topology::ParseError;
 
+use crate::choices::INHERITED;
 use crate::etcd_lockserver::{EtcdLockserver, EtcdLockserverSpec, EtcdTemplate};
 use crate::images::{CellImages, ClusterImages, KeyspaceImageOverrides, KeyspaceImages};
 use crate::labels::{self, Component};
@@ -45,20 +46,30 @@ pub enum Error {
     },
 }
 
-/// Metadata of a child, owned by its parent (once that has a UID).
+/// Metadata of a child, owned by its parent (once that has a UID), with the annotations that it inherits.
 fn child_of<P>(parent: &P, name: String, labels: BTreeMap<String, String>) -> ObjectMeta
 where
     P: Resource<DynamicType = ()>,
 {
     let owner = parent.controller_owner_ref(&());
+    let said = |key: &str| Some((key.to_owned(), parent.annotations().get(key)?.clone()));
+    let inherited: BTreeMap<String, String> = INHERITED.into_iter().filter_map(said).collect();
     ObjectMeta {
         name: Some(name),
         namespace: parent.namespace(),
         labels: Some(labels),
         owner_references: owner
             .map(|owner| vec![OwnerReference { block_owner_deletion: Some(true), ..owner }]),
+        annotations: Some(inherited).filter(|all| !all.is_empty()),
         ..ObjectMeta::default()
     }
+}
+
+/// Adds what a template says; that goes before what is inherited.
+fn annotate(metadata: &mut ObjectMeta, annotations: &BTreeMap<String, String>) {
+    let mut all = metadata.annotations.take().unwrap_or_default();
+    all.extend(annotations.clone());
+    metadata.annotations = Some(all).filter(|all| !all.is_empty());
 }
 
 fn label_map<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -113,7 +124,7 @@ fn keyspace_of(
     let template = keyspace.template.clone();
     let labels = label_map([(labels::CLUSTER, &name), (labels::KEYSPACE, &template.name)]);
     let mut metadata = child_of(cluster, names::keyspace(&name, &template.name), labels);
-    metadata.annotations = Some(template.annotations.clone()).filter(|a| !a.is_empty());
+    annotate(&mut metadata, &template.annotations);
     VitessKeyspace {
         metadata,
         spec: VitessKeyspaceSpec {
@@ -174,7 +185,7 @@ pub fn shards(keyspace: &VitessKeyspace) -> Result<Vec<VitessShard>, Error> {
             ]);
             let name = names::shard(&cluster, &spec.template.name, &range);
             let mut metadata = child_of(keyspace, name, labels);
-            metadata.annotations = Some(template.annotations.clone()).filter(|a| !a.is_empty());
+            annotate(&mut metadata, &template.annotations);
             Ok(VitessShard {
                 metadata,
                 spec: shard_spec(&spec, KeyRangeSpec::from(&range), range.to_string(), template),

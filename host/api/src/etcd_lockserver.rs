@@ -28,8 +28,10 @@ pub const MEMBERS: u32 = 3;
     namespaced,
     derive = "PartialEq",
     status = "EtcdLockserverStatus",
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Available", "type": "string", "jsonPath": ".status.available"}"#,
     printcolumn = r#"{"name": "Zone", "type": "string", "jsonPath": ".spec.zone"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -138,7 +138,7 @@ pub mod annotations {
     pub const DECISION: &str = "pilothouse.dev/decision";
     /// Ours: when a later run restored a backup whole and caught up from it.
     pub const BACKUP_VERIFIED: &str = "pilothouse.dev/backup-verified";
-    /// Ours: nothing is decided for the object while it is set.
+    /// Ours: nothing under the object is changed while it is there, whatever it says.
     pub const PAUSED: &str = "pilothouse.dev/paused";
 }
 

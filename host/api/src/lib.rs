@@ -6,6 +6,7 @@
 
 pub mod backup_location;
 pub mod children;
+pub mod choices;
 pub mod condition;
 pub mod crds;
 pub mod defaults;

@@ -223,6 +223,12 @@ pub fn etcd_disruption_budget(lockserver: &str) -> String {
     format!("etcd-lockserver-{lockserver}")
 }
 
+/// The PodDisruptionBudget of a shard's tablets.
+#[must_use]
+pub fn tablets_disruption_budget(cluster: &str, keyspace: &str, range: &KeyRange) -> String {
+    join(OBJECT, &[cluster, keyspace, &range.safe_name(), Component::Vttablet.as_str()])
+}
+
 /// A VitessBackupStorage; the default location has an empty name.
 #[must_use]
 pub fn backup_storage(cluster: &str, location: &str) -> String {

@@ -14,6 +14,7 @@ use pilothouse_core::schedule::{cron, span};
 use pilothouse_core::topology::{Cell, KeyRange, ParseError, Zone};
 use serde::de::DeserializeOwned;
 
+use crate::choices::{Choice, ClaimRetention, DisruptionBudgets};
 use crate::desired::{DesiredCell, DesiredCluster, DesiredKeyspace, DesiredShard};
 use crate::fragment::Fragment;
 use crate::gateway::{Autoscaler, Gateway};
@@ -115,6 +116,14 @@ pub enum Reason {
     /// A fragment that does not have Kubernetes' shape.
     #[error("{0}")]
     Shape(String),
+    /// None of some words.
+    #[error("{given:?}: expected {}", .expected.join(" or "))]
+    Choice {
+        /// The word given.
+        given: String,
+        /// The words that there are.
+        expected: [&'static str; 2],
+    },
     /// A lower bound above the upper one.
     #[error("{fewest} is more than {most}, the most")]
     Bounds {
@@ -170,6 +179,7 @@ impl Reason {
             Self::Quantity(_) => "Quantity",
             Self::Durability(_) => "Durability",
             Self::Shape(_) => "Shape",
+            Self::Choice { .. } => "Choice",
             Self::Bounds { .. } => "Bounds",
             Self::Addresses { .. } => "Addresses",
             Self::Cron(_) => "Cron",
@@ -264,6 +274,13 @@ impl Faults {
         self.shape(path.field("tolerations"), &pod.tolerations);
     }
 
+    fn choice<C: Choice>(&mut self, cluster: &VitessCluster) {
+        if let Err(given) = C::read(&cluster.metadata) {
+            let reason = Reason::Choice { given: given.to_owned(), expected: C::WORDS.map(|(word, _)| word) };
+            self.add(Path::Root("metadata.annotations").key(C::KEY), reason);
+        }
+    }
+
     fn finish<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
@@ -279,6 +296,8 @@ pub fn validate(cluster: &VitessCluster) -> Result<DesiredCluster, Vec<FieldErro
     if spec.cells.is_empty() {
         faults.add(SPEC.field("cells"), Reason::Missing);
     }
+    faults.choice::<ClaimRetention>(cluster);
+    faults.choice::<DisruptionBudgets>(cluster);
     lockserver(&mut faults, SPEC.field("globalLockserver"), &spec.global_lockserver);
     let cells = read_cells(&mut faults, &spec.cells);
     let known: BTreeSet<&str> = spec.cells.iter().map(|c| c.name.as_str()).collect();

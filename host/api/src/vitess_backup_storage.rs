@@ -23,7 +23,9 @@ use crate::schema;
     derive = "PartialEq",
     status = "VitessBackupStorageStatus",
     printcolumn = r#"{"name": "Location", "type": "string", "jsonPath": ".spec.location.name"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Backups", "type": "integer", "jsonPath": ".status.totalBackupCount"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

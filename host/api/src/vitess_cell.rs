@@ -37,10 +37,12 @@ pub const NAME_PATTERN: &str = r"^[A-Za-z0-9]([_.A-Za-z0-9]*[A-Za-z0-9])?$";
         label_selector_path = ".status.gateway.labelSelector"
     ),
     printcolumn = r#"{"name": "Cell", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Zone", "type": "string", "jsonPath": ".spec.zone"}"#,
     printcolumn = r#"{"name": "Assigned", "type": "string", "jsonPath": ".status.assignedZone"}"#,
     printcolumn = r#"{"name": "Gateways", "type": "integer", "jsonPath": ".status.gateway.replicas"}"#,
     printcolumn = r#"{"name": "Available", "type": "string", "jsonPath": ".status.gateway.available"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -41,6 +41,7 @@ use crate::vitess_keyspace::KeyspaceTemplate;
     printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
     printcolumn = r#"{"name": "Zones", "type": "string", "jsonPath": ".status.summary.zones"}"#,
     printcolumn = r#"{"name": "Vitess", "type": "string", "jsonPath": ".status.vitess.source", "priority": 1}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

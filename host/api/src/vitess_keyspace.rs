@@ -38,7 +38,9 @@ pub const NAME_PATTERN: &str = r"^[A-Za-z0-9]([A-Za-z0-9-_.]*[A-Za-z0-9])?$";
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Shards", "type": "string", "jsonPath": ".status.summary.shards"}"#,
     printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
+    printcolumn = r#"{"name": "Updated", "type": "string", "jsonPath": ".status.summary.updated"}"#,
     printcolumn = r#"{"name": "Durability", "type": "string", "jsonPath": ".spec.durabilityPolicy"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -167,6 +169,9 @@ pub struct KeyspaceSummary {
     /// Ready tablets of those wanted, as `3/6`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tablets: String,
+    /// Tablets that run what is asked for now, of those that stand, as `2/3`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub updated: String,
 }
 
 /// What a keyspace knows of one of its shards.

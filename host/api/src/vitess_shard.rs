@@ -31,10 +31,12 @@ use crate::update_strategy::{TopologyReconciliation, UpdateStrategy};
     derive = "PartialEq",
     status = "VitessShardStatus",
     printcolumn = r#"{"name": "Shard", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Primary", "type": "string", "jsonPath": ".status.masterAlias"}"#,
     printcolumn = r#"{"name": "Tablets", "type": "string", "jsonPath": ".status.summary.tablets"}"#,
     printcolumn = r#"{"name": "Surge", "type": "integer", "jsonPath": ".status.summary.surge", "priority": 1}"#,
     printcolumn = r#"{"name": "Backups", "type": "integer", "jsonPath": ".status.summary.backups"}"#,
+    printcolumn = r#"{"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Paused\")].status", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -16,6 +16,7 @@ mod evidence;
 mod expectation;
 mod expired;
 mod pace;
+mod paused;
 mod placement;
 mod primary;
 mod quorum;
@@ -36,6 +37,7 @@ pub const RULES: &[Rule] = &[
     supported::RULE,
     author::RULE,
     scope::RULE,
+    paused::RULE,
     expired::RULE,
     evidence::RULE,
     expectation::RULE,

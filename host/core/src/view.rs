@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::gtid::GtidSet;
+use crate::pause::Pause;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
 
@@ -42,6 +43,9 @@ pub struct ClusterView {
     /// Backups in every location.
     #[serde(default)]
     pub backups: Vec<BackupView>,
+    /// What people paused, those above first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// What has no record field yet: subject (`cluster`, an alias, a shard, a zone …) → name → value.
     #[serde(default)]
     pub facts: BTreeMap<String, BTreeMap<String, Fact>>,
@@ -497,6 +501,7 @@ impl ClusterView {
     pub fn fingerprint(&self) -> u64 {
         let mut h = DefaultHasher::new(); // SipHash with fixed keys
         (&self.cluster, self.vitess, &self.zones, &self.cells, &self.shards, &self.backups).hash(&mut h);
+        self.pauses.hash(&mut h);
         for tablet in &self.tablets {
             tablet.hash_bucketed(&mut h);
         }

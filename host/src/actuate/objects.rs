@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
+use crate::claims;
 use crate::equality::{self, Watched};
 use crate::kinds::Kind;
 use crate::render::{self, Initial, Rendered};
@@ -36,6 +37,9 @@ impl Effects {
             Some(live) => equality::conformed(&rendered.value, &Watched::new(live)),
             None => rendered.value.clone(),
         };
+        if let Some(release) = live.as_ref().and_then(|live| claims::release(rendered, live)) {
+            self.merge(key, kind, &object.name, &release).await?;
+        }
         let has = |data: &Value| data.pointer(rendered.initial.as_ref()?.at).cloned();
         if let Some(live) = live.filter(|_| is_known) {
             self.begin(kind, rendered, has(&live.data)).await?;
@@ -75,17 +79,30 @@ impl Effects {
 
     /// Deletes the object of that UID, as it is now; a claim only while no Pod of its name is left.
     pub(super) async fn delete(&self, key: &ClusterKey, object: &ObjectRef, uid: &str) -> Result<(), Error> {
+        match self.standing(key, object, uid).await? {
+            Some(found) => self.remove(key, object, &found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The object of that UID as it is now, if it may go; `None` when it has gone, or is on its way.
+    pub(super) async fn standing(
+        &self,
+        key: &ClusterKey,
+        object: &ObjectRef,
+        uid: &str,
+    ) -> Result<Option<DynamicObject>, Error> {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let api = kind.api(&self.client, &object.namespace);
         let Some(found) = api.get_opt(&object.name).await? else {
             self.gone(key, kind, object);
-            return Ok(());
+            return Ok(None);
         };
         if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
             return Err(Error::Overtaken(format!("{object} is another object now")));
         }
         if found.metadata.deletion_timestamp.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         if kind == Kind::PersistentVolumeClaim
             && Kind::Pod.api(&self.client, &object.namespace).get_opt(&object.name).await?.is_some()
@@ -95,15 +112,26 @@ impl Effects {
         if kind == Kind::PersistentVolumeClaim && self.is_of_active_job(&found, object).await? {
             return Err(Error::Overtaken(format!("Job {} has not ended", object.name)));
         }
+        Ok(Some(found))
+    }
+
+    /// Deletes an object as it was found.
+    pub(super) async fn remove(
+        &self,
+        key: &ClusterKey,
+        object: &ObjectRef,
+        found: &DynamicObject,
+    ) -> Result<(), Error> {
+        let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
         let params = DeleteParams {
             preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
+                uid: found.metadata.uid.clone(),
                 resource_version: found.metadata.resource_version.clone(),
             }),
             ..DeleteParams::background()
         };
         self.telemetry.metrics.api_writes.inc();
-        api.delete(&object.name, &params).await?;
+        kind.api(&self.client, &object.namespace).delete(&object.name, &params).await?;
         self.gone(key, kind, object);
         Ok(())
     }

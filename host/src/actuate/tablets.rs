@@ -53,7 +53,7 @@ impl Effects {
         self.merge(key, Kind::Pod, &name, &patch).await
     }
 
-    /// Deletes a tablet's Pod; the next pass creates it as rendered then.
+    /// Removes a tablet's Pod; the next pass creates it as rendered then.
     pub(super) async fn recreate_tablet(
         &self,
         key: &ClusterKey,
@@ -64,6 +64,6 @@ impl Effects {
             .with_members(key, |m| crate::observe::tablet_pod(m, tablet).map(|p| p.name().to_owned()))
             .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has no Pod")))?;
         let pod = ObjectRef { kind: "Pod".to_owned(), namespace: key.namespace.clone(), name };
-        self.delete(key, &pod, pod_uid).await
+        self.evict(key, &pod, pod_uid).await
     }
 }

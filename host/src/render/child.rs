@@ -46,7 +46,7 @@ impl<'a> Owner<'a> {
         name: String,
         labels: Strings,
     ) -> Child<'a> {
-        Child { owner: self, api_version, kind, name, labels, annotations: Strings::new() }
+        Child { owner: self, api_version, kind, name, labels, annotations: Strings::new(), outlives: false }
     }
 }
 
@@ -58,12 +58,19 @@ pub(super) struct Child<'a> {
     name: String,
     labels: Strings,
     annotations: Strings,
+    outlives: bool,
 }
 
 impl Child<'_> {
     /// With these annotations on top.
     pub(super) fn annotated(mut self, annotations: impl IntoIterator<Item = (String, String)>) -> Self {
         self.annotations.extend(annotations);
+        self
+    }
+
+    /// Without the owner as such, where it is to stay when that goes.
+    pub(super) fn outliving(mut self, outlives: bool) -> Self {
+        self.outlives = outlives;
         self
     }
 
@@ -93,13 +100,15 @@ impl Child<'_> {
         if !self.annotations.is_empty() {
             metadata.insert("annotations".into(), json!(self.annotations));
         }
-        metadata.insert(
-            "ownerReferences".into(),
-            json!([{
-                "apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid,
-                "controller": true, "blockOwnerDeletion": true,
-            }]),
-        );
+        if !self.outlives {
+            metadata.insert(
+                "ownerReferences".into(),
+                json!([{
+                    "apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid,
+                    "controller": true, "blockOwnerDeletion": true,
+                }]),
+            );
+        }
         let object =
             ObjectRef { kind: self.kind.to_owned(), namespace: owner.namespace.to_owned(), name: self.name };
         let mut value = json!({ "apiVersion": self.api_version, "kind": self.kind });

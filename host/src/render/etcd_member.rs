@@ -117,7 +117,8 @@ fn claim(owner: &Owner<'_>, etcd: &EtcdLockserver, index: u32) -> Option<Rendere
     let name = names::etcd_member(owner.name, index);
     let labels = member_labels(owner, etcd, index);
     let spec = vttablet_claim::at_least(template, 0);
-    Some(owner.child("v1", "PersistentVolumeClaim", name, labels).with_spec(spec))
+    let claim = owner.child("v1", "PersistentVolumeClaim", name, labels);
+    Some(claim.outliving(vttablet_claim::is_retained(&etcd.metadata)).with_spec(spec))
 }
 
 fn member(owner: &Owner<'_>, etcd: &EtcdLockserver, index: u32, zone: Option<&Zone>) -> Rendered {

@@ -2,6 +2,7 @@
 //! of the operator whose kinds these are.
 
 mod cases;
+mod choices;
 mod golden;
 mod overrides;
 mod reference;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_api::quantity;
 use serde_json::{Value, json};
 
@@ -22,7 +24,13 @@ pub(super) fn render(
     let template = tablet.pool.data_volume_claim_template.as_ref()?;
     let name = tablet.name(shard.cluster);
     let spec = at_least(template, claims.get(&name).copied().unwrap_or(0));
-    Some(owner.child("v1", "PersistentVolumeClaim", name, tablet.labels(shard)).with_spec(spec))
+    let claim = owner.child("v1", "PersistentVolumeClaim", name, tablet.labels(shard));
+    Some(claim.outliving(is_retained(&shard.object.metadata)).with_spec(spec))
+}
+
+/// Whether claims stay when the object that asks for them is deleted.
+pub(super) fn is_retained(metadata: &ObjectMeta) -> bool {
+    ClaimRetention::of(metadata) == ClaimRetention::Retain
 }
 
 /// The claim's spec, asking for no less than `bytes`.

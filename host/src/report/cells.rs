@@ -9,7 +9,7 @@ use pilothouse_api::{VitessCell, names};
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
-use super::{Wanted, lockservers, told};
+use super::{Wanted, lockservers, paused, set, told};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -32,7 +32,7 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
         labels::CELL,
         labels::CLUSTER
     );
-    let status = VitessCellStatus {
+    let mut status = VitessCellStatus {
         observed_generation: cell.metadata.generation,
         gateway: GatewayStatus {
             available: super::gateways(pilot, name),
@@ -48,6 +48,15 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
         ..live.cloned().unwrap_or_default()
     };
     let object = cell.metadata.name.clone()?;
+    let generation = cell.metadata.generation;
+    let (reason, message) = match status.gateway.available {
+        ConditionStatus::True => ("Serving", "a gateway is ready"),
+        ConditionStatus::False => ("NoGateway", "no gateway is ready"),
+        ConditionStatus::Unknown => ("NotSaid", "its Deployment has no status yet"),
+    };
+    let ready = ("Ready", status.gateway.available, reason, message);
+    set(&mut status.conditions, report, generation, ready);
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessCell, &object));
     Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
         .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))
 }

@@ -17,7 +17,7 @@ use pilothouse_core::plan::{Outcome, Severity};
 use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
-use super::{Wanted, available, gateways, lockservers, schedules, set};
+use super::{Wanted, available, gateways, lockservers, paused, schedules, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -60,6 +60,7 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
     schedules::of_cluster(pilot, report, generation, &mut status.conditions);
     let (answer, reason, message) = ready(report, &status);
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, &message));
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessCluster, name));
     Wanted::unless_equal(Kind::VitessCluster, name, live, &status)
 }
 

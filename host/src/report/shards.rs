@@ -19,7 +19,7 @@ use pilothouse_core::view::{PodState, Role, ShardView, TabletView, VitessSource,
 use pilothouse_core::{topology::ShardId, turndown};
 
 use super::cluster::serves_writes;
-use super::{Wanted, available, set, time, told};
+use super::{Wanted, available, paused, set, time, told};
 use crate::cache::Cached;
 use crate::kinds::Kind;
 use crate::observe;
@@ -69,6 +69,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         (_, false) => (ConditionStatus::False, "NoPrimary", "it has no primary that answers"),
     };
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessShard, &name));
     Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
 }
 
@@ -180,6 +181,7 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         summary: KeyspaceSummary {
             shards: format!("{serving}/{}", shards.len()),
             tablets: format!("{}/{}", sum(|s| s.ready_tablets), sum(|s| s.desired_tablets)),
+            updated: format!("{}/{}", sum(|s| s.updated_tablets), sum(|s| s.tablets)),
         },
         partitionings,
         shards: statuses,
@@ -200,6 +202,8 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         set(&mut status.conditions, report, keyspace.metadata.generation, verdict);
     }
     let name = keyspace.metadata.name.clone()?;
+    let generation = keyspace.metadata.generation;
+    paused::tell(&mut status.conditions, report, generation, (Kind::VitessKeyspace, &name));
     Wanted::unless_equal(Kind::VitessKeyspace, &name, live, &status)
 }
 

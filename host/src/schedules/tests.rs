@@ -171,6 +171,7 @@ impl Scene {
             cascading: &BTreeSet::new(),
             remembered_zones: &BTreeMap::new(),
             allowances: &BTreeMap::new(),
+            pauses: &[],
             as_of: at(as_of),
         };
         let view = view(id, &seen, &ZoneSettings::default()).view;

@@ -243,8 +243,9 @@ impl Layer {
         if asked.kind.resource == "secrets" {
             self.sky.blame_now("S11", format!("the host asked for {}", object()));
         }
-        if asked.verb == Verb::Delete {
-            let options: Value = serde_json::from_slice(body).unwrap_or_default();
+        if matches!(asked.verb, Verb::Delete | Verb::Evict) {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            let options = if asked.verb == Verb::Evict { &body["deleteOptions"] } else { &body };
             for field in ["uid", "resourceVersion"] {
                 if !options["preconditions"][field].is_string() {
                     self.sky
@@ -340,6 +341,9 @@ mod tests {
         check(&Method::DELETE, &pod("ours"), &held, &[]);
         check(&Method::DELETE, &pod("ours"), &json!({ "preconditions": { "uid": "u" } }), &["S7"]);
         check(&Method::DELETE, &pod("ours"), &json!({}), &["S7", "S7"]);
+        let eviction = format!("{}/eviction", pod("ours"));
+        check(&Method::POST, &eviction, &json!({ "deleteOptions": held }), &[]);
+        check(&Method::POST, &eviction, &held, &["S7", "S7"]);
         check(&Method::PATCH, &pod("ours"), &json!({}), &[]);
         check(&Method::PATCH, &pod("theirs"), &json!({}), &["S10"]);
         check(&Method::GET, &pod("theirs"), &json!({}), &[]);

@@ -12,6 +12,8 @@ pub(super) enum Verb {
     /// Create, update, patch.
     Write,
     Delete,
+    /// The deletion of a Pod, if its budget lets it go.
+    Evict,
 }
 
 /// A request, taken apart.
@@ -42,6 +44,7 @@ impl Asked {
             Method::GET if name.is_some() => Verb::Get,
             Method::GET => Verb::List,
             Method::DELETE => Verb::Delete,
+            Method::POST if words.last() == Some(&"eviction") => Verb::Evict,
             _ => Verb::Write,
         };
         let name = name.copied().unwrap_or_default().to_owned();
@@ -50,7 +53,7 @@ impl Asked {
 
     pub(super) fn is_write(&self) -> bool {
         match self.verb {
-            Verb::Write | Verb::Delete => true,
+            Verb::Write | Verb::Delete | Verb::Evict => true,
             Verb::Get | Verb::List | Verb::Watch => false,
         }
     }

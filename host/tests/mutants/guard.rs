@@ -59,16 +59,23 @@ fn without_primary_two_servers_acknowledge() {
     check("primary", |view| replace(view, 0), &day, &["S1"]);
 }
 
-/// Replicas that serve are replaced, all at once.
+/// Replicas that serve are deleted, all at once. Replaced they would be one by one: those go by eviction.
 #[test]
 fn without_drain_ackers_are_taken_away() {
-    let recreates = |view: &ClusterView| {
+    let deletes = |view: &ClusterView| {
         let serving = primaries(view).flat_map(|(_, p)| others(view, p)).filter(|t| t.ready);
-        let recreate =
-            |t: &TabletView| Action::RecreateTablet { tablet: t.alias.clone(), pod_uid: t.pod_uid.clone() };
-        serving.filter(|_| minute(view) < 5).map(recreate).collect()
+        let delete = |t: &TabletView| Action::Delete {
+            object: ObjectRef {
+                kind: "Pod".to_owned(),
+                namespace: view.cluster.namespace.clone(),
+                name: t.pod_name.clone(),
+            },
+            uid: t.pod_uid.clone(),
+            of: Some(t.alias.clone()),
+        };
+        serving.filter(|_| minute(view) < 5).map(delete).collect()
     };
-    check("drain", recreates, &Day::calm(), &["S3"]);
+    check("drain", deletes, &Day::calm(), &["S3"]);
 }
 
 /// A backup is said to be covered by itself.

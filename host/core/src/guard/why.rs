@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::action::{DrainStep, Expectation};
+use crate::action::{DrainStep, Expectation, ObjectRef};
 use crate::plan::Slot;
 use crate::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
 use crate::view::{Drain, Durability, Reach, Role};
@@ -27,6 +27,8 @@ pub enum Why {
     NotOurs { named: String },
     #[error("a policy of the {slot} slot may not write the verb {verb}")]
     NotItsVerb { slot: Slot, verb: String },
+    #[error("{object} is paused")]
+    Paused { object: ObjectRef },
     #[error("a rule plugin refused it: {code}: {message}")]
     Vetoed { code: String, message: String },
     #[error("nothing is known of Vitess, and this step must not be guessed")]
@@ -232,6 +234,7 @@ impl Why {
             Self::Unsupported => "Unsupported",
             Self::NotOurs { .. } => "NotOurs",
             Self::NotItsVerb { .. } => "NotItsVerb",
+            Self::Paused { .. } => "Paused",
             Self::Vetoed { .. } => "Vetoed",
             Self::NoEvidence => "NoEvidence",
             Self::Expired { .. } => "Expired",

@@ -9,8 +9,8 @@ use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::{BackupView, Durability};
 use serde_json::Value;
 
-use super::objects::{Name, array, controller_uid, label, name_of, number, text, uid};
-use super::state::{State, owner_named};
+use super::objects::{Name, array, label, name_of, number, text, uid};
+use super::state::State;
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::PODS;
 use crate::vitess::{ClusterKey, ShardKey, Tablet, acks_required, alias_of, cluster_of, may_ack, shard_of};
@@ -161,20 +161,24 @@ impl State {
         Some(Deed::ClaimDeleted { at: self.now, claim: name_of(claim), shard: Some(shard), lost, wanted })
     }
 
-    /// Whether the VitessShard that owns a claim lives and asks for the claim's tablet.
+    /// Whether a VitessShard that lives asks for a claim's tablet: by labels, since nobody need own a claim.
     fn is_wanted(&self, claim: &Value) -> bool {
-        let owner = owner_named(claim, "VitessShard");
-        let at = owner.map(|owner| (text(claim, "/metadata/namespace").to_owned(), owner));
-        let Some(shard) = at.and_then(|at| self.objects.get(&SHARDS, &at)) else { return false };
+        let same = |shard: &Value, key: &str| label(shard, key) == label(claim, key);
+        let of_claim = |shard: &Value| {
+            text(shard, "/metadata/namespace") == text(claim, "/metadata/namespace")
+                && ["cluster", "keyspace", "shard"]
+                    .iter()
+                    .all(|l| same(shard, &format!("planetscale.com/{l}")))
+        };
         let index = label(claim, "planetscale.com/tablet-index").parse::<i64>();
         let asks = |pool: &Value| {
             text(pool, "/cell") == label(claim, "planetscale.com/cell")
                 && text(pool, "/type") == label(claim, "planetscale.com/tablet-type")
                 && index.as_ref().is_ok_and(|i| *i <= number(pool, "/replicas").unwrap_or(0))
         };
-        uid(&shard) == controller_uid(claim)
-            && !super::objects::terminating(&shard)
-            && array(&shard, "/spec/tabletPools").iter().any(asks)
+        let shards = self.objects.all(&SHARDS);
+        let living = shards.iter().filter(|shard| of_claim(shard) && !super::objects::terminating(shard));
+        living.flat_map(|shard| array(shard, "/spec/tabletPools")).any(asks)
     }
 
     /// Whether a volume's claim is on its way out.

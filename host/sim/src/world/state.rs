@@ -24,6 +24,8 @@ use crate::apiserver::{ApiServer, ChangeKind, ResourceId, Status, WatchEvent, ga
 use crate::clock::Clock;
 use crate::vitess::{ClusterKey, Vitess};
 
+const CLUSTERS: ResourceId = ResourceId::of("planetscale.com", "vitessclusters");
+
 /// More looks than this in one step mean that two played controllers fight.
 const LOOKS_PER_STEP: usize = 200_000;
 
@@ -178,12 +180,34 @@ impl State {
         }
         self.judge_deletion(event);
         self.mark(kind, object);
-        if event.what == ChangeKind::Deleted && kind.resource == "vitessclusters" {
-            let cluster = ClusterKey::new(&event.key.namespace, &event.key.name);
-            self.vitess.forget_topology(&cluster);
+        if event.what == ChangeKind::Deleted {
+            self.forget_unkept_topology(event);
         }
         if event.what == ChangeKind::Deleted || terminating(object) {
             self.agenda.now(Look::Garbage);
+        }
+    }
+
+    /// A topology is on the volumes of its cluster's lock servers. Without any it is kept elsewhere, and
+    /// taken for gone with the cluster.
+    fn forget_unkept_topology(&mut self, gone: &WatchEvent) {
+        let is_of_etcd = |claim: &Value| label(claim, "planetscale.com/component") == "etcd";
+        let namespace = gone.key.namespace.as_str();
+        let name = match &*gone.key.kind.resource {
+            "vitessclusters" => gone.key.name.as_str(),
+            "persistentvolumeclaims" if is_of_etcd(&gone.object) => {
+                label(&gone.object, "planetscale.com/cluster")
+            }
+            _ => return,
+        };
+        let lives = self.objects.get(&CLUSTERS, &(namespace.to_owned(), name.to_owned())).is_some();
+        let keeps = |claim: &Value| {
+            is_of_etcd(claim)
+                && text(claim, "/metadata/namespace") == namespace
+                && label(claim, "planetscale.com/cluster") == name
+        };
+        if !lives && !self.objects.all(&CLAIMS).iter().any(|claim| keeps(claim)) {
+            self.vitess.forget_topology(&ClusterKey::new(namespace, name));
         }
     }
 

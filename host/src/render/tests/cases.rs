@@ -58,10 +58,11 @@ fn a_surge_tablet_is_the_next_of_its_pool_and_says_for_whom() {
     let new: Vec<&Rendered> = after.iter().filter(|one| !before.contains(one)).collect();
     assert_eq!(
         new.iter().map(|one| one.object.kind.as_str()).collect::<Vec<_>>(),
-        ["PersistentVolumeClaim", "Pod"]
+        ["PodDisruptionBudget", "PersistentVolumeClaim", "Pod"]
     );
     assert_eq!(after.len(), before.len() + 2);
-    let metadata = &new[1].value["metadata"];
+    assert_eq!(new[0].value["spec"]["minAvailable"], of_kind(&before, "Pod").len());
+    let metadata = &new[2].value["metadata"];
     assert_eq!(metadata["annotations"]["pilothouse.dev/stands-in-for"], "north");
     assert_eq!(metadata["labels"]["planetscale.com/cell"], "east");
     assert_eq!(metadata["labels"]["planetscale.com/tablet-index"], "2");
@@ -70,7 +71,7 @@ fn a_surge_tablet_is_the_next_of_its_pool_and_says_for_whom() {
     shard.spec.template.tablet_pools[0].replicas = 2;
     let scaled = render::shard(&shard, &BTreeMap::new(), &BTreeMap::new());
     assert!(
-        scaled.iter().any(|one| one.object == new[1].object && one.value["spec"] == new[1].value["spec"])
+        scaled.iter().any(|one| one.object == new[2].object && one.value["spec"] == new[2].value["spec"])
     );
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tree::{folder, manifest, tree};
 
 /// One representative of each kind and component, by the start of its name.
-const SHOWN: [(&str, &str, &str); 31] = [
+const SHOWN: [(&str, &str, &str); 33] = [
     ("etcd-lockserver", "EtcdLockserver", "harbour-etcd-"),
     ("backup-storage", "VitessBackupStorage", "harbour-"),
     ("backup-schedule", "VitessBackupSchedule", "harbour-vbsc-"),
@@ -32,6 +32,8 @@ const SHOWN: [(&str, &str, &str); 31] = [
     ("vtgate-autoscaled", "Deployment", "harbour-south-vtgate-"),
     ("vtorc", "Deployment", "harbour-orders-x-80-east-vtorc-"),
     ("etcd-budget", "PodDisruptionBudget", "etcd-lockserver-"),
+    ("gateways-budget", "PodDisruptionBudget", "harbour-east-vtgate-"),
+    ("tablets-budget", "PodDisruptionBudget", "harbour-orders-x-80-vttablet-"),
     ("etcd-member", "Pod", "harbour-etcd-"),
     ("vttablet", "Pod", "harbour-vttablet-east-"),
     ("vttablet-external", "Pod", "harbour-vttablet-south-"),
