@@ -98,7 +98,7 @@ pub fn objects(ours: &Tree, theirs: &Tree, known: &mut Known) -> Vec<String> {
 /// Where the status that stood there says something else than ours. What ours says on top stands beside it.
 #[must_use]
 pub fn statuses(ours: &Value, theirs: &Value, known: &mut Known) -> Vec<String> {
-    if theirs["apiVersion"] != "planetscale.com/v2" {
+    if theirs["apiVersion"] != "planetscale.com/v2" || theirs["status"].is_null() {
         return Vec::new();
     }
     let mut found = Vec::new();
