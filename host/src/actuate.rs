@@ -4,6 +4,7 @@
 //! answer into an outcome. Decides nothing: a step that no longer fits is
 //! overtaken, and the next pass looks again.
 
+mod levels;
 mod memory;
 mod objects;
 mod rollout;
@@ -152,6 +153,9 @@ impl Effects {
                 None => Err(Error::Overtaken(format!("{object} is not rendered any more"))),
             },
             Action::Delete { object, uid, .. } => self.delete(key, object, uid).await,
+            Action::TurnDown { object, uid, version, parent, parent_version } => {
+                self.turn_down(key, (object, uid, version), (parent, parent_version)).await
+            }
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
             Action::ScheduleChange { object, uid, changes } => {

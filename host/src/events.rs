@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::Action;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::Outcome;
-use pilothouse_core::rollout;
+use pilothouse_core::{levels, rollout, turndown};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -73,6 +73,15 @@ fn collect(report: &Report) -> Vec<Said> {
         let message = format!("{shard}: {pause}");
         all.push(Said { warning: false, reason: pause.as_str().to_owned(), message });
     }
+    for (unwanted, kept) in levels::orphans(&report.view) {
+        let message = format!("{}: {}: {kept}", unwanted.object, kept.as_str());
+        all.push(Said { warning: true, reason: "TurndownBlocked".to_owned(), message });
+    }
+    for orphan in turndown::orphans(&report.view) {
+        let message =
+            format!("tablet {}: {}: {}", orphan.tablet, orphan.blocked.as_str(), orphan.blocked.message());
+        all.push(Said { warning: false, reason: "TurndownBlocked".to_owned(), message });
+    }
     for said in &report.diagnostics {
         all.push(Said {
             warning: said.severity > pilothouse_core::plan::Severity::Info,
@@ -100,7 +109,7 @@ const fn done(action: &Action) -> &'static str {
         Action::ExpireBackup { .. } => "BackupExpired",
         Action::Apply { change: Change::Create, .. } => "Created",
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
-        Action::Delete { .. } => "Deleted",
+        Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
         Action::ForgetTablet { .. } => "TabletForgotten",
         Action::ScheduleChange { .. } => "ChangeScheduled",

@@ -154,6 +154,7 @@ impl Pilot {
             source: self.effects.vitess.source(),
             outdated: &self.rendering.outdated,
             cascading: &self.rendering.cascading,
+            unwanted: &self.rendering.unwanted,
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,
@@ -222,6 +223,7 @@ impl Propose for Pilot {
         steps.extend(drain::steps(view));
         steps.extend(turndown::steps(view));
         steps.extend(converge::leftovers(view, &self.rendering, &self.members));
+        steps.extend(self.rendering.turndowns(view, &self.members));
         steps
     }
 

@@ -9,12 +9,15 @@ mod cells;
 mod cluster;
 mod shards;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
-use pilothouse_api::condition::{self, ConditionStatus, Verdict};
+use pilothouse_api::condition::{self, ConditionStatus, OrphanStatus, Verdict};
 use pilothouse_core::Millis;
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
-use pilothouse_core::view::VitessSource;
+use pilothouse_core::view::{Level, ShardView, VitessSource};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -116,6 +119,22 @@ fn told(report: &Report, fact: bool) -> ConditionStatus {
         VitessSource::Unknown => ConditionStatus::Unknown,
         VitessSource::Observed | VitessSource::Played => ConditionStatus::from(fact),
     }
+}
+
+/// The shards that their keyspace asks for.
+fn wanted_shards(report: &Report) -> impl Iterator<Item = &ShardView> {
+    let shards = report.view.shards.iter();
+    shards.filter(|shard| !levels::is_unwanted(&report.view, &Level::Shard(shard.id.clone())))
+}
+
+/// The unwanted levels that `name` names, and why each is still here.
+fn orphans(report: &Report, name: impl Fn(&Level) -> Option<String>) -> BTreeMap<String, OrphanStatus> {
+    levels::orphans(&report.view)
+        .filter_map(|(unwanted, kept)| {
+            let orphan = OrphanStatus { reason: kept.as_str().to_owned(), message: kept.to_string() };
+            Some((name(&unwanted.level)?, orphan))
+        })
+        .collect()
 }
 
 fn set(

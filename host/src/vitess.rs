@@ -4,10 +4,10 @@
 //! nothing is known, and every destructive step waits. `Played` is the
 //! simulator's Vitess; status says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::Millis;
-use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::topology::{Cell, KeyRange, ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, Reach, Replication, Role, VitessSource};
 use pilothouse_sim::vitess::PlayedVitess;
 use tokio::sync::watch;
@@ -46,6 +46,8 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardRecord>,
     /// Tablets that the topology has, or that were asked.
     pub tablets: BTreeMap<TabletAlias, TabletRecord>,
+    /// Serving graphs: cell, keyspace, the shards of the partition that serves.
+    pub graphs: BTreeMap<Cell, BTreeMap<String, BTreeSet<KeyRange>>>,
     /// Backups in the cluster's locations.
     pub backups: Vec<BackupView>,
 }
@@ -235,6 +237,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
     Observation {
         shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
         tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
+        graphs: played.graphs,
         backups: played.backups,
     }
 }

@@ -66,6 +66,9 @@ scenarios! {
     backup_verified
     backups_scheduled
     replicas_raised_and_lowered
+    keyspace_removed
+    shard_removed
+    cell_removed
     autoscaled_gateways
     surge_adopted
     spec_edited_at_rest

@@ -80,6 +80,7 @@ impl Teller {
             }
         }
         shards(&mut out, stage, namespace);
+        orphans(&mut out, stage, namespace);
         tablets(&mut out, stage, namespace);
         waiting(&mut out, stage, namespace);
         backups(&mut out, stage, namespace);
@@ -161,6 +162,28 @@ fn shards(out: &mut String, stage: &Stage, namespace: &str) {
             shard.pointer("/status/orphanedTablets").and_then(Value::as_object).into_iter().flatten()
         {
             let _ = writeln!(out, "orphan of {name}: {tablet}: {}", text(orphan, "/reason"));
+        }
+    }
+}
+
+/// Levels that nobody asks for and that are still there.
+fn orphans(out: &mut String, stage: &Stage, namespace: &str) {
+    let of = [
+        (Kind::VitessCluster, "orphanedCells"),
+        (Kind::VitessCluster, "orphanedKeyspaces"),
+        (Kind::VitessKeyspace, "orphanedShards"),
+    ];
+    for (kind, list) in of {
+        for object in stage.objects(kind, namespace) {
+            let orphans = object.pointer(&format!("/status/{list}")).and_then(Value::as_object);
+            for (name, orphan) in orphans.into_iter().flatten() {
+                let _ = writeln!(
+                    out,
+                    "{list}: {name}: {}: {}",
+                    text(orphan, "/reason"),
+                    text(orphan, "/message")
+                );
+            }
         }
     }
 }

@@ -69,6 +69,9 @@ pub enum Action {
     Apply { object: ObjectRef, change: Change },
     /// Remove an object that nothing asks for.
     Delete { object: ObjectRef, uid: String, of: Option<TabletAlias> },
+    /// Remove the object of a level that its parent asks for no more, both as they were at those
+    /// resourceVersions, and with it all that stands below.
+    TurnDown { object: ObjectRef, uid: String, version: String, parent: ObjectRef, parent_version: String },
     /// Delete a tablet's Pod so that it comes back as rendered now.
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
@@ -194,6 +197,7 @@ impl Action {
             | Self::RestoreShard { .. } => Some(Slot::Backup),
             Self::Apply { .. }
             | Self::Delete { .. }
+            | Self::TurnDown { .. }
             | Self::RecreateTablet { .. }
             | Self::ForgetTablet { .. }
             | Self::ScheduleChange { .. }
@@ -228,6 +232,7 @@ impl Action {
             Self::RestoreShard { .. } => "restore-shard",
             Self::Apply { .. } => "apply",
             Self::Delete { .. } => "delete",
+            Self::TurnDown { .. } => "turn-down",
             Self::RecreateTablet { .. } => "recreate-tablet",
             Self::ForgetTablet { .. } => "forget-tablet",
             Self::ScheduleChange { .. } => "schedule-change",
@@ -270,7 +275,9 @@ impl fmt::Display for Action {
             Self::RestoreTablet { tablet, backup } => write!(f, "{tablet} from {backup}"),
             Self::RestoreShard { shard, backup, to } => write!(f, "{shard} from {backup} to {to}"),
             Self::Apply { object, change } => write!(f, "{object} ({change:?})"),
-            Self::Delete { object, .. } | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::Delete { object, .. }
+            | Self::TurnDown { object, .. }
+            | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
             Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),
             Self::RecreateTablet { tablet, .. }
             | Self::ForgetTablet { tablet }

@@ -23,6 +23,7 @@ mod returning;
 mod scope;
 mod supported;
 mod surge;
+mod turndown;
 mod volume;
 mod why;
 
@@ -51,6 +52,7 @@ pub const RULES: &[Rule] = &[
     returning::RULE,
     volume::RULE,
     claim::RULE,
+    turndown::RULE,
     backup::RULE,
     budget::RULE,
 ];

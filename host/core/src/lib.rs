@@ -9,6 +9,7 @@ pub mod action;
 pub mod drain;
 pub mod gtid;
 pub mod guard;
+pub mod levels;
 pub mod pass;
 pub mod plan;
 pub mod report;

@@ -2,8 +2,9 @@
 
 use pilothouse_api::condition::ConditionStatus;
 use pilothouse_api::labels::{self, Component};
-use pilothouse_api::vitess_cell::{GatewayStatus, VitessCellStatus};
+use pilothouse_api::vitess_cell::{CellKeyspaceStatus, GatewayStatus, VitessCellStatus};
 use pilothouse_api::{VitessCell, names};
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
@@ -29,6 +30,7 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
         labels::CELL,
         labels::CLUSTER
     );
+    let keyspaces = levels::keyspaces_in(&report.view, &view.name);
     let status = VitessCellStatus {
         observed_generation: cell.metadata.generation,
         gateway: GatewayStatus {
@@ -38,7 +40,8 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
             replicas: i32::try_from(view.gateways + surge).unwrap_or(i32::MAX),
             surge: live.map(|s| s.gateway.surge.clone()).unwrap_or_default(),
         },
-        idle: ConditionStatus::from(report.view.shards.is_empty()),
+        keyspaces: keyspaces.iter().flatten().map(|k| (k.clone(), CellKeyspaceStatus {})).collect(),
+        idle: keyspaces.map_or(ConditionStatus::Unknown, |all| ConditionStatus::from(all.is_empty())),
         ..live.cloned().unwrap_or_default()
     };
     let object = cell.metadata.name.clone()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::condition::ConditionStatus;
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::names;
 use pilothouse_api::orchestrator::ComponentStatus;
@@ -10,9 +10,10 @@ use pilothouse_api::vitess_cluster::{
     ClusterCellStatus, ClusterKeyspaceStatus, ClusterSummary, PolicyStatus, VitessClusterStatus, VitessLink,
     VitessLinkSource, ZoneStatus,
 };
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Outcome, Severity};
-use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
 use super::{Wanted, set};
@@ -38,7 +39,14 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         gateway_service_name: names::cluster_gateway_service(name),
         cells: cells(pilot, report),
         keyspaces: keyspaces(pilot, report),
-        orphaned_cells: orphaned_cells(pilot, cluster),
+        orphaned_cells: super::orphans(report, |level| match level {
+            Level::Cell(cell) => Some(cell.0.clone()),
+            Level::Keyspace(_) | Level::Shard(_) => None,
+        }),
+        orphaned_keyspaces: super::orphans(report, |level| match level {
+            Level::Keyspace(keyspace) => Some(keyspace.clone()),
+            Level::Cell(_) | Level::Shard(_) => None,
+        }),
         zones: zones(report),
         vitess: Some(link(report)),
         policies: policies(pilot),
@@ -242,7 +250,8 @@ fn cells(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterCellStatus> 
         gateway_available: ConditionStatus::from(cell.gateways_ready > 0),
         pending_changes: pilot.pending(Kind::VitessCell, &names::cell(&pilot.key.name, &cell.name.0)),
     };
-    report.view.cells.iter().map(|c| (c.name.0.clone(), status(c))).collect()
+    let asked = |c: &&CellView| !levels::is_unwanted(&report.view, &Level::Cell(c.name.clone()));
+    report.view.cells.iter().filter(asked).map(|c| (c.name.0.clone(), status(c))).collect()
 }
 
 fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspaceStatus> {
@@ -254,7 +263,7 @@ fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspace
             (k.spec.template.name.clone(), status)
         })
         .collect();
-    for shard in &report.view.shards {
+    for shard in super::wanted_shards(report) {
         let status = all.entry(shard.id.keyspace.clone()).or_default();
         let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
         let wanted = tablets.iter().filter(|t| t.wanted == Why::BySpec);
@@ -275,20 +284,8 @@ fn keyspaces(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterKeyspace
         }
         status.cells.sort();
     }
+    all.retain(|keyspace, _| !levels::is_unwanted(&report.view, &Level::Keyspace(keyspace.clone())));
     all
-}
-
-fn orphaned_cells(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> BTreeMap<String, OrphanStatus> {
-    let named = |name: &str| cluster.spec.cells.iter().any(|c| c.name == name);
-    observe::cell_objects(&pilot.members)
-        .map(|c| c.spec.template.name.clone())
-        .filter(|name| !named(name))
-        .map(|name| {
-            let message =
-                "cells are not turned down by this host yet: remove its VitessCell by hand".to_owned();
-            (name, OrphanStatus { reason: "NotSupported".to_owned(), message })
-        })
-        .collect()
 }
 
 fn summary(report: &Report) -> ClusterSummary {

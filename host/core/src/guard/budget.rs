@@ -38,6 +38,7 @@ const fn most(action: &Action) -> usize {
         | Action::RestoreShard { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
         | Action::ScheduleChange { .. }

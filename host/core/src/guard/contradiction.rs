@@ -6,7 +6,7 @@
 use super::{Case, Rule, Why};
 use crate::action::Action;
 use crate::topology::{Cell, ShardId, TabletAlias};
-use crate::view::ClusterView;
+use crate::view::{ClusterView, Level};
 
 pub(super) const RULE: Rule = Rule { name: "contradiction", keeps: &["S1", "S6", "S11"], judge };
 
@@ -70,6 +70,12 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             vec![Subject::BackupRun(shard)]
         }
         Action::Apply { object, .. } => vec![Subject::Object(&object.kind, &object.name)],
+        Action::TurnDown { object, .. } => {
+            let level = view.unwanted.iter().find(|u| u.object == *object).map(|u| &u.level);
+            let primary =
+                if let Some(Level::Shard(shard)) = level { Some(Subject::Primary(shard)) } else { None };
+            primary.into_iter().chain([Subject::Object(&object.kind, &object.name)]).collect()
+        }
         Action::Delete { object, of, .. } => {
             let tablet = of.iter().map(Subject::Tablet);
             tablet.chain([Subject::Object(&object.kind, &object.name)]).collect()

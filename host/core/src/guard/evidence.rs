@@ -44,6 +44,7 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::RestoreTablet { .. }
         | Action::RestoreShard { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
         | Action::ReleaseTablet { .. }

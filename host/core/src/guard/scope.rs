@@ -65,6 +65,7 @@ impl Names<'_> {
             Action::Apply { object, .. }
             | Action::ScheduleChange { object, .. }
             | Action::EndRollout { object, .. } => self.object(object),
+            Action::TurnDown { object, parent, .. } => self.object(object).and(self.object(parent)),
             Action::Delete { object, of, .. } => {
                 self.object(object)?;
                 of.as_ref().map_or(Ok(()), |tablet| self.tablet(tablet))

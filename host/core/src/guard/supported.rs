@@ -28,6 +28,7 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::ExpireBackup { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
         | Action::ScheduleChange { .. }

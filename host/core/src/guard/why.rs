@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::action::{DrainStep, Expectation};
+use crate::action::{DrainStep, Expectation, ObjectRef};
+use crate::levels::Kept;
 use crate::plan::Slot;
 use crate::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
 use crate::view::{Drain, Durability, Reach, Role};
@@ -173,6 +174,12 @@ pub enum Why {
     OverVolumeBudget { total: u64, budget: u64 },
     #[error("it names no UID, so it could remove another object of that name")]
     NoUid,
+    #[error("it names no version, so it could remove what was not judged")]
+    NoVersion,
+    #[error("{object} is still asked for")]
+    LevelWanted { object: ObjectRef },
+    #[error("{object} stays: {kept}")]
+    LevelKept { object: ObjectRef, kept: Kept },
     #[error("its UID is {found:?}, not {named:?}")]
     OtherUid { named: String, found: String },
     #[error("the host does not remove objects of kind {kind}: they hold data, or own what does")]
@@ -298,6 +305,9 @@ impl Why {
             Self::ChangedOften { .. } => "ChangedOften",
             Self::OverVolumeBudget { .. } => "OverVolumeBudget",
             Self::NoUid => "NoUid",
+            Self::NoVersion => "NoVersion",
+            Self::LevelWanted { .. } => "LevelWanted",
+            Self::LevelKept { .. } => "LevelKept",
             Self::OtherUid { .. } => "OtherUid",
             Self::HoldsData { .. } => "HoldsData",
             Self::NotScratch { .. } => "NotScratch",

@@ -83,6 +83,7 @@ fn any_action(action: &Action) -> Any {
         Action::RestoreShard { shard, backup, to } => Any::Backup(restore_shard(shard, backup, *to)),
         Action::Apply { object, .. }
         | Action::Delete { object, .. }
+        | Action::TurnDown { object, .. }
         | Action::ScheduleChange { object, .. }
         | Action::EndRollout { object, .. } => of_object(action, object),
         Action::RecreateTablet { tablet, .. }

@@ -48,6 +48,9 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
             }
             (*at, found)
         }
+        Deed::LevelRemoved { at, object, wanted, needed } => {
+            (*at, judge_level(object, *wanted, needed.as_deref()))
+        }
         Deed::SizeAsked { at, claim, from, to, provider_last_changed } => {
             (*at, judge_size(*at, &claim.1, *from, *to, *provider_last_changed))
         }
@@ -73,6 +76,13 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
         Deed::BackupRemoved { at, removed, left, .. } => (*at, judge_removal(removed, left)),
     };
     found.into_iter().map(|(id, message)| Violation { id, message, at }).collect()
+}
+
+/// S4 and S8 for all that stands below a level.
+fn judge_level(object: &str, wanted: bool, needed: Option<&str>) -> Vec<(&'static str, String)> {
+    let wanted = wanted.then(|| ("S8", format!("{object} was removed, and its living parent asks for it")));
+    let needed = needed.map(|needed| ("S4", format!("{object} was removed: {needed}")));
+    wanted.into_iter().chain(needed).collect()
 }
 
 /// S6: no shrinking, no faster than the provider takes changes.
@@ -154,6 +164,19 @@ mod tests {
         check(claim("", false), &[]);
         check(claim("u:1-2", false), &["S4"]);
         check(claim("", true), &["S8"]);
+    }
+
+    #[test]
+    fn levels() {
+        let removed = |wanted, needed: Option<&str>| Deed::LevelRemoved {
+            at: 0,
+            object: "VitessShard s".into(),
+            wanted,
+            needed: needed.map(str::to_owned),
+        };
+        check(removed(false, None), &[]);
+        check(removed(true, None), &["S8"]);
+        check(removed(false, Some("it serves")), &["S4"]);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! semi-sync by the keyspace's durability policy, a stream of client writes, the
 //! topology's primary and locks, the reparent commands with Vitess's own refusals,
 //! vttablet's and VTOrc's repairs, backups and restores, disk use. Not played:
-//! queries, schema, resharding, purged binary logs (a replica can always catch up
+//! queries, schema, purged binary logs (a replica can always catch up
 //! from a primary), a topology server that fails, VTOrc's own failovers (the
-//! policies decide those). Must not know who asks.
+//! policies decide those). Of resharding only its end is played: traffic that moves from shards to
+//! others. Must not know who asks.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ mod observation;
 mod played;
 pub(crate) mod repair;
 pub(crate) mod reparent;
+pub(crate) mod serving;
 pub(crate) mod tablet;
 
 pub use observation::{Observation, ShardObserved, TabletObserved};
@@ -178,6 +180,8 @@ pub(crate) struct Shard {
     pub(crate) primary_seen: GtidSet,
     pub(crate) writes_per_minute: u64,
     pub(crate) settled_at: i64,
+    /// Whether its record says that it serves.
+    pub(crate) serving: bool,
 }
 
 /// A backup in a store.
@@ -194,6 +198,8 @@ pub(crate) struct Cluster {
     pub(crate) shards: BTreeMap<ShardId, Shard>,
     pub(crate) tablets: BTreeMap<TabletAlias, Tablet>,
     pub(crate) backups: Vec<Stored>,
+    /// SrvKeyspace records: cell, keyspace, the shards of the partition that serves.
+    pub(crate) graphs: serving::Graphs,
 }
 
 /// All played Vitess clusters.
@@ -227,6 +233,7 @@ impl Vitess {
         if let Some(found) = self.clusters.get_mut(cluster) {
             found.shards.clear();
             found.tablets.clear();
+            found.graphs.clear();
             self.touched.insert(cluster.clone());
         }
     }

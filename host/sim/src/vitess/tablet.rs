@@ -74,6 +74,7 @@ impl State {
         self.note(format!("tablet {alias} starts"));
         let cluster = self.vitess.clusters.entry(key.cluster.clone()).or_default();
         cluster.tablets.insert(alias.clone(), tablet);
+        super::serving::build(cluster, &alias.cell, &key.shard.keyspace);
         self.take_up_role(&key, &alias, Some(pod));
         self.agenda.now(Look::Shard(key));
     }
@@ -162,10 +163,12 @@ impl State {
         let now = self.now;
         let writes = self.settings.writes_per_minute;
         let cluster: &mut Cluster = self.vitess.clusters.entry(key.cluster.clone()).or_default();
+        let serving = !super::serving::is_served(cluster, &key.shard);
         cluster.shards.entry(key.shard.clone()).or_insert_with(|| Shard {
             settled_at: now,
-            writes_per_minute: writes,
+            writes_per_minute: if serving { writes } else { 0 },
             durability,
+            serving,
             ..Shard::default()
         });
     }

@@ -14,6 +14,7 @@ use super::WorldSettings;
 use super::agenda::{Agenda, Look};
 use super::journal::Journal;
 use super::kubelet::Run;
+use super::levels::is_level;
 use super::objects::{Name, Objects, array, controller_uid, label, name, name_of, terminating, text};
 use super::places::Places;
 use super::volume::Growth;
@@ -193,7 +194,7 @@ impl State {
         let uid = super::objects::uid(object).to_owned();
         let gone = event.what == ChangeKind::Deleted;
         let kind = &event.key.kind;
-        if !(gone || terminating(object)) || !(*kind == PODS || *kind == CLAIMS) {
+        if !(gone || terminating(object)) || !(*kind == PODS || *kind == CLAIMS || is_level(kind)) {
             return;
         }
         let by_collector = event.rv > self.collected.0 && event.rv <= self.collected.1;
