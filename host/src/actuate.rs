@@ -158,6 +158,8 @@ impl Effects {
             }
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
+            Action::RegisterRecord { registration } => Ok(self.vitess.register(key, registration).await?),
+            Action::PruneRecord { record } => Ok(self.vitess.prune(key, record).await?),
             Action::ScheduleChange { object, uid, changes } => {
                 self.schedule_change(object, uid, changes).await
             }

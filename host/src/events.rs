@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::Action;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::Outcome;
-use pilothouse_core::{levels, rollout, turndown};
+use pilothouse_core::{levels, records, rollout, turndown};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -55,7 +55,11 @@ fn collect(report: &Report) -> Vec<Said> {
             }
             Outcome::Overtaken { .. } => {}
             Outcome::Failed { code, message } => {
-                all.push(told(true, code, format!("{}: {message}", step.action)));
+                all.push(told(
+                    true,
+                    failed(&step.action).unwrap_or(code),
+                    format!("{}: {message}", step.action),
+                ));
             }
             Outcome::InDoubt { message } => {
                 all.push(told(true, "InDoubt", format!("{}: {message}", step.action)));
@@ -77,6 +81,12 @@ fn collect(report: &Report) -> Vec<Said> {
         let message = format!("{}: {}: {kept}", unwanted.object, kept.as_str());
         all.push(Said { warning: true, reason: "TurndownBlocked".to_owned(), message });
     }
+    for (record, held) in records::unneeded(&report.view) {
+        if let Some(held) = held {
+            let message = format!("{record}: {held}");
+            all.push(Said { warning: false, reason: "TopoCleanupBlocked".to_owned(), message });
+        }
+    }
     for orphan in turndown::orphans(&report.view) {
         let message =
             format!("tablet {}: {}: {}", orphan.tablet, orphan.blocked.as_str(), orphan.blocked.message());
@@ -90,6 +100,15 @@ fn collect(report: &Report) -> Vec<Said> {
         });
     }
     all
+}
+
+/// The reason of an event about a step that failed, where users know another than its own.
+const fn failed(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::RegisterRecord { .. } => Some("TopoUpdateFailed"),
+        Action::PruneRecord { .. } => Some("TopoCleanupFailed"),
+        _ => None,
+    }
 }
 
 /// The event's reason, in the words that users of the kinds know where there are any.
@@ -112,6 +131,8 @@ const fn done(action: &Action) -> &'static str {
         Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
         Action::ForgetTablet { .. } => "TabletForgotten",
+        Action::RegisterRecord { .. } => "TopoUpdated",
+        Action::PruneRecord { .. } => "TopoCleanup",
         Action::ScheduleChange { .. } => "ChangeScheduled",
         Action::ReleaseTablet { .. } => "TabletReleased",
         Action::EndRollout { marks, .. } => match marks.as_slice() {

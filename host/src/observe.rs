@@ -5,6 +5,7 @@
 //! everything it needs is passed in.
 
 mod levels;
+mod records;
 mod tablets;
 mod volumes;
 mod zones;
@@ -131,6 +132,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         zones: zones::list(seen, &cells),
         keyspaces: levels::keyspaces(seen.members),
         unwanted: levels::unwanted(seen),
+        records: seen.vitess.and_then(|vitess| records::view(seen.members, vitess)),
         cells,
         shards,
         tablets,

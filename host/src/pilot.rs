@@ -13,7 +13,7 @@ use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
 use pilothouse_core::topology::Zone;
 use pilothouse_core::view::{ClusterId, ClusterView, Fact};
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
-use pilothouse_core::{drain, turndown};
+use pilothouse_core::{drain, records, turndown};
 use pilothouse_policy::set::PolicySet;
 
 use crate::actuate::Effects;
@@ -224,6 +224,7 @@ impl Propose for Pilot {
         steps.extend(turndown::steps(view));
         steps.extend(converge::leftovers(view, &self.rendering, &self.members));
         steps.extend(self.rendering.turndowns(view, &self.members));
+        steps.extend(records::steps(view));
         steps
     }
 

@@ -4,15 +4,18 @@
 //! nothing is known, and every destructive step waits. `Played` is the
 //! simulator's Vitess; status says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pilothouse_core::Millis;
-use pilothouse_core::topology::{Cell, KeyRange, ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Reach, Replication, Role, VitessSource};
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{
+    BackupView, Reach, Record, Registration, Replication, Role, Topology, VitessSource,
+};
 use pilothouse_sim::vitess::PlayedVitess;
 use tokio::sync::watch;
 
 use crate::cache::ClusterKey;
+use crate::topology::TopologyRecords;
 
 /// How Vitess is reached.
 #[derive(Clone)]
@@ -46,8 +49,8 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardRecord>,
     /// Tablets that the topology has, or that were asked.
     pub tablets: BTreeMap<TabletAlias, TabletRecord>,
-    /// Serving graphs: cell, keyspace, the shards of the partition that serves.
-    pub graphs: BTreeMap<Cell, BTreeMap<String, BTreeSet<KeyRange>>>,
+    /// The topology's records.
+    pub topology: Topology,
     /// Backups in the cluster's locations.
     pub backups: Vec<BackupView>,
 }
@@ -177,6 +180,22 @@ impl Vitess {
         }
     }
 
+    /// Makes a topology record, or brings it to what is asked.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn register(&self, cluster: &ClusterKey, asked: &Registration) -> Result<(), Error> {
+        self.played()?.register_record(cluster, asked).await
+    }
+
+    /// Removes a topology record; none is fine.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn prune(&self, cluster: &ClusterKey, record: &Record) -> Result<(), Error> {
+        self.played()?.prune_record(cluster, record).await
+    }
+
     const fn played(&self) -> Result<&PlayedVitess, Error> {
         match self {
             Self::Unknown => Err(Error::NoClient),
@@ -216,7 +235,7 @@ fn camel(code: &str) -> String {
     code.split('-').map(capital).collect()
 }
 
-fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::ClusterKey {
+pub(crate) fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::ClusterKey {
     pilothouse_sim::vitess::ClusterKey::new(&cluster.namespace, &cluster.name)
 }
 
@@ -237,7 +256,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
     Observation {
         shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
         tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
-        graphs: played.graphs,
+        topology: played.topology,
         backups: played.backups,
     }
 }

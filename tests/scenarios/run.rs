@@ -59,6 +59,10 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
         if matches!(step, Step::WaitFor(_) | Step::Rest(_)) {
             told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
         }
+        if matches!(step, Step::TellTopology) {
+            let cluster = scene.cluster()?;
+            told.push_str(&seen::topology(&scene.stage.embedded.world.vitess().observe(&cluster).topology));
+        }
     }
     told.push_str("\n== at rest\n");
     scene.rest(script).await.with_context(|| format!("at the end; so far:\n{told}"))?;
@@ -128,6 +132,7 @@ impl Scene {
                 self.wait(wait).await?;
                 Ok(String::new())
             }
+            Step::TellTopology => Ok(String::new()),
             Step::Rest(span) => {
                 self.stage.pass_time(span.0).await;
                 Ok(String::new())

@@ -52,6 +52,8 @@ pub(crate) enum Step {
     /// Deletes an object, as `kubectl delete` would.
     Remove(Named),
     WaitFor(WaitFor),
+    /// Tells the topology's records.
+    TellTopology,
     /// Lets time pass.
     Rest(Span),
 }
@@ -197,6 +199,7 @@ impl std::fmt::Display for Step {
                 }
             }
             Self::Remove(named) => write!(f, "remove {} {}", named.kind, named.name),
+            Self::TellTopology => f.write_str("topology"),
             Self::WaitFor(wait) => wait.fmt(f),
             Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
         }

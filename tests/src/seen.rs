@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pilothouse::kinds::Kind;
+use pilothouse_core::view::Topology;
 use pilothouse_sim::apiserver::kinds::EVENTS;
 use serde_json::Value;
 
@@ -60,6 +61,26 @@ fn zone_of(stage: &Stage, node: &str) -> String {
     let nodes = stage.objects(Kind::Node, "");
     let found = nodes.iter().find(|n| text(n, "/metadata/name") == node);
     found.map(|n| text(n, "/metadata/labels/topology.kubernetes.io~1zone").to_owned()).unwrap_or_default()
+}
+
+/// The topology's records, a line a keyspace.
+#[must_use]
+pub fn topology(topology: &Topology) -> String {
+    fn words<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+        all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" ")
+    }
+    let (cells, alias) = (words(topology.cells.keys()), words(&topology.alias));
+    let mut out = format!("cells: {cells}; in the alias: {alias}\n");
+    for (keyspace, policy) in &topology.keyspaces {
+        let graphs = topology.graphs.iter().filter_map(|(cell, graphs)| Some((cell, graphs.get(keyspace)?)));
+        let served = graphs.map(|(cell, ranges)| format!("{cell} ({})", words(ranges)));
+        let _ = writeln!(out, "keyspace {keyspace} {policy:?}, served in {}", words(served));
+        for (shard, cells) in topology.shards.iter().filter(|(shard, _)| shard.keyspace == *keyspace) {
+            let tablets = topology.tablets.iter().filter(|(_, t)| t.shard == *shard).map(|(alias, _)| alias);
+            let _ = writeln!(out, "shard {shard} in {}: {}", words(cells), words(tablets));
+        }
+    }
+    out
 }
 
 /// What was told before, so that only what is new is told again.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Millis;
 use crate::plan::Slot;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
+use crate::view::{Record, Registration};
 use crate::zones::ZoneState;
 
 /// One verb with its object. Policies may write those that their world has;
@@ -76,6 +77,10 @@ pub enum Action {
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
     ForgetTablet { tablet: TabletAlias },
+    /// Make a topology record, or bring it to what is asked.
+    RegisterRecord { registration: Registration },
+    /// Remove a topology record that nothing asks for.
+    PruneRecord { record: Record },
     /// Write down, at the object of that UID, the change that waits for its release.
     ScheduleChange { object: ObjectRef, uid: String, changes: String },
     /// Release the change that waits at a tablet's Pod.
@@ -200,6 +205,8 @@ impl Action {
             | Self::TurnDown { .. }
             | Self::RecreateTablet { .. }
             | Self::ForgetTablet { .. }
+            | Self::RegisterRecord { .. }
+            | Self::PruneRecord { .. }
             | Self::ScheduleChange { .. }
             | Self::ReleaseTablet { .. }
             | Self::EndRollout { .. }
@@ -235,6 +242,8 @@ impl Action {
             Self::TurnDown { .. } => "turn-down",
             Self::RecreateTablet { .. } => "recreate-tablet",
             Self::ForgetTablet { .. } => "forget-tablet",
+            Self::RegisterRecord { .. } => "register-record",
+            Self::PruneRecord { .. } => "prune-record",
             Self::ScheduleChange { .. } => "schedule-change",
             Self::ReleaseTablet { .. } => "release-tablet",
             Self::EndRollout { .. } => "end-rollout",
@@ -278,6 +287,8 @@ impl fmt::Display for Action {
             Self::Delete { object, .. }
             | Self::TurnDown { object, .. }
             | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::RegisterRecord { registration } => write!(f, "{registration}"),
+            Self::PruneRecord { record } => write!(f, "{record}"),
             Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),
             Self::RecreateTablet { tablet, .. }
             | Self::ForgetTablet { tablet }

@@ -19,6 +19,7 @@ mod pace;
 mod placement;
 mod primary;
 mod quorum;
+mod records;
 mod returning;
 mod scope;
 mod supported;
@@ -53,6 +54,7 @@ pub const RULES: &[Rule] = &[
     volume::RULE,
     claim::RULE,
     turndown::RULE,
+    records::RULE,
     backup::RULE,
     budget::RULE,
 ];

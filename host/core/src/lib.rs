@@ -12,6 +12,7 @@ pub mod guard;
 pub mod levels;
 pub mod pass;
 pub mod plan;
+pub mod records;
 pub mod report;
 pub mod rollout;
 pub mod standing;

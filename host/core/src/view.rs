@@ -5,6 +5,7 @@
 //! `pilothouse plan` reads one as YAML, unknown keys are refused.
 
 mod levels;
+mod records;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,6 +18,9 @@ use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
 
 pub use levels::{KeyspaceView, Level, UnwantedLevel};
+pub use records::{
+    CELLS_ALIAS, CellInfo, Record, RecordsView, Registration, Switches, TabletRecord, Topology,
+};
 
 /// One cluster as seen at `as_of`. Lists are sorted by their first field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct ClusterView {
     /// Cells, keyspaces and shards that stand and that their parent asks for no more; shards first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unwanted: Vec<UnwantedLevel>,
+    /// Topology records; absent while nobody tells, or while the manifest cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<RecordsView>,
     /// Shards, desired or still observed.
     #[serde(default)]
     pub shards: Vec<ShardView>,
@@ -519,7 +526,7 @@ impl ClusterView {
     pub fn fingerprint(&self) -> u64 {
         let mut h = DefaultHasher::new(); // SipHash with fixed keys
         (&self.cluster, self.vitess, &self.zones, &self.cells, &self.shards, &self.backups).hash(&mut h);
-        (&self.keyspaces, &self.unwanted).hash(&mut h);
+        (&self.keyspaces, &self.unwanted, &self.records).hash(&mut h);
         for tablet in &self.tablets {
             tablet.hash_bucketed(&mut h);
         }

@@ -10,7 +10,7 @@ use pilothouse_core::guard::{self, RULES};
 use pilothouse_core::plan::{Plan, Step};
 use pilothouse_core::rollout::{self, Child, Means, Member, Strategy};
 use pilothouse_core::view::ClusterView;
-use pilothouse_core::{drain, levels, turndown};
+use pilothouse_core::{drain, levels, records, turndown};
 use serde_yaml_ng::Value;
 
 fn cases(file: &str) -> Vec<(String, ClusterView)> {
@@ -65,6 +65,18 @@ fn turndown_moves_as_approved() {
 #[test]
 fn levels_go_as_approved() {
     approve("own/levels.txt", &render("levels", turndown::steps));
+}
+
+#[test]
+fn records_are_kept_as_approved() {
+    let mut text = render("records", records::steps);
+    assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
+    for (name, view) in cases("records") {
+        for (record, held) in records::unneeded(&view).into_iter().filter_map(|(r, h)| Some((r, h?))) {
+            writeln!(text, "{name}: {record} stays: {held}").expect("write");
+        }
+    }
+    approve("own/records.txt", &text);
 }
 
 #[test]

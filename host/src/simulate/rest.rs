@@ -127,23 +127,7 @@ impl Rest<'_> {
         }
         // Nobody may wipe a server that has what nobody else has: its stand-in stays, until people decide.
         let most = wanted + self.errant();
-        for (key, shard) in &self.world.facts().shards {
-            let Some(wanted) = shards.iter().find(|s| is_of(s, key)).map(tablets_wanted) else { continue };
-            let most = wanted + self.errant();
-            let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
-            if !shard.primary.as_ref().is_some_and(writable) {
-                let message =
-                    format!("shard {} has no primary that can have a write acknowledged", key.shard);
-                lacking.push(("L1", message));
-            }
-            let servers = shard.servers.len();
-            if !(wanted..=most).contains(&servers) {
-                lacking.push((
-                    short_or_over(servers, wanted),
-                    format!("the topology has {servers} tablets of {wanted}"),
-                ));
-            }
-        }
+        self.lacking_of_topology(&shards, &mut lacking);
         let of = |component: Component| move |l: Option<&str>| l == Some(component.as_str());
         let tablets: Vec<&Pod> = pods.iter().filter(|p| of(Component::Vttablet)(label(*p))).collect();
         let ready = tablets.iter().filter(|p| is_ready(p)).count();
@@ -180,6 +164,33 @@ impl Rest<'_> {
             }
         }
         lacking
+    }
+
+    /// What the topology's shards lack, or have too much.
+    fn lacking_of_topology(&self, shards: &[VitessShard], lacking: &mut Vec<(&'static str, String)>) {
+        for (key, shard) in &self.world.facts().shards {
+            let Some(wanted) = shards.iter().find(|s| is_of(s, key)).map(tablets_wanted) else {
+                lacking.push((
+                    "L6",
+                    format!("the topology has shard {}, which no object stands for", key.shard),
+                ));
+                continue;
+            };
+            let most = wanted + self.errant();
+            let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
+            if !shard.primary.as_ref().is_some_and(writable) {
+                let message =
+                    format!("shard {} has no primary that can have a write acknowledged", key.shard);
+                lacking.push(("L1", message));
+            }
+            let servers = shard.servers.len();
+            if !(wanted..=most).contains(&servers) {
+                lacking.push((
+                    short_or_over(servers, wanted),
+                    format!("the topology has {servers} tablets of {wanted}"),
+                ));
+            }
+        }
     }
 
     async fn all<K>(&self) -> Vec<K>

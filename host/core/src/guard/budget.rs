@@ -41,6 +41,8 @@ const fn most(action: &Action) -> usize {
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }
         | Action::ReleaseTablet { .. }
         | Action::EndRollout { .. }

@@ -64,7 +64,11 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             let restored = restore.iter().map(|b| Subject::Backup(shard, b));
             restored.chain([Subject::BackupRun(shard)]).collect()
         }
-        Action::VerifyBackup { .. } | Action::ScheduleChange { .. } | Action::EndRollout { .. } => Vec::new(),
+        Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
+        | Action::VerifyBackup { .. }
+        | Action::ScheduleChange { .. }
+        | Action::EndRollout { .. } => Vec::new(),
         Action::ExpireBackup { shard, backup, .. } => vec![Subject::Backup(shard, backup)],
         Action::CancelBackup { shard } | Action::RestoreShard { shard, .. } => {
             vec![Subject::BackupRun(shard)]

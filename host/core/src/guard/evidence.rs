@@ -47,6 +47,8 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ReleaseTablet { .. }
         | Action::DrainTablet { .. } => true,
     }

@@ -62,6 +62,8 @@ impl Names<'_> {
             Action::CancelBackup { shard } => self.shard(shard),
             Action::RestoreTablet { tablet, .. } | Action::QuarantineTablet { tablet } => self.tablet(tablet),
             Action::RestoreShard { shard, backup, .. } => self.backup(shard, backup),
+            // The rule `records` lets none pass that the view does not have.
+            Action::RegisterRecord { .. } | Action::PruneRecord { .. } => Ok(()),
             Action::Apply { object, .. }
             | Action::ScheduleChange { object, .. }
             | Action::EndRollout { object, .. } => self.object(object),

@@ -31,6 +31,8 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }
         | Action::ReleaseTablet { .. }
         | Action::EndRollout { .. }

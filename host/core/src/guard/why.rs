@@ -9,8 +9,9 @@ use crate::Millis;
 use crate::action::{DrainStep, Expectation, ObjectRef};
 use crate::levels::Kept;
 use crate::plan::Slot;
+use crate::records::Held;
 use crate::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
-use crate::view::{Drain, Durability, Reach, Role};
+use crate::view::{Drain, Durability, Reach, Record, Registration, Role};
 use crate::zones::ZoneState;
 
 /// Why a step was refused.
@@ -180,6 +181,12 @@ pub enum Why {
     LevelWanted { object: ObjectRef },
     #[error("{object} stays: {kept}")]
     LevelKept { object: ObjectRef, kept: Kept },
+    #[error("nothing asks for a record of {registration}")]
+    RecordUnasked { registration: Registration },
+    #[error("the record of {record} is asked for, not there, or not to be pruned")]
+    RecordWanted { record: Record },
+    #[error("the record of {record} stays: {held}")]
+    RecordHeld { record: Record, held: Held },
     #[error("its UID is {found:?}, not {named:?}")]
     OtherUid { named: String, found: String },
     #[error("the host does not remove objects of kind {kind}: they hold data, or own what does")]
@@ -305,6 +312,9 @@ impl Why {
             Self::ChangedOften { .. } => "ChangedOften",
             Self::OverVolumeBudget { .. } => "OverVolumeBudget",
             Self::NoUid => "NoUid",
+            Self::RecordUnasked { .. } => "RecordUnasked",
+            Self::RecordWanted { .. } => "RecordWanted",
+            Self::RecordHeld { .. } => "RecordHeld",
             Self::NoVersion => "NoVersion",
             Self::LevelWanted { .. } => "LevelWanted",
             Self::LevelKept { .. } => "LevelKept",

@@ -9,12 +9,12 @@
 //! policies decide those). Of resharding only its end is played: traffic that moves from shards to
 //! others. Must not know who asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::action::ObjectRef;
 use pilothouse_core::gtid::GtidSet;
-use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Durability, Replication, Role};
+use pilothouse_core::topology::{Cell, ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, CellInfo, Durability, Replication, Role};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -22,6 +22,7 @@ pub(crate) mod backup;
 pub(crate) mod flow;
 mod observation;
 mod played;
+mod records;
 pub(crate) mod repair;
 pub(crate) mod reparent;
 pub(crate) mod serving;
@@ -182,6 +183,8 @@ pub(crate) struct Shard {
     pub(crate) settled_at: i64,
     /// Whether its record says that it serves.
     pub(crate) serving: bool,
+    /// Cells with a ShardReplication record.
+    pub(crate) cells: BTreeSet<Cell>,
 }
 
 /// A backup in a store.
@@ -200,6 +203,11 @@ pub(crate) struct Cluster {
     pub(crate) backups: Vec<Stored>,
     /// SrvKeyspace records: cell, keyspace, the shards of the partition that serves.
     pub(crate) graphs: serving::Graphs,
+    /// Cell records and the alias of all of them.
+    pub(crate) cells: BTreeMap<Cell, CellInfo>,
+    pub(crate) alias: BTreeSet<Cell>,
+    /// Keyspace records: what must acknowledge.
+    pub(crate) keyspaces: BTreeMap<String, String>,
 }
 
 /// All played Vitess clusters.
@@ -234,6 +242,9 @@ impl Vitess {
             found.shards.clear();
             found.tablets.clear();
             found.graphs.clear();
+            found.cells.clear();
+            found.alias.clear();
+            found.keyspaces.clear();
             self.touched.insert(cluster.clone());
         }
     }

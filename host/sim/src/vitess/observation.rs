@@ -3,12 +3,12 @@
 //! Owns the digest that says whether an observation is worth looking at again.
 //! Must not reveal what a real client could not ask for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pilothouse_core::Millis;
-use pilothouse_core::topology::{Cell, KeyRange, ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, lag_bucket};
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, Topology, lag_bucket};
 
 use super::{ClusterKey, ShardKey, may_ack};
 use crate::world::state::State;
@@ -21,8 +21,8 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardObserved>,
     /// Tablets that the topology knows.
     pub tablets: BTreeMap<TabletAlias, TabletObserved>,
-    /// Serving graphs: cell, keyspace, the shards of the partition that serves.
-    pub graphs: BTreeMap<Cell, BTreeMap<String, BTreeSet<KeyRange>>>,
+    /// Every record.
+    pub topology: Topology,
     /// Backups of every shard and location, by shard and name.
     pub backups: Vec<BackupView>,
 }
@@ -111,7 +111,7 @@ impl State {
         }
         if let Some(found) = self.vitess.clusters.get(cluster) {
             seen.backups = found.backups.iter().map(|b| b.view.clone()).collect();
-            seen.graphs.clone_from(&found.graphs);
+            seen.topology = found.topology();
         }
         seen
     }
@@ -147,7 +147,7 @@ impl State {
         for cluster in touched {
             let seen = self.observe(&cluster);
             let mut h = DefaultHasher::new();
-            (&seen.shards, &seen.graphs, &seen.backups).hash(&mut h);
+            (&seen.shards, &seen.topology, &seen.backups).hash(&mut h);
             for (alias, tablet) in &seen.tablets {
                 alias.hash(&mut h);
                 tablet.hash_bucketed(&mut h);

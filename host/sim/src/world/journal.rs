@@ -44,6 +44,8 @@ pub enum Deed {
     /// A cell, keyspace or shard went by somebody else's hand; `wanted` if its living parent still
     /// asks for it, `needed`: what somebody still needs of it.
     LevelRemoved { at: i64, object: String, wanted: bool, needed: Option<String> },
+    /// A topology record was pruned; `wanted`: what of the living objects still needs it.
+    RecordPruned { at: i64, cluster: ClusterKey, record: String, wanted: Option<String> },
     /// A claim asks for another size.
     SizeAsked { at: i64, claim: Name, from: u64, to: u64, provider_last_changed: Option<i64> },
     /// A reparent was asked for; refused with a code, or begun.

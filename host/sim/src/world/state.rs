@@ -240,8 +240,6 @@ impl State {
             self.agenda.now(Look::Job(at));
         } else if *kind == DISRUPTION_BUDGETS {
             self.agenda.now(Look::Budget(at));
-        } else if kind.group == "planetscale.com" && kind.resource == "vitesskeyspaces" {
-            self.mark_keyspace(object);
         }
     }
 
