@@ -5,6 +5,7 @@
 //! overtaken, and the next pass looks again.
 
 mod eviction;
+mod levels;
 mod memory;
 mod objects;
 mod rollout;
@@ -157,8 +158,13 @@ impl Effects {
                 None => Err(Error::Overtaken(format!("{object} is not rendered any more"))),
             },
             Action::Delete { object, uid, .. } => self.delete(key, object, uid).await,
+            Action::TurnDown { object, uid, version, parent, parent_version } => {
+                self.turn_down(key, (object, uid, version), (parent, parent_version)).await
+            }
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
+            Action::RegisterRecord { registration } => Ok(self.vitess.register(key, registration).await?),
+            Action::PruneRecord { record } => Ok(self.vitess.prune(key, record).await?),
             Action::ScheduleChange { object, uid, changes } => {
                 self.schedule_change(object, uid, changes).await
             }

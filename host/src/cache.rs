@@ -110,6 +110,12 @@ impl Cached {
         self.raw.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// The version that it came as; empty if the server gave none.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.raw.metadata.resource_version.as_deref().unwrap_or_default()
+    }
+
     /// A label's value; empty if absent.
     #[must_use]
     pub fn label(&self, key: &str) -> &str {

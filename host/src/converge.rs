@@ -5,6 +5,7 @@
 //! parent that was rendered in this very pass.
 
 mod above;
+mod levels;
 mod paused;
 mod rolling;
 
@@ -47,6 +48,9 @@ pub struct Rendering {
     pub outdated: BTreeSet<String>,
     /// VitessShards whose outdated tablets are released, one after the other.
     pub cascading: BTreeSet<String>,
+    /// Cells, keyspaces and shards that their parent, rendered just now, asks for no more; and
+    /// whether all the others of their kind that it asks for stand.
+    pub unwanted: BTreeMap<(Kind, String), bool>,
     parents: BTreeMap<(Kind, String), Parent>,
     order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
@@ -201,6 +205,7 @@ impl Rendering {
         }
         self.compared = compared;
         self.cascading = self.parents.iter().filter_map(|(at, p)| self.cascades(at, p, members)).collect();
+        self.unwanted = self.unwanted_levels(members);
     }
 
     /// Creates and updates, parents' children in the order that they are rendered.
@@ -237,7 +242,8 @@ impl Rendering {
 
 /// Deletes of what is ours, stands under a rendered parent and is not rendered:
 /// built-in objects, schedules, records of backups that are gone, and what ended backup
-/// runs left. Tablets leave by drain and turndown; our other kinds are kept.
+/// runs left. Tablets leave by drain and turndown, cells, keyspaces and shards when they are idle
+/// ([`Rendering::turndowns`]); our other kinds are kept.
 #[must_use]
 pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -> Vec<Step> {
     let namespace = &view.cluster.namespace;
@@ -389,7 +395,10 @@ fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
             pilothouse_api::validate::validate(cluster).is_ok().then(|| render::cluster(cluster))
         }
         Typed::Cell(cell) => Some(render::cell(cell, &inputs.mysqld)),
-        Typed::Keyspace(keyspace) => Some(render::keyspace(keyspace)),
+        // One that cannot be read asks for nothing, and that would be to take all its shards away.
+        Typed::Keyspace(keyspace) => {
+            pilothouse_api::validate::validate_keyspace(keyspace).is_ok().then(|| render::keyspace(keyspace))
+        }
         Typed::Shard(shard) => {
             shard.asked.is_ok().then(|| render::shard(&shard.object, &inputs.zones, &inputs.claims))
         }

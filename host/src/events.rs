@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Author, Outcome, Step};
-use pilothouse_core::rollout;
+use pilothouse_core::{levels, records, rollout, turndown};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -56,7 +56,11 @@ fn collect(report: &Report) -> Vec<Said> {
             }
             Outcome::Overtaken { .. } => {}
             Outcome::Failed { code, message } => {
-                all.push(told(true, code, format!("{}: {message}", step.action)));
+                all.push(told(
+                    true,
+                    failed(&step.action).unwrap_or(code),
+                    format!("{}: {message}", step.action),
+                ));
             }
             Outcome::InDoubt { message } => {
                 all.push(told(true, "InDoubt", format!("{}: {message}", step.action)));
@@ -73,6 +77,21 @@ fn collect(report: &Report) -> Vec<Said> {
     for (shard, pause) in rollout::pauses(&report.view) {
         let message = format!("{shard}: {pause}");
         all.push(Said { warning: false, reason: pause.as_str().to_owned(), message });
+    }
+    for (unwanted, kept) in levels::orphans(&report.view) {
+        let message = format!("{}: {}: {kept}", unwanted.object, kept.as_str());
+        all.push(Said { warning: true, reason: "TurndownBlocked".to_owned(), message });
+    }
+    for (record, held) in records::unneeded(&report.view) {
+        if let Some(held) = held {
+            let message = format!("{record}: {held}");
+            all.push(Said { warning: false, reason: "TopoCleanupBlocked".to_owned(), message });
+        }
+    }
+    for orphan in turndown::orphans(&report.view) {
+        let message =
+            format!("tablet {}: {}: {}", orphan.tablet, orphan.blocked.as_str(), orphan.blocked.message());
+        all.push(Said { warning: false, reason: "TurndownBlocked".to_owned(), message });
     }
     for said in &report.diagnostics {
         all.push(Said {
@@ -109,6 +128,15 @@ fn routine_object(step: &Step) -> Option<&ObjectRef> {
     }
 }
 
+/// The reason of an event about a step that failed, where users know another than its own.
+const fn failed(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::RegisterRecord { .. } => Some("TopoUpdateFailed"),
+        Action::PruneRecord { .. } => Some("TopoCleanupFailed"),
+        _ => None,
+    }
+}
+
 /// The event's reason, in the words that users of the kinds know where there are any.
 const fn done(action: &Action) -> &'static str {
     use pilothouse_core::action::{Change, RolloutMark};
@@ -126,9 +154,11 @@ const fn done(action: &Action) -> &'static str {
         Action::ExpireBackup { .. } => "BackupExpired",
         Action::Apply { change: Change::Create, .. } => "Created",
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
-        Action::Delete { .. } => "Deleted",
+        Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
         Action::ForgetTablet { .. } => "TabletForgotten",
+        Action::RegisterRecord { .. } => "TopoUpdated",
+        Action::PruneRecord { .. } => "TopoCleanup",
         Action::ScheduleChange { .. } => "ChangeScheduled",
         Action::ReleaseTablet { .. } => "TabletReleased",
         Action::EndRollout { marks, .. } => match marks.as_slice() {

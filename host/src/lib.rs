@@ -36,5 +36,6 @@ pub mod settings;
 pub mod simulate;
 pub mod takeover;
 pub mod telemetry;
+pub mod topology;
 pub mod vitess;
 pub mod watch;

@@ -4,6 +4,8 @@
 //! from its own object: shards from VitessShards, cells from VitessCells. Pure:
 //! everything it needs is passed in.
 
+mod levels;
+mod records;
 mod tablets;
 mod volumes;
 mod zones;
@@ -70,6 +72,8 @@ pub struct Seen<'a> {
     pub cascading: &'a BTreeSet<String>,
     /// What people paused.
     pub pauses: &'a [Pause],
+    /// Levels that their parent asks for no more, with whether the others that it asks for stand.
+    pub unwanted: &'a BTreeMap<(Kind, String), bool>,
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
     /// What the region allows, as facts of the cluster.
@@ -131,6 +135,9 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         cluster,
         vitess: if seen.vitess.is_some() { seen.source } else { VitessSource::Unknown },
         zones: zones::list(seen, &cells),
+        keyspaces: levels::keyspaces(seen.members),
+        unwanted: levels::unwanted(seen),
+        records: seen.vitess.and_then(|vitess| records::view(seen.members, vitess)),
         cells,
         shards,
         tablets,
@@ -193,6 +200,7 @@ fn cells(seen: &Seen<'_>) -> Vec<CellView> {
             gateways: template.gateway.replicas.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             gateways_ready: 0,
             gateway_surge: Vec::new(),
+            serves: None,
         });
     }
     cells.into_values().collect()
@@ -230,6 +238,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     let surged: u32 = surge.iter().map(|s| s.replicas).sum();
     let asked = validate::validate_cell(cell).ok().filter(|c| !c.autoscaled).map(|c| c.gateways);
     CellView {
+        serves: seen.vitess.map(|vitess| levels::served(vitess, &name)),
         name,
         zone: cell_zone(cell),
         zone_pinned: pinned(&cell.spec.template).is_some(),
@@ -252,6 +261,7 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
             Some(_) => record.is_some_and(|r| r.initialized),
             None => has_recorded_backup(seen.members, id) || has_older_claim(seen.members, object),
         },
+        serving: seen.vitess.and_then(|vitess| levels::serving(vitess, id)),
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
         // Without Vitess nobody tells whether a run that ended well left a backup: it

@@ -13,7 +13,7 @@ use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
 use pilothouse_core::topology::Zone;
 use pilothouse_core::view::{ClusterId, ClusterView, Fact};
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
-use pilothouse_core::{drain, turndown};
+use pilothouse_core::{drain, records, turndown};
 use pilothouse_policy::set::PolicySet;
 
 use crate::actuate::Effects;
@@ -184,6 +184,7 @@ impl Pilot {
             outdated: &self.rendering.outdated,
             cascading: &self.rendering.cascading,
             pauses: &pauses,
+            unwanted: &self.rendering.unwanted,
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,
@@ -258,6 +259,8 @@ impl Propose for Pilot {
             self.rendering.objects.insert(rendered.object.clone(), Arc::new(rendered.clone()));
         }
         steps.extend(self.schedules.steps());
+        steps.extend(self.rendering.turndowns(view, &self.members));
+        steps.extend(records::steps(view));
         steps
     }
 

@@ -13,13 +13,16 @@ mod paused;
 mod schedules;
 mod shards;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
-use pilothouse_api::condition::{self, ConditionStatus, Verdict};
+use pilothouse_api::condition::{self, ConditionStatus, OrphanStatus, Verdict};
 use pilothouse_api::labels::{self, Component};
 use pilothouse_core::Millis;
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
-use pilothouse_core::view::VitessSource;
+use pilothouse_core::view::{Level, ShardView, VitessSource};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -140,6 +143,22 @@ fn available(pilot: &Pilot, component: Component, is_it: impl Fn(&Cached) -> boo
 /// Whether a cell's gateways serve.
 fn gateways(pilot: &Pilot, cell: &str) -> ConditionStatus {
     available(pilot, Component::Vtgate, |deployment| deployment.label(labels::CELL) == cell)
+}
+
+/// The shards that their keyspace asks for.
+fn wanted_shards(report: &Report) -> impl Iterator<Item = &ShardView> {
+    let shards = report.view.shards.iter();
+    shards.filter(|shard| !levels::is_unwanted(&report.view, &Level::Shard(shard.id.clone())))
+}
+
+/// The unwanted levels that `name` names, and why each is still here.
+fn orphans(report: &Report, name: impl Fn(&Level) -> Option<String>) -> BTreeMap<String, OrphanStatus> {
+    levels::orphans(&report.view)
+        .filter_map(|(unwanted, kept)| {
+            let orphan = OrphanStatus { reason: kept.as_str().to_owned(), message: kept.to_string() };
+            Some((name(&unwanted.level)?, orphan))
+        })
+        .collect()
 }
 
 fn set(

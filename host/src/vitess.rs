@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Reach, Replication, Role, VitessSource};
+use pilothouse_core::view::{
+    BackupView, Reach, Record, Registration, Replication, Role, Topology, VitessSource,
+};
 use pilothouse_sim::vitess::PlayedVitess;
 use tokio::sync::watch;
 
 use crate::cache::ClusterKey;
+use crate::topology::TopologyRecords;
 
 /// How Vitess is reached.
 #[derive(Clone)]
@@ -46,6 +49,8 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardRecord>,
     /// Tablets that the topology has, or that were asked.
     pub tablets: BTreeMap<TabletAlias, TabletRecord>,
+    /// The topology's records.
+    pub topology: Topology,
     /// Backups in the cluster's locations.
     pub backups: Vec<BackupView>,
 }
@@ -175,6 +180,22 @@ impl Vitess {
         }
     }
 
+    /// Makes a topology record, or brings it to what is asked.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn register(&self, cluster: &ClusterKey, asked: &Registration) -> Result<(), Error> {
+        self.played()?.register_record(cluster, asked).await
+    }
+
+    /// Removes a topology record; none is fine.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub async fn prune(&self, cluster: &ClusterKey, record: &Record) -> Result<(), Error> {
+        self.played()?.prune_record(cluster, record).await
+    }
+
     const fn played(&self) -> Result<&PlayedVitess, Error> {
         match self {
             Self::Unknown => Err(Error::NoClient),
@@ -214,7 +235,7 @@ fn camel(code: &str) -> String {
     code.split('-').map(capital).collect()
 }
 
-fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::ClusterKey {
+pub(crate) fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::ClusterKey {
     pilothouse_sim::vitess::ClusterKey::new(&cluster.namespace, &cluster.name)
 }
 
@@ -235,6 +256,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
     Observation {
         shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
         tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
+        topology: played.topology,
         backups: played.backups,
     }
 }

@@ -67,6 +67,9 @@ scenarios! {
     backups_scheduled
     backups_overlap
     replicas_raised_and_lowered
+    keyspace_removed
+    shard_removed
+    cell_removed
     autoscaled_gateways
     surge_adopted
     spec_edited_at_rest

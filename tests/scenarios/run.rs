@@ -15,7 +15,7 @@ use pilothouse_tests::seen::{self, Primary, Teller, condition};
 use pilothouse_tests::stage::{Deeds, Setting, Stage, runtime};
 use serde_json::{Value, json};
 
-use crate::script::{Edit, Script, Step, WaitFor};
+use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
 
 /// Loads the settings' policies; the default ones once for all scripts.
 fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
@@ -58,6 +58,10 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
         let _ = write!(told, "\n== {named}{hit}\n");
         if matches!(step, Step::WaitFor(_) | Step::Rest(_)) {
             told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+        }
+        if matches!(step, Step::TellTopology) {
+            let cluster = scene.cluster()?;
+            told.push_str(&seen::topology(&scene.stage.embedded.world.vitess().observe(&cluster).topology));
         }
     }
     told.push_str("\n== at rest\n");
@@ -107,6 +111,13 @@ impl Scene {
                 ensure!(done, "there is no such volume");
                 Ok(hit)
             }
+            Step::SwitchTraffic(SwitchTraffic { keyspace, to }) => {
+                ensure!(
+                    world.switch_traffic(&self.cluster()?, keyspace, to),
+                    "not all of them have a primary"
+                );
+                Ok(String::new())
+            }
             Step::Edit(edit) => {
                 self.edit(edit).await?;
                 Ok(String::new())
@@ -121,6 +132,7 @@ impl Scene {
                 self.wait(wait).await?;
                 Ok(String::new())
             }
+            Step::TellTopology => Ok(String::new()),
             Step::Rest(span) => {
                 self.stage.pass_time(span.0).await;
                 Ok(String::new())
@@ -168,13 +180,14 @@ impl Scene {
         let objects = self.stage.objects(kind, &self.namespace);
         let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
-        let patch: Patch<Value> = match (&edit.merge, &edit.replace) {
-            (Some(merge), None) => Patch::Merge(merge.clone()),
-            (None, Some(at)) => {
+        let patch: Patch<Value> = match (&edit.merge, &edit.replace, &edit.patch) {
+            (Some(merge), None, None) => Patch::Merge(merge.clone()),
+            (None, Some(at), None) => {
                 let one = json!([{ "op": "replace", "path": at, "value": edit.with }]);
                 Patch::Json(serde_json::from_value(one)?)
             }
-            (_, _) => anyhow::bail!("an edit has merge, or replace and with"),
+            (None, None, Some(operations)) => Patch::Json(serde_json::from_value(operations.clone())?),
+            _ => anyhow::bail!("an edit has merge, or replace and with, or patch"),
         };
         let api = kind.api(&self.stage.embedded.client, &self.namespace);
         api.patch(

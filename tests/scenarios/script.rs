@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pilothouse::settings::Settings;
+use pilothouse_core::topology::KeyRange;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,10 +46,14 @@ pub(crate) enum Step {
     /// Of a tablet, by its alias.
     KillMysqld(String),
     Fill(Fill),
+    /// As at the end of a reshard.
+    SwitchTraffic(SwitchTraffic),
     Edit(Edit),
     /// Deletes an object, as `kubectl delete` would.
     Remove(Named),
     WaitFor(WaitFor),
+    /// Tells the topology's records.
+    TellTopology,
     /// Lets time pass.
     Rest(Span),
     /// Another host takes over that knows nothing of the one before.
@@ -60,6 +65,14 @@ pub(crate) enum Step {
 pub(crate) struct Fill {
     pub(crate) tablet: String,
     pub(crate) gib_per_hour: u64,
+}
+
+/// The shards of a keyspace that serve from now on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct SwitchTraffic {
+    pub(crate) keyspace: String,
+    pub(crate) to: Vec<KeyRange>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +97,9 @@ pub(crate) struct Edit {
     pub(crate) replace: Option<String>,
     #[serde(default)]
     pub(crate) with: Value,
+    /// The operations of a JSON patch.
+    #[serde(default)]
+    pub(crate) patch: Option<Value>,
 }
 
 /// Waits until every object of a kind (or `count` of them, or the one named) is as asked.
@@ -170,9 +186,13 @@ impl std::fmt::Display for Step {
             Self::RestoreNode(node) => write!(f, "restore node {node}"),
             Self::KillMysqld(tablet) => write!(f, "kill mysqld of {tablet}"),
             Self::Fill(fill) => write!(f, "fill {} by {} GiB an hour", fill.tablet, fill.gib_per_hour),
+            Self::SwitchTraffic(SwitchTraffic { keyspace, to }) => {
+                let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+                write!(f, "switch traffic of {keyspace} to {}", to.join(" "))
+            }
             Self::Edit(edit) => {
                 let name = edit.name.as_deref().unwrap_or_default();
-                match (&edit.merge, &edit.replace) {
+                match (edit.merge.as_ref().or(edit.patch.as_ref()), &edit.replace) {
                     (Some(patch), _) => write!(f, "edit {} {name}: {patch}", edit.kind),
                     (None, replaced) => {
                         let at = replaced.as_deref().unwrap_or_default();
@@ -181,6 +201,7 @@ impl std::fmt::Display for Step {
                 }
             }
             Self::Remove(named) => write!(f, "remove {} {}", named.kind, named.name),
+            Self::TellTopology => f.write_str("topology"),
             Self::WaitFor(wait) => wait.fmt(f),
             Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
             Self::RestartHost => f.write_str("restart the host"),

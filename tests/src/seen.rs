@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pilothouse::kinds::Kind;
+use pilothouse_core::view::Topology;
 use pilothouse_sim::apiserver::kinds::EVENTS;
 use serde_json::Value;
 
@@ -62,6 +63,26 @@ fn zone_of(stage: &Stage, node: &str) -> String {
     found.map(|n| text(n, "/metadata/labels/topology.kubernetes.io~1zone").to_owned()).unwrap_or_default()
 }
 
+/// The topology's records, a line a keyspace.
+#[must_use]
+pub fn topology(topology: &Topology) -> String {
+    fn words<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+        all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" ")
+    }
+    let (cells, alias) = (words(topology.cells.keys()), words(&topology.alias));
+    let mut out = format!("cells: {cells}; in the alias: {alias}\n");
+    for (keyspace, policy) in &topology.keyspaces {
+        let graphs = topology.graphs.iter().filter_map(|(cell, graphs)| Some((cell, graphs.get(keyspace)?)));
+        let served = graphs.map(|(cell, ranges)| format!("{cell} ({})", words(ranges)));
+        let _ = writeln!(out, "keyspace {keyspace} {policy:?}, served in {}", words(served));
+        for (shard, cells) in topology.shards.iter().filter(|(shard, _)| shard.keyspace == *keyspace) {
+            let tablets = topology.tablets.iter().filter(|(_, t)| t.shard == *shard).map(|(alias, _)| alias);
+            let _ = writeln!(out, "shard {shard} in {}: {}", words(cells), words(tablets));
+        }
+    }
+    out
+}
+
 /// What was told before, so that only what is new is told again.
 #[derive(Debug, Default)]
 pub struct Teller {
@@ -80,6 +101,7 @@ impl Teller {
             }
         }
         shards(&mut out, stage, namespace);
+        orphans(&mut out, stage, namespace);
         tablets(&mut out, stage, namespace);
         waiting(&mut out, stage, namespace);
         backups(&mut out, stage, namespace);
@@ -162,6 +184,28 @@ fn shards(out: &mut String, stage: &Stage, namespace: &str) {
             shard.pointer("/status/orphanedTablets").and_then(Value::as_object).into_iter().flatten()
         {
             let _ = writeln!(out, "orphan of {name}: {tablet}: {}", text(orphan, "/reason"));
+        }
+    }
+}
+
+/// Levels that nobody asks for and that are still there.
+fn orphans(out: &mut String, stage: &Stage, namespace: &str) {
+    let of = [
+        (Kind::VitessCluster, "orphanedCells"),
+        (Kind::VitessCluster, "orphanedKeyspaces"),
+        (Kind::VitessKeyspace, "orphanedShards"),
+    ];
+    for (kind, list) in of {
+        for object in stage.objects(kind, namespace) {
+            let orphans = object.pointer(&format!("/status/{list}")).and_then(Value::as_object);
+            for (name, orphan) in orphans.into_iter().flatten() {
+                let _ = writeln!(
+                    out,
+                    "{list}: {name}: {}: {}",
+                    text(orphan, "/reason"),
+                    text(orphan, "/message")
+                );
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Millis;
 use crate::plan::Slot;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
+use crate::view::{Record, Registration};
 use crate::zones::ZoneState;
 
 /// One verb with its object. Policies may write those that their world has;
@@ -69,10 +70,17 @@ pub enum Action {
     Apply { object: ObjectRef, change: Change },
     /// Remove an object that nothing asks for.
     Delete { object: ObjectRef, uid: String, of: Option<TabletAlias> },
+    /// Remove the object of a level that its parent asks for no more, both as they were at those
+    /// resourceVersions, and with it all that stands below.
+    TurnDown { object: ObjectRef, uid: String, version: String, parent: ObjectRef, parent_version: String },
     /// Delete a tablet's Pod so that it comes back as rendered now.
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
     ForgetTablet { tablet: TabletAlias },
+    /// Make a topology record, or bring it to what is asked.
+    RegisterRecord { registration: Registration },
+    /// Remove a topology record that nothing asks for.
+    PruneRecord { record: Record },
     /// Write down, at the object of that UID, the change that waits for its release.
     ScheduleChange { object: ObjectRef, uid: String, changes: String },
     /// Release the change that waits at a tablet's Pod.
@@ -194,8 +202,11 @@ impl Action {
             | Self::RestoreShard { .. } => Some(Slot::Backup),
             Self::Apply { .. }
             | Self::Delete { .. }
+            | Self::TurnDown { .. }
             | Self::RecreateTablet { .. }
             | Self::ForgetTablet { .. }
+            | Self::RegisterRecord { .. }
+            | Self::PruneRecord { .. }
             | Self::ScheduleChange { .. }
             | Self::ReleaseTablet { .. }
             | Self::EndRollout { .. }
@@ -228,8 +239,11 @@ impl Action {
             Self::RestoreShard { .. } => "restore-shard",
             Self::Apply { .. } => "apply",
             Self::Delete { .. } => "delete",
+            Self::TurnDown { .. } => "turn-down",
             Self::RecreateTablet { .. } => "recreate-tablet",
             Self::ForgetTablet { .. } => "forget-tablet",
+            Self::RegisterRecord { .. } => "register-record",
+            Self::PruneRecord { .. } => "prune-record",
             Self::ScheduleChange { .. } => "schedule-change",
             Self::ReleaseTablet { .. } => "release-tablet",
             Self::EndRollout { .. } => "end-rollout",
@@ -270,7 +284,11 @@ impl fmt::Display for Action {
             Self::RestoreTablet { tablet, backup } => write!(f, "{tablet} from {backup}"),
             Self::RestoreShard { shard, backup, to } => write!(f, "{shard} from {backup} to {to}"),
             Self::Apply { object, change } => write!(f, "{object} ({change:?})"),
-            Self::Delete { object, .. } | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::Delete { object, .. }
+            | Self::TurnDown { object, .. }
+            | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::RegisterRecord { registration } => write!(f, "{registration}"),
+            Self::PruneRecord { record } => write!(f, "{record}"),
             Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),
             Self::RecreateTablet { tablet, .. }
             | Self::ForgetTablet { tablet }

@@ -20,10 +20,12 @@ mod paused;
 mod placement;
 mod primary;
 mod quorum;
+mod records;
 mod returning;
 mod scope;
 mod supported;
 mod surge;
+mod turndown;
 mod volume;
 mod why;
 
@@ -53,6 +55,8 @@ pub const RULES: &[Rule] = &[
     returning::RULE,
     volume::RULE,
     claim::RULE,
+    turndown::RULE,
+    records::RULE,
     backup::RULE,
     budget::RULE,
 ];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, ObjectRef};
 use crate::topology::{Cell, ShardId, TabletAlias};
-use crate::view::ClusterView;
+use crate::view::{ClusterView, Record, Registration};
 
 /// The kind that everything of a cluster stands under.
 const CLUSTER: &str = "VitessCluster";
@@ -45,6 +45,7 @@ impl Pause {
         let shard = |id: &ShardId| self.shards.contains(id);
         let tablet = |alias: &TabletAlias| view.tablet(alias).is_some_and(|t| shard(&t.shard));
         let claim = |name: &str| view.volume(name).is_some_and(|v| tablet(&v.tablet));
+        let of_keyspace = |name: &str| self.shards.iter().any(|id| id.keyspace == name);
         if self.is_of_all() {
             return true;
         }
@@ -75,7 +76,22 @@ impl Pause {
             | Action::ForgetTablet { tablet: alias }
             | Action::ReleaseTablet { tablet: alias, .. }
             | Action::DrainTablet { tablet: alias, .. } => tablet(alias),
+            Action::RegisterRecord { registration } => match registration {
+                Registration::Cell { cell, .. } => self.cells.contains(cell),
+                Registration::CellsAlias { .. } => false,
+                Registration::Keyspace { keyspace, .. } => of_keyspace(keyspace),
+                Registration::Shard { shard: id } => shard(id),
+            },
+            Action::PruneRecord { record } => match record {
+                Record::Tablet { tablet: alias } => tablet(alias),
+                Record::ShardCell { shard: id, .. } | Record::Shard { shard: id } => shard(id),
+                Record::ServingGraph { keyspace, .. } | Record::Keyspace { keyspace } => {
+                    of_keyspace(keyspace)
+                }
+                Record::Cell { cell } => self.cells.contains(cell),
+            },
             Action::Apply { object, .. }
+            | Action::TurnDown { object, .. }
             | Action::ScheduleChange { object, .. }
             | Action::EndRollout { object, .. } => self.covers(object),
             Action::Delete { object, of, .. } => self.covers(object) || of.as_ref().is_some_and(tablet),

@@ -72,6 +72,13 @@ impl KeyRange {
         Self { start: Vec::new(), end: Vec::new() }
     }
 
+    /// Whether any keyspace id is in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let begins_before = |one: &[u8], end: &[u8]| end.is_empty() || one < end;
+        begins_before(&self.start, &other.end) && begins_before(&other.start, &self.end)
+    }
+
     /// The label-safe spelling: a missing bound is an `x` (`-80` is `x-80`).
     #[must_use]
     pub fn safe_name(&self) -> String {

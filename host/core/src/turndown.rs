@@ -127,7 +127,7 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
 
 fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
     match tablet.pod {
-        PodState::Absent if tablet.role != Role::Unknown => (tablet.reach != Reach::Yes).then(|| {
+        PodState::Absent if tablet.role != Role::Unknown => may_forget(view, tablet).then(|| {
             let action = Action::ForgetTablet { tablet: tablet.alias.clone() };
             own(view, action, "turndown-record", "the tablet is gone; its topology record is not")
         }),
@@ -140,6 +140,11 @@ fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
             (tablet.drain == Drain::Not).then(|| drain(view, tablet, DrainStep::Start))
         }
     }
+}
+
+/// Its record goes when it does not answer, and the manifest leaves records of tablets to us.
+fn may_forget(view: &ClusterView, tablet: &TabletView) -> bool {
+    tablet.reach != Reach::Yes && view.records.as_ref().is_none_or(|r| r.switches.prune_tablets)
 }
 
 /// A released tablet goes by drain. One tablet of a shard is replaced at a time, so that the

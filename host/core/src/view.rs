@@ -4,6 +4,9 @@
 //! changed". Must not know how any of it was observed. A view is also a file:
 //! `pilothouse plan` reads one as YAML, unknown keys are refused.
 
+mod levels;
+mod records;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,6 +17,11 @@ use crate::gtid::GtidSet;
 use crate::pause::Pause;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
+
+pub use levels::{KeyspaceView, Level, UnwantedLevel};
+pub use records::{
+    CELLS_ALIAS, CellInfo, Record, RecordsView, Registration, Switches, TabletRecord, Topology,
+};
 
 /// One cluster as seen at `as_of`. Lists are sorted by their first field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +39,15 @@ pub struct ClusterView {
     /// Vitess cells.
     #[serde(default)]
     pub cells: Vec<CellView>,
+    /// Keyspaces that stand as objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyspaces: Vec<KeyspaceView>,
+    /// Cells, keyspaces and shards that stand and that their parent asks for no more; shards first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwanted: Vec<UnwantedLevel>,
+    /// Topology records; absent while nobody tells, or while the manifest cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<RecordsView>,
     /// Shards, desired or still observed.
     #[serde(default)]
     pub shards: Vec<ShardView>,
@@ -124,6 +141,9 @@ pub struct CellView {
     /// Extra gateways here on behalf of other cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateway_surge: Vec<GatewaySurge>,
+    /// Keyspaces that the cell has a serving graph of; absent while nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<Vec<String>>,
 }
 
 /// Gateways that stand in for those of a lost cell.
@@ -167,6 +187,9 @@ pub struct ShardView {
     /// Whether a database was ever initialised here (a backup or a primary was seen).
     #[serde(default)]
     pub initialized: bool,
+    /// Whether a partition that serves has it; absent while nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<bool>,
     /// Whether the manifest lets us initialise it.
     #[serde(default = "yes")]
     pub may_initialize: bool,
@@ -435,6 +458,12 @@ impl ClusterView {
         self.shards.iter().find(|s| s.id == *id)
     }
 
+    /// The keyspace of that name, if its object stands.
+    #[must_use]
+    pub fn keyspace(&self, name: &str) -> Option<&KeyspaceView> {
+        self.keyspaces.iter().find(|k| k.name == *name)
+    }
+
     /// The tablet of that alias.
     #[must_use]
     pub fn tablet(&self, alias: &TabletAlias) -> Option<&TabletView> {
@@ -502,6 +531,7 @@ impl ClusterView {
         let mut h = DefaultHasher::new(); // SipHash with fixed keys
         (&self.cluster, self.vitess, &self.zones, &self.cells, &self.shards, &self.backups).hash(&mut h);
         self.pauses.hash(&mut h);
+        (&self.keyspaces, &self.unwanted, &self.records).hash(&mut h);
         for tablet in &self.tablets {
             tablet.hash_bucketed(&mut h);
         }

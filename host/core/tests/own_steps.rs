@@ -10,7 +10,7 @@ use pilothouse_core::guard::{self, RULES};
 use pilothouse_core::plan::{Plan, Step};
 use pilothouse_core::rollout::{self, Child, Means, Member, Strategy};
 use pilothouse_core::view::ClusterView;
-use pilothouse_core::{drain, turndown};
+use pilothouse_core::{drain, levels, records, turndown};
 use serde_yaml_ng::Value;
 
 fn cases(file: &str) -> Vec<(String, ClusterView)> {
@@ -35,6 +35,12 @@ fn render(file: &str, steps: fn(&ClusterView) -> Vec<Step>) -> String {
         for no in &verdict.refusals {
             writeln!(out, "REFUSED {}: {}", no.step.action, no.why).expect("write");
         }
+        for unwanted in view.unwanted.iter().filter(|u| levels::kept(&view, u).is_none()) {
+            writeln!(out, "may go: {}", unwanted.object).expect("write");
+        }
+        for (unwanted, kept) in levels::orphans(&view) {
+            writeln!(out, "orphan {} {}: {kept}", unwanted.object, kept.as_str()).expect("write");
+        }
         for orphan in turndown::orphans(&view) {
             writeln!(out, "orphan {} {}", orphan.tablet, orphan.blocked.as_str()).expect("write");
         }
@@ -54,6 +60,23 @@ fn turndown_moves_as_approved() {
     let text = render("turndown", turndown::steps);
     assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
     approve("own/turndown.txt", &text);
+}
+
+#[test]
+fn levels_go_as_approved() {
+    approve("own/levels.txt", &render("levels", turndown::steps));
+}
+
+#[test]
+fn records_are_kept_as_approved() {
+    let mut text = render("records", records::steps);
+    assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
+    for (name, view) in cases("records") {
+        for (record, held) in records::unneeded(&view).into_iter().filter_map(|(r, h)| Some((r, h?))) {
+            writeln!(text, "{name}: {record} stays: {held}").expect("write");
+        }
+    }
+    approve("own/records.txt", &text);
 }
 
 #[test]

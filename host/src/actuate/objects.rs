@@ -232,7 +232,7 @@ impl Effects {
     }
 }
 
-fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
+pub(super) fn is_ours(object: &DynamicObject, key: &ClusterKey) -> bool {
     let label = object.metadata.labels.as_ref().and_then(|l| l.get(labels::CLUSTER));
     label.is_some_and(|cluster| *cluster == key.name)
 }

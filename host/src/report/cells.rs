@@ -1,15 +1,14 @@
 //! The VitessCells' status.
 
-use std::collections::BTreeMap;
-
 use pilothouse_api::condition::ConditionStatus;
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::vitess_cell::{CellKeyspaceStatus, GatewayStatus, VitessCellStatus};
 use pilothouse_api::{VitessCell, names};
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::topology::Cell;
 
-use super::{Wanted, lockservers, paused, set, told};
+use super::{Wanted, lockservers, paused, set};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -24,7 +23,7 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
     let view = report.view.cell(&Cell(name.clone()))?;
     let surge: u32 = view.gateway_surge.iter().map(|s| s.replicas).sum();
     let cluster = &pilot.key.name;
-    let keyspaces = keyspaces(pilot, name);
+    let keyspaces = levels::keyspaces_in(&report.view, &view.name);
     let selector = format!(
         "{}={},{}={name},{}={cluster}",
         labels::COMPONENT,
@@ -41,9 +40,8 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
             replicas: i32::try_from(view.gateways + surge).unwrap_or(i32::MAX),
             surge: live.map(|s| s.gateway.surge.clone()).unwrap_or_default(),
         },
-        // What is served here only Vitess knows.
-        idle: if keyspaces.is_empty() { told(report, true) } else { ConditionStatus::False },
-        keyspaces,
+        keyspaces: keyspaces.iter().flatten().map(|k| (k.clone(), CellKeyspaceStatus {})).collect(),
+        idle: keyspaces.map_or(ConditionStatus::Unknown, |all| ConditionStatus::from(all.is_empty())),
         lockserver: lockservers::of_owner(pilot, &names::local_etcd(cluster, name)),
         ..live.cloned().unwrap_or_default()
     };
@@ -59,13 +57,4 @@ fn of_cell(pilot: &Pilot, report: &Report, cell: &VitessCell) -> Option<Wanted> 
     paused::tell(&mut status.conditions, report, generation, (Kind::VitessCell, &object));
     Wanted::unless_equal(Kind::VitessCell, &object, live, &status)
         .map(|w| w.without(&["gateway", "surge"]).without(&["assignedZone"]))
-}
-
-/// The keyspaces that have a pool in the cell.
-fn keyspaces(pilot: &Pilot, cell: &str) -> BTreeMap<String, CellKeyspaceStatus> {
-    observe::keyspace_objects(&pilot.members)
-        .map(|keyspace| &keyspace.spec.template)
-        .filter(|template| template.pools().any(|pool| pool.cell == cell))
-        .map(|template| (template.name.clone(), CellKeyspaceStatus {}))
-        .collect()
 }

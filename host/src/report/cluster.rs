@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_api::condition::{ConditionStatus, OrphanStatus};
+use pilothouse_api::condition::ConditionStatus;
 use pilothouse_api::desired::{DesiredCluster, DesiredShard};
 use pilothouse_api::labels::Component;
 use pilothouse_api::names;
@@ -12,9 +12,10 @@ use pilothouse_api::vitess_cluster::{
     ClusterCellStatus, ClusterKeyspaceStatus, ClusterSummary, PolicyStatus, VitessClusterStatus, VitessLink,
     VitessLinkSource, ZoneStatus,
 };
+use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Outcome, Severity};
-use pilothouse_core::view::{CellView, TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
 use super::{Wanted, available, gateways, lockservers, paused, schedules, set};
@@ -34,7 +35,14 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         gateway_service_name: names::cluster_gateway_service(name),
         cells: cells(pilot, report),
         keyspaces: keyspaces(pilot, report, asked.as_ref().ok()),
-        orphaned_cells: orphaned_cells(pilot, cluster),
+        orphaned_cells: super::orphans(report, |level| match level {
+            Level::Cell(cell) => Some(cell.0.clone()),
+            Level::Keyspace(_) | Level::Shard(_) => None,
+        }),
+        orphaned_keyspaces: super::orphans(report, |level| match level {
+            Level::Keyspace(keyspace) => Some(keyspace.clone()),
+            Level::Cell(_) | Level::Shard(_) => None,
+        }),
         zones: zones(report),
         vitess: Some(link(report)),
         policies: policies(pilot),
@@ -223,7 +231,8 @@ fn cells(pilot: &Pilot, report: &Report) -> BTreeMap<String, ClusterCellStatus> 
         gateway_available: gateways(pilot, &cell.name.0),
         pending_changes: pilot.pending(Kind::VitessCell, &names::cell(&pilot.key.name, &cell.name.0)),
     };
-    report.view.cells.iter().map(|c| (c.name.0.clone(), status(c))).collect()
+    let asked = |c: &&CellView| !levels::is_unwanted(&report.view, &Level::Cell(c.name.clone()));
+    report.view.cells.iter().filter(asked).map(|c| (c.name.0.clone(), status(c))).collect()
 }
 
 fn keyspaces(
@@ -239,7 +248,7 @@ fn keyspaces(
             (k.spec.template.name.clone(), status)
         })
         .collect();
-    for shard in &report.view.shards {
+    for shard in super::wanted_shards(report) {
         let status = all.entry(shard.id.keyspace.clone()).or_default();
         let tablets: Vec<&TabletView> = report.view.tablets_of(&shard.id).collect();
         let ready = tablets.iter().filter(|t| t.ready).count();
@@ -267,20 +276,8 @@ fn keyspaces(
             status.desired_tablets = i32::try_from(tablets).unwrap_or(i32::MAX);
         }
     }
+    all.retain(|keyspace, _| !levels::is_unwanted(&report.view, &Level::Keyspace(keyspace.clone())));
     all
-}
-
-fn orphaned_cells(pilot: &Pilot, cluster: &pilothouse_api::VitessCluster) -> BTreeMap<String, OrphanStatus> {
-    let named = |name: &str| cluster.spec.cells.iter().any(|c| c.name == name);
-    observe::cell_objects(&pilot.members)
-        .map(|c| c.spec.template.name.clone())
-        .filter(|name| !named(name))
-        .map(|name| {
-            let message =
-                "cells are not turned down by this host yet: remove its VitessCell by hand".to_owned();
-            (name, OrphanStatus { reason: "NotSupported".to_owned(), message })
-        })
-        .collect()
 }
 
 fn summary(report: &Report) -> ClusterSummary {

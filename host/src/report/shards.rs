@@ -15,7 +15,7 @@ use pilothouse_api::vitess_shard::{
 };
 use pilothouse_core::pass::Report;
 use pilothouse_core::standing;
-use pilothouse_core::view::{PodState, Role, ShardView, TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::view::{Level, PodState, Role, ShardView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::{topology::ShardId, turndown};
 
 use super::cluster::serves_writes;
@@ -46,8 +46,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         master_alias: shard.primary.as_ref().map(ToString::to_string).unwrap_or_default(),
         has_initial_backup: told(report, complete > 0),
         serving_writes: told(report, serves_writes(report, shard)),
-        // Whether a serving partition has it, only Vitess knows.
-        idle: told(report, false),
+        idle: shard.serving.map_or(ConditionStatus::Unknown, |serving| ConditionStatus::from(!serving)),
         vitess_orchestrator: ComponentStatus {
             available: available(pilot, Component::Vtorc, |d| is_of(d, &shard.id)),
             ..ComponentStatus::default()
@@ -168,7 +167,7 @@ pub(super) fn keyspaces(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
 fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::VitessKeyspace) -> Option<Wanted> {
     let live = keyspace.status.as_ref();
     let shards: Vec<&ShardView> =
-        report.view.shards.iter().filter(|s| s.id.keyspace == keyspace.spec.template.name).collect();
+        super::wanted_shards(report).filter(|s| s.id.keyspace == keyspace.spec.template.name).collect();
     let statuses: BTreeMap<String, KeyspaceShardStatus> =
         shards.iter().map(|s| (s.id.range.to_string(), shard_line(pilot, report, s))).collect();
     let sum = |of: fn(&KeyspaceShardStatus) -> i32| statuses.values().map(of).sum::<i32>();
@@ -185,7 +184,15 @@ fn of_keyspace(pilot: &Pilot, report: &Report, keyspace: &pilothouse_api::Vitess
         },
         partitionings,
         shards: statuses,
-        idle: ConditionStatus::from(template.pools().next().is_none()),
+        orphaned_shards: super::orphans(report, |level| match level {
+            Level::Shard(shard) if shard.keyspace == keyspace.spec.template.name => {
+                Some(shard.range.to_string())
+            }
+            Level::Shard(_) | Level::Cell(_) | Level::Keyspace(_) => None,
+        }),
+        idle: ConditionStatus::from(
+            report.view.keyspace(&keyspace.spec.template.name).is_some_and(|k| k.cells.is_empty()),
+        ),
         conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
         ..live.cloned().unwrap_or_default()
     };

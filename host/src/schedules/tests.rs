@@ -59,6 +59,7 @@ fn serving() -> Observation {
         shards: BTreeMap::from([(shard, record)]),
         tablets: BTreeMap::from([(alias, primary)]),
         backups: vec![backup],
+        ..Observation::default()
     }
 }
 
@@ -172,6 +173,7 @@ impl Scene {
             remembered_zones: &BTreeMap::new(),
             allowances: &BTreeMap::new(),
             pauses: &[],
+            unwanted: &BTreeMap::new(),
             as_of: at(as_of),
         };
         let view = view(id, &seen, &ZoneSettings::default()).view;

@@ -5,8 +5,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
-use pilothouse_api::VitessShard;
 use pilothouse_api::labels::{self, Component};
+use pilothouse_api::{VitessCluster, VitessKeyspace, VitessShard};
+use pilothouse_sim::vitess::ShardKey;
 use pilothouse_sim::world::World;
 use pilothouse_sim::world::journal::Deed;
 use serde::de::DeserializeOwned;
@@ -44,12 +45,12 @@ impl Rest<'_> {
             self.sky.blame_now(id, format!("{} min after the last fault: {lacking}", self.minutes()));
         }
         tokio::time::sleep_until(self.sky.instant_of(looks_again)).await;
-        self.blame_writes(converged, "L3", "at rest");
+        self.blame_writes(converged, "L3", "at rest").await;
         self.sky.note(|| "the host is started anew, to look at everything again".to_owned());
         self.sky.kill();
         let from = self.sky.elapsed();
         tokio::time::sleep_until(self.sky.instant_of(self.end)).await;
-        self.blame_writes(from, "L1", "by a host that started anew");
+        self.blame_writes(from, "L1", "by a host that started anew").await;
         for (id, lacking) in self.lacking().await {
             self.sky.blame_now(id, format!("at the end: {lacking}"));
         }
@@ -64,12 +65,22 @@ impl Rest<'_> {
         facts.shards.values().flat_map(|s| s.servers.values()).filter(|s| !s.errant.is_empty()).count()
     }
 
+    /// Whether levels stand that nobody asks for, because somebody needs them.
+    async fn orphans(&self) -> bool {
+        let clusters: Vec<VitessCluster> = self.all().await;
+        let keyspaces: Vec<VitessKeyspace> = self.all().await;
+        let mut of_clusters = clusters.iter().filter_map(|c| c.status.as_ref());
+        let mut of_keyspaces = keyspaces.iter().filter_map(|k| k.status.as_ref());
+        of_clusters.any(|s| !(s.orphaned_cells.is_empty() && s.orphaned_keyspaces.is_empty()))
+            || of_keyspaces.any(|s| !s.orphaned_shards.is_empty())
+    }
+
     fn minutes(&self) -> i64 {
         (self.sky.elapsed() - self.calm_from) / MINUTE
     }
 
     /// Writes since then that no backup run and no growing volume explains.
-    fn blame_writes(&self, from: i64, id: &'static str, when: &str) {
+    async fn blame_writes(&self, from: i64, id: &'static str, when: &str) {
         let mut excuses = Vec::new();
         let facts = self.world.facts();
         let began = facts.at - self.sky.elapsed();
@@ -84,7 +95,7 @@ impl Rest<'_> {
             }
         }
         let mut writes = self.sky.writes_since(from);
-        if self.errant() > 0 {
+        if self.errant() > 0 || self.orphans().await {
             // What is wrong and stays wrong is told once more by a host that starts anew.
             writes.retain(|(_, what)| !what.ends_with("/events"));
         }
@@ -103,8 +114,7 @@ impl Rest<'_> {
         let claims: Vec<PersistentVolumeClaim> = self.all().await;
         let gateways: Vec<Deployment> = self.all().await;
         let mut lacking = Vec::new();
-        let wanted: i32 = shards.iter().flat_map(|s| &s.spec.template.tablet_pools).map(|p| p.replicas).sum();
-        let wanted = usize::try_from(wanted).unwrap_or(0);
+        let wanted: usize = shards.iter().map(tablets_wanted).sum();
         if shards.is_empty() {
             lacking.push(("L1", "no VitessShard".to_owned()));
         }
@@ -117,21 +127,7 @@ impl Rest<'_> {
         }
         // Nobody may wipe a server that has what nobody else has: its stand-in stays, until people decide.
         let most = wanted + self.errant();
-        for (key, shard) in &self.world.facts().shards {
-            let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
-            if !shard.primary.as_ref().is_some_and(writable) {
-                let message =
-                    format!("shard {} has no primary that can have a write acknowledged", key.shard);
-                lacking.push(("L1", message));
-            }
-            let servers = shard.servers.len();
-            if !(wanted..=most).contains(&servers) {
-                lacking.push((
-                    short_or_over(servers, wanted),
-                    format!("the topology has {servers} tablets of {wanted}"),
-                ));
-            }
-        }
+        self.lacking_of_topology(&shards, &mut lacking);
         let of = |component: Component| move |l: Option<&str>| l == Some(component.as_str());
         let tablets: Vec<&Pod> = pods.iter().filter(|p| of(Component::Vttablet)(label(*p))).collect();
         let ready = tablets.iter().filter(|p| is_ready(p)).count();
@@ -170,6 +166,33 @@ impl Rest<'_> {
         lacking
     }
 
+    /// What the topology's shards lack, or have too much.
+    fn lacking_of_topology(&self, shards: &[VitessShard], lacking: &mut Vec<(&'static str, String)>) {
+        for (key, shard) in &self.world.facts().shards {
+            let Some(wanted) = shards.iter().find(|s| is_of(s, key)).map(tablets_wanted) else {
+                lacking.push((
+                    "L6",
+                    format!("the topology has shard {}, which no object stands for", key.shard),
+                ));
+                continue;
+            };
+            let most = wanted + self.errant();
+            let writable = |a| shard.servers.get(a).is_some_and(|s| s.writable && s.can_ack);
+            if !shard.primary.as_ref().is_some_and(writable) {
+                let message =
+                    format!("shard {} has no primary that can have a write acknowledged", key.shard);
+                lacking.push(("L1", message));
+            }
+            let servers = shard.servers.len();
+            if !(wanted..=most).contains(&servers) {
+                lacking.push((
+                    short_or_over(servers, wanted),
+                    format!("the topology has {servers} tablets of {wanted}"),
+                ));
+            }
+        }
+    }
+
     async fn all<K>(&self) -> Vec<K>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
@@ -180,6 +203,16 @@ impl Rest<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default()
     }
+}
+
+fn is_of(shard: &VitessShard, key: &ShardKey) -> bool {
+    let keyspace = shard.metadata.labels.as_ref().and_then(|l| l.get(labels::KEYSPACE));
+    keyspace == Some(&key.shard.keyspace) && shard.spec.name == key.shard.range.to_string()
+}
+
+fn tablets_wanted(shard: &VitessShard) -> usize {
+    let replicas: i32 = shard.spec.template.tablet_pools.iter().map(|pool| pool.replicas).sum();
+    usize::try_from(replicas).unwrap_or(0)
 }
 
 const fn short_or_over(found: usize, wanted: usize) -> &'static str {

@@ -38,7 +38,7 @@
 //! - S10 by the guard: a played day has one tenant, so there is nothing of another's to delete.
 //! - S9 by the guard: no action asks for a forced deletion.
 //! - Not asked for in any day: what `supported`, `author`, `scope`, `paused`, `expired`, `evidence`,
-//!   `expectation`, `contradiction`, `pace`, `surge`, `returning` and `budget` refuse. Guards without
+//!   `expectation`, `contradiction`, `pace`, `surge`, `returning`, `turndown` and `budget` refuse. Guards without
 //!   them are seen in host/core/tests/guard.rs only.
 
 mod actuate;

@@ -38,8 +38,11 @@ const fn most(action: &Action) -> usize {
         | Action::RestoreShard { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }
         | Action::ReleaseTablet { .. }
         | Action::EndRollout { .. }

@@ -6,7 +6,7 @@
 use super::{Case, Rule, Why};
 use crate::action::Action;
 use crate::topology::{Cell, ShardId, TabletAlias};
-use crate::view::ClusterView;
+use crate::view::{ClusterView, Level};
 
 pub(super) const RULE: Rule = Rule { name: "contradiction", keeps: &["S1", "S6", "S11"], judge };
 
@@ -64,12 +64,22 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             let restored = restore.iter().map(|b| Subject::Backup(shard, b));
             restored.chain([Subject::BackupRun(shard)]).collect()
         }
-        Action::VerifyBackup { .. } | Action::ScheduleChange { .. } | Action::EndRollout { .. } => Vec::new(),
+        Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
+        | Action::VerifyBackup { .. }
+        | Action::ScheduleChange { .. }
+        | Action::EndRollout { .. } => Vec::new(),
         Action::ExpireBackup { shard, backup, .. } => vec![Subject::Backup(shard, backup)],
         Action::CancelBackup { shard } | Action::RestoreShard { shard, .. } => {
             vec![Subject::BackupRun(shard)]
         }
         Action::Apply { object, .. } => vec![Subject::Object(&object.kind, &object.name)],
+        Action::TurnDown { object, .. } => {
+            let level = view.unwanted.iter().find(|u| u.object == *object).map(|u| &u.level);
+            let primary =
+                if let Some(Level::Shard(shard)) = level { Some(Subject::Primary(shard)) } else { None };
+            primary.into_iter().chain([Subject::Object(&object.kind, &object.name)]).collect()
+        }
         Action::Delete { object, of, .. } => {
             let tablet = of.iter().map(Subject::Tablet);
             tablet.chain([Subject::Object(&object.kind, &object.name)]).collect()

@@ -54,8 +54,11 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::RestoreTablet { .. }
         | Action::RestoreShard { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ReleaseTablet { .. }
         | Action::DrainTablet { .. } => true,
     }

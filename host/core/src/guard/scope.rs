@@ -62,9 +62,12 @@ impl Names<'_> {
             Action::CancelBackup { shard } => self.shard(shard),
             Action::RestoreTablet { tablet, .. } | Action::QuarantineTablet { tablet } => self.tablet(tablet),
             Action::RestoreShard { shard, backup, .. } => self.backup(shard, backup),
+            // The rule `records` lets none pass that the view does not have.
+            Action::RegisterRecord { .. } | Action::PruneRecord { .. } => Ok(()),
             Action::Apply { object, .. }
             | Action::ScheduleChange { object, .. }
             | Action::EndRollout { object, .. } => self.object(object),
+            Action::TurnDown { object, parent, .. } => self.object(object).and(self.object(parent)),
             Action::Delete { object, of, .. } => {
                 self.object(object)?;
                 of.as_ref().map_or(Ok(()), |tablet| self.tablet(tablet))

@@ -28,8 +28,11 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::ExpireBackup { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }
+        | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
         | Action::ForgetTablet { .. }
+        | Action::RegisterRecord { .. }
+        | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }
         | Action::ReleaseTablet { .. }
         | Action::EndRollout { .. }

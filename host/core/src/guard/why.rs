@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::action::{DrainStep, Expectation, ObjectRef};
+use crate::levels::Kept;
 use crate::plan::Slot;
+use crate::records::Held;
 use crate::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
-use crate::view::{Drain, Durability, Reach, Role};
+use crate::view::{Drain, Durability, Reach, Record, Registration, Role};
 use crate::zones::ZoneState;
 
 /// Why a step was refused.
@@ -175,6 +177,18 @@ pub enum Why {
     OverVolumeBudget { total: u64, budget: u64 },
     #[error("it names no UID, so it could remove another object of that name")]
     NoUid,
+    #[error("it names no version, so it could remove what was not judged")]
+    NoVersion,
+    #[error("{object} is still asked for")]
+    LevelWanted { object: ObjectRef },
+    #[error("{object} stays: {kept}")]
+    LevelKept { object: ObjectRef, kept: Kept },
+    #[error("nothing asks for a record of {registration}")]
+    RecordUnasked { registration: Registration },
+    #[error("the record of {record} is asked for, not there, or not to be pruned")]
+    RecordWanted { record: Record },
+    #[error("the record of {record} stays: {held}")]
+    RecordHeld { record: Record, held: Held },
     #[error("its UID is {found:?}, not {named:?}")]
     OtherUid { named: String, found: String },
     #[error("the host does not remove objects of kind {kind}: they hold data, or own what does")]
@@ -301,6 +315,12 @@ impl Why {
             Self::ChangedOften { .. } => "ChangedOften",
             Self::OverVolumeBudget { .. } => "OverVolumeBudget",
             Self::NoUid => "NoUid",
+            Self::RecordUnasked { .. } => "RecordUnasked",
+            Self::RecordWanted { .. } => "RecordWanted",
+            Self::RecordHeld { .. } => "RecordHeld",
+            Self::NoVersion => "NoVersion",
+            Self::LevelWanted { .. } => "LevelWanted",
+            Self::LevelKept { .. } => "LevelKept",
             Self::OtherUid { .. } => "OtherUid",
             Self::HoldsData { .. } => "HoldsData",
             Self::NotScratch { .. } => "NotScratch",

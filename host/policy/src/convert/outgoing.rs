@@ -61,10 +61,7 @@ fn any_action(action: &Action) -> Any {
             Any::Failover(f::Action::EmergencyReparent(f::Emergency { shard, lost, to }))
         }
         Action::QuarantineTablet { tablet } => Any::Failover(f::Action::QuarantineTablet(alias(tablet))),
-        Action::ExpandVolume { claim, from, to } => {
-            let growth = e::Growth { claim: claim.clone(), from: *from, to: *to };
-            Any::Expansion(e::Action::ExpandVolume(growth))
-        }
+        Action::ExpandVolume { claim, from, to } => Any::Expansion(expand_volume(claim, *from, *to)),
         Action::ChangeVolumeClass { claim, class } => {
             let change = e::ClassChange { claim: claim.clone(), class: class.clone() };
             Any::Expansion(e::Action::ChangeVolumeClass(change))
@@ -83,13 +80,20 @@ fn any_action(action: &Action) -> Any {
         Action::RestoreShard { shard, backup, to } => Any::Backup(restore_shard(shard, backup, *to)),
         Action::Apply { object, .. }
         | Action::Delete { object, .. }
+        | Action::TurnDown { object, .. }
         | Action::ScheduleChange { object, .. }
         | Action::EndRollout { object, .. } => of_object(action, object),
+        Action::RegisterRecord { registration } => of_record(action, registration),
+        Action::PruneRecord { record } => of_record(action, record),
         Action::RecreateTablet { tablet, .. }
         | Action::ForgetTablet { tablet }
         | Action::ReleaseTablet { tablet, .. }
         | Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),
     }
+}
+
+fn expand_volume(claim: &str, from: u64, to: u64) -> e::Action {
+    e::Action::ExpandVolume(e::Growth { claim: claim.to_owned(), from, to })
 }
 
 fn restore_tablet(tablet: &TabletAlias, backup: &str) -> b::Action {
@@ -120,5 +124,15 @@ fn of_tablet(action: &Action, tablet: &TabletAlias) -> Any {
         kind: "Tablet".to_owned(),
         namespace: String::new(),
         name: tablet.to_string(),
+    })
+}
+
+/// A verb of the host's on a topology record: kind `TopologyRecord`, what it is of as the name.
+fn of_record(action: &Action, record: &impl ToString) -> Any {
+    Any::Host(rule::HostAction {
+        verb: action.verb().to_owned(),
+        kind: "TopologyRecord".to_owned(),
+        namespace: String::new(),
+        name: record.to_string(),
     })
 }

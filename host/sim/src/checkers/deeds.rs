@@ -48,6 +48,10 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
             }
             (*at, found)
         }
+        Deed::LevelRemoved { at, object, wanted, needed } => {
+            (*at, judge_level(object, *wanted, needed.as_deref()))
+        }
+        Deed::RecordPruned { at, record, wanted, .. } => (*at, judge_record(record, wanted.as_deref())),
         Deed::SizeAsked { at, claim, from, to, provider_last_changed } => {
             (*at, judge_size(*at, &claim.1, *from, *to, *provider_last_changed))
         }
@@ -73,6 +77,19 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
         Deed::BackupRemoved { at, removed, left, .. } => (*at, judge_removal(removed, left)),
     };
     found.into_iter().map(|(id, message)| Violation { id, message, at }).collect()
+}
+
+/// S4 and S8 for all that stands below a level.
+fn judge_level(object: &str, wanted: bool, needed: Option<&str>) -> Vec<(&'static str, String)> {
+    let wanted = wanted.then(|| ("S8", format!("{object} was removed, and its living parent asks for it")));
+    let needed = needed.map(|needed| ("S4", format!("{object} was removed: {needed}")));
+    wanted.into_iter().chain(needed).collect()
+}
+
+/// S8 for a topology record.
+fn judge_record(record: &str, wanted: Option<&str>) -> Vec<(&'static str, String)> {
+    let message = |wanted| format!("the topology's record of {record} was pruned, and {wanted}");
+    wanted.map(|wanted| ("S8", message(wanted))).into_iter().collect()
 }
 
 /// S6: no shrinking, no faster than the provider takes changes.
@@ -154,6 +171,27 @@ mod tests {
         check(claim("", false), &[]);
         check(claim("u:1-2", false), &["S4"]);
         check(claim("", true), &["S8"]);
+    }
+
+    #[test]
+    fn levels() {
+        let removed = |wanted, needed: Option<&str>| Deed::LevelRemoved {
+            at: 0,
+            object: "VitessShard s".into(),
+            wanted,
+            needed: needed.map(str::to_owned),
+        };
+        check(removed(false, None), &[]);
+        check(removed(true, None), &["S8"]);
+        check(removed(false, Some("it serves")), &["S4"]);
+        let pruned = |wanted: Option<&str>| Deed::RecordPruned {
+            at: 0,
+            cluster: shard().cluster,
+            record: "shard k/-".into(),
+            wanted: wanted.map(str::to_owned),
+        };
+        check(pruned(None), &[]);
+        check(pruned(Some("a VitessShard stands for it")), &["S8"]);
     }
 
     #[test]

@@ -4,16 +4,17 @@
 //! semi-sync by the keyspace's durability policy, a stream of client writes, the
 //! topology's primary and locks, the reparent commands with Vitess's own refusals,
 //! vttablet's and VTOrc's repairs, backups and restores, disk use. Not played:
-//! queries, schema, resharding, purged binary logs (a replica can always catch up
+//! queries, schema, purged binary logs (a replica can always catch up
 //! from a primary), a topology server that fails, VTOrc's own failovers (the
-//! policies decide those). Must not know who asks.
+//! policies decide those). Of resharding only its end is played: traffic that moves from shards to
+//! others. Must not know who asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::action::ObjectRef;
 use pilothouse_core::gtid::GtidSet;
-use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Durability, Replication, Role};
+use pilothouse_core::topology::{Cell, ShardId, TabletAlias};
+use pilothouse_core::view::{BackupView, CellInfo, Durability, Replication, Role};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -21,8 +22,10 @@ pub(crate) mod backup;
 pub(crate) mod flow;
 mod observation;
 mod played;
+mod records;
 pub(crate) mod repair;
 pub(crate) mod reparent;
+pub(crate) mod serving;
 pub(crate) mod tablet;
 
 pub use observation::{Observation, ShardObserved, TabletObserved};
@@ -178,6 +181,10 @@ pub(crate) struct Shard {
     pub(crate) primary_seen: GtidSet,
     pub(crate) writes_per_minute: u64,
     pub(crate) settled_at: i64,
+    /// Whether its record says that it serves.
+    pub(crate) serving: bool,
+    /// Cells with a ShardReplication record.
+    pub(crate) cells: BTreeSet<Cell>,
 }
 
 /// A backup in a store.
@@ -194,6 +201,13 @@ pub(crate) struct Cluster {
     pub(crate) shards: BTreeMap<ShardId, Shard>,
     pub(crate) tablets: BTreeMap<TabletAlias, Tablet>,
     pub(crate) backups: Vec<Stored>,
+    /// SrvKeyspace records: cell, keyspace, the shards of the partition that serves.
+    pub(crate) graphs: serving::Graphs,
+    /// Cell records and the alias of all of them.
+    pub(crate) cells: BTreeMap<Cell, CellInfo>,
+    pub(crate) alias: BTreeSet<Cell>,
+    /// Keyspace records: what must acknowledge.
+    pub(crate) keyspaces: BTreeMap<String, String>,
 }
 
 /// All played Vitess clusters.
@@ -227,6 +241,10 @@ impl Vitess {
         if let Some(found) = self.clusters.get_mut(cluster) {
             found.shards.clear();
             found.tablets.clear();
+            found.graphs.clear();
+            found.cells.clear();
+            found.alias.clear();
+            found.keyspaces.clear();
             self.touched.insert(cluster.clone());
         }
     }

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, lag_bucket};
+use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, Topology, lag_bucket};
 
 use super::{ClusterKey, ShardKey, may_ack};
 use crate::world::state::State;
@@ -21,6 +21,8 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardObserved>,
     /// Tablets that the topology knows.
     pub tablets: BTreeMap<TabletAlias, TabletObserved>,
+    /// Every record.
+    pub topology: Topology,
     /// Backups of every shard and location, by shard and name.
     pub backups: Vec<BackupView>,
 }
@@ -109,6 +111,7 @@ impl State {
         }
         if let Some(found) = self.vitess.clusters.get(cluster) {
             seen.backups = found.backups.iter().map(|b| b.view.clone()).collect();
+            seen.topology = found.topology();
         }
         seen
     }
@@ -144,7 +147,7 @@ impl State {
         for cluster in touched {
             let seen = self.observe(&cluster);
             let mut h = DefaultHasher::new();
-            (&seen.shards, &seen.backups).hash(&mut h);
+            (&seen.shards, &seen.topology, &seen.backups).hash(&mut h);
             for (alias, tablet) in &seen.tablets {
                 alias.hash(&mut h);
                 tablet.hash_bucketed(&mut h);

@@ -4,6 +4,7 @@
 //! real one does. Must not offer what no client can have.
 
 use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{Record, Registration};
 use tokio::sync::{oneshot, watch};
 
 use super::reparent::Command;
@@ -100,6 +101,24 @@ impl PlayedVitess {
     /// `not-found`.
     pub fn remove_backup(&self, cluster: &ClusterKey, backup: &str) -> Result<(), VitessError> {
         let done = self.world.with(|state| state.remove_backup(cluster, backup));
+        self.world.poke();
+        done
+    }
+
+    /// `AddCellInfo`, `UpdateCellInfo`, `AddCellsAlias`, `UpdateCellsAlias`, `CreateKeyspace`,
+    /// `SetKeyspaceDurabilityPolicy` or `CreateShard`: the record is as said afterwards.
+    pub fn register(&self, cluster: &ClusterKey, registration: &Registration) {
+        self.world.with(|state| state.register(cluster, registration));
+        self.world.poke();
+    }
+
+    /// `DeleteCellInfo`, `DeleteKeyspace`, `DeleteShards`, `DeleteTablets --allow-primary`,
+    /// `RemoveShardCell`, or the removal of a SrvKeyspace.
+    ///
+    /// # Errors
+    /// `not-found`; `not-empty` where others depend on the record.
+    pub fn prune(&self, cluster: &ClusterKey, record: &Record) -> Result<(), VitessError> {
+        let done = self.world.with(|state| state.prune(cluster, record));
         self.world.poke();
         done
     }

@@ -5,19 +5,16 @@
 
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
-use pilothouse_core::view::{Durability, Role};
+use pilothouse_core::view::Role;
 use serde_json::Value;
 
 use super::{Cluster, ClusterKey, DataDir, Restore, Shard, ShardKey, Tablet, alias_of, cluster_of, shard_of};
-use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::VOLUMES;
 use crate::world::agenda::Look;
 use crate::world::objects::{array, bytes_at, label, name, text};
 use crate::world::places::{draw, hash};
 use crate::world::state::State;
 use crate::world::timing;
-
-const KEYSPACES: ResourceId = ResourceId::of("planetscale.com", "vitesskeyspaces");
 
 /// What the Pod's vttablet is told by a flag, in either spelling; a bare duration counts as true.
 fn flag(pod: &Value, name: &str) -> Option<bool> {
@@ -74,6 +71,11 @@ impl State {
         self.note(format!("tablet {alias} starts"));
         let cluster = self.vitess.clusters.entry(key.cluster.clone()).or_default();
         cluster.tablets.insert(alias.clone(), tablet);
+        cluster.keyspaces.entry(key.shard.keyspace.clone()).or_default();
+        if let Some(shard) = cluster.shards.get_mut(&key.shard) {
+            shard.cells.insert(alias.cell.clone());
+        }
+        super::serving::build(cluster, &alias.cell, &key.shard.keyspace);
         self.take_up_role(&key, &alias, Some(pod));
         self.agenda.now(Look::Shard(key));
     }
@@ -157,49 +159,19 @@ impl State {
         key
     }
 
-    fn ensure_shard(&mut self, key: &ShardKey) {
-        let durability = self.durability_of(key);
+    pub(crate) fn ensure_shard(&mut self, key: &ShardKey) {
+        let durability = self.durability_of(&key.cluster, &key.shard.keyspace);
         let now = self.now;
         let writes = self.settings.writes_per_minute;
         let cluster: &mut Cluster = self.vitess.clusters.entry(key.cluster.clone()).or_default();
+        let serving = !super::serving::is_served(cluster, &key.shard);
         cluster.shards.entry(key.shard.clone()).or_insert_with(|| Shard {
             settled_at: now,
-            writes_per_minute: writes,
+            writes_per_minute: if serving { writes } else { 0 },
             durability,
+            serving,
             ..Shard::default()
         });
-    }
-
-    /// The durability policy that the keyspace's object asks for.
-    pub(crate) fn durability_of(&self, key: &ShardKey) -> Durability {
-        let named = |k: &Value| {
-            let own = text(k, "/spec/name");
-            let of_cluster = label(k, "planetscale.com/cluster");
-            (own == key.shard.keyspace || label(k, "planetscale.com/keyspace") == key.shard.keyspace)
-                && (of_cluster.is_empty() || of_cluster == key.cluster.name)
-        };
-        let keyspaces = self.objects.within(&KEYSPACES, &key.cluster.namespace);
-        let found = keyspaces.iter().find(|k| named(k));
-        match found.map_or("", |k| text(k, "/spec/durabilityPolicy")) {
-            "semi_sync" | "semi_sync_with_rdonly_ack" => Durability::SemiSync,
-            "cross_cell" => Durability::CrossCell,
-            _ => Durability::None,
-        }
-    }
-
-    /// A VitessKeyspace changed; its durability policy may have.
-    pub(crate) fn mark_keyspace(&mut self, keyspace: &Value) {
-        let namespace = text(keyspace, "/metadata/namespace");
-        let keys: Vec<ShardKey> =
-            self.shard_keys().into_iter().filter(|k| k.cluster.namespace == namespace).collect();
-        for key in keys {
-            self.settle(&key);
-            let durability = self.durability_of(&key);
-            if let Some(shard) = self.vitess.shard_mut(&key) {
-                shard.durability = durability;
-            }
-            self.agenda.now(Look::Shard(key));
-        }
     }
 
     pub(crate) fn shard_keys(&self) -> Vec<ShardKey> {

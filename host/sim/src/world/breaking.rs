@@ -3,7 +3,7 @@
 //! Each call changes physical truth at once and lets the consequences follow by
 //! themselves. Must not write to the API server: nobody announces a failure.
 
-use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::topology::{KeyRange, ShardId, TabletAlias};
 
 use super::World;
 use super::state::State;
@@ -66,6 +66,14 @@ impl World {
             state.places.cut_from_control.remove(zone);
             state.network_changed(zone);
         });
+    }
+
+    /// Traffic of a keyspace is switched to these shards, as at the end of a reshard; answers
+    /// whether each of them has a primary that can take it.
+    pub fn switch_traffic(&self, cluster: &ClusterKey, keyspace: &str, to: &[KeyRange]) -> bool {
+        let mut done = false;
+        self.change(|state| done = state.switch_traffic(cluster, keyspace, to));
+        done
     }
 
     /// Two zones no longer reach each other; both still reach everything else.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::objects::{Name, array, label, name_of, number, text, uid};
 use super::state::State;
 use crate::apiserver::ResourceId;
-use crate::apiserver::kinds::PODS;
+use crate::apiserver::kinds::{CLAIMS, PODS};
 use crate::vitess::{ClusterKey, ShardKey, Tablet, acks_required, alias_of, cluster_of, may_ack, shard_of};
 
 const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
@@ -41,6 +41,11 @@ pub enum Deed {
     /// A tablet's claim was asked to go by somebody else; `lost` acknowledged transactions are
     /// nowhere else; `wanted` if the living shard that owns it still asks for that tablet.
     ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet, wanted: bool },
+    /// A cell, keyspace or shard went by somebody else's hand; `wanted` if its living parent still
+    /// asks for it, `needed`: what somebody still needs of it.
+    LevelRemoved { at: i64, object: String, wanted: bool, needed: Option<String> },
+    /// A topology record was pruned; `wanted`: what of the living objects still needs it.
+    RecordPruned { at: i64, cluster: ClusterKey, record: String, wanted: Option<String> },
     /// A claim asks for another size.
     SizeAsked { at: i64, claim: Name, from: u64, to: u64, provider_last_changed: Option<i64> },
     /// A reparent was asked for; refused with a code, or begun.
@@ -96,7 +101,13 @@ impl Journal {
 impl State {
     /// Writes down a deletion that somebody else asked for, with the truth around it.
     pub(crate) fn note_deletion(&mut self, kind: &ResourceId, object: &Value, gone: bool) {
-        let deed = if *kind == PODS { self.pod_deed(object, gone) } else { self.claim_deed(object, gone) };
+        let deed = if *kind == PODS {
+            self.pod_deed(object, gone)
+        } else if *kind == CLAIMS {
+            self.claim_deed(object, gone)
+        } else {
+            self.level_deed(kind, object, gone)
+        };
         if let Some(Deed::TabletPodDeleted { .. }) = &deed {
             self.journal.leaving.insert(uid(object).to_owned());
         }

@@ -13,6 +13,7 @@ mod breaking;
 pub mod facts;
 pub mod journal;
 pub(crate) mod kubelet;
+mod levels;
 mod node;
 pub(crate) mod objects;
 pub(crate) mod places;

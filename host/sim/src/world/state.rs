@@ -14,6 +14,7 @@ use super::WorldSettings;
 use super::agenda::{Agenda, Look};
 use super::journal::Journal;
 use super::kubelet::Run;
+use super::levels::is_level;
 use super::objects::{Name, Objects, array, controller_uid, label, name, name_of, terminating, text};
 use super::places::Places;
 use super::volume::Growth;
@@ -217,7 +218,7 @@ impl State {
         let uid = super::objects::uid(object).to_owned();
         let gone = event.what == ChangeKind::Deleted;
         let kind = &event.key.kind;
-        if !(gone || terminating(object)) || !(*kind == PODS || *kind == CLAIMS) {
+        if !(gone || terminating(object)) || !(*kind == PODS || *kind == CLAIMS || is_level(kind)) {
             return;
         }
         let by_collector = event.rv > self.collected.0 && event.rv <= self.collected.1;
@@ -263,8 +264,6 @@ impl State {
             self.agenda.now(Look::Job(at));
         } else if *kind == DISRUPTION_BUDGETS {
             self.agenda.now(Look::Budget(at));
-        } else if kind.group == "planetscale.com" && kind.resource == "vitesskeyspaces" {
-            self.mark_keyspace(object);
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::Role;
-use pilothouse_sim::apiserver::kinds::{CLAIMS, DEFINITIONS, DEPLOYMENTS, NAMESPACES, PODS};
+use pilothouse_core::view::{Registration, Role};
+use pilothouse_sim::apiserver::kinds::{CLAIMS, DEPLOYMENTS, NAMESPACES, PODS};
 use pilothouse_sim::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId};
 use pilothouse_sim::clock::Clock;
 use pilothouse_sim::vitess::{ClusterKey, Observation, PlayedVitess};
@@ -196,31 +196,11 @@ impl Kit {
         .await;
     }
 
-    /// A VitessKeyspace that asks for a durability policy, and the definition that it needs.
+    /// A keyspace's record with a durability policy.
     pub(crate) fn keyspace(&self, durability: &str) {
-        self.create(
-            &DEFINITIONS,
-            json!({
-                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                "metadata": { "name": "vitesskeyspaces.planetscale.com" },
-                "spec": {
-                    "group": "planetscale.com", "scope": "Namespaced",
-                    "names": { "kind": "VitessKeyspace", "plural": "vitesskeyspaces", "singular": "vitesskeyspace", "listKind": "VitessKeyspaceList" },
-                    "versions": [{
-                        "name": "v2", "served": true, "storage": true,
-                        "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
-                    }],
-                },
-            }),
-        );
-        self.create(
-            &ResourceId::of("planetscale.com", "vitesskeyspaces"),
-            json!({
-                "apiVersion": "planetscale.com/v2", "kind": "VitessKeyspace",
-                "metadata": { "name": "example-commerce", "namespace": NAMESPACE, "labels": { "planetscale.com/cluster": "example" } },
-                "spec": { "name": "commerce", "durabilityPolicy": durability },
-            }),
-        );
+        let (keyspace, durability_policy) = ("commerce".to_owned(), durability.to_owned());
+        let record = Registration::Keyspace { keyspace, durability_policy };
+        self.vitess.register(&cluster(), &record);
     }
 
     pub(crate) fn vtorc(&self) {
