@@ -1,6 +1,10 @@
 //! The real control plane: Kubernetes' own API server on etcd, as processes on loopback.
 //!
 //! Owns starting and ending its processes; `tests/cluster` builds them. Must not know what any test expects. Where it cannot be had, says so in one line.
+//! The rest of the control plane, and nodes, stand beside it only when a test asks for them ([`whole`]).
+
+mod volumes;
+pub mod whole;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
