@@ -92,7 +92,6 @@ async fn played_parts_answer(whole: &Whole) -> anyhow::Result<()> {
 #[test]
 fn nodes_and_volumes_are_played_beside_it() {
     let Some(binary) = cluster::binary().unwrap() else { return };
-    let _one = crate::one_at_a_time();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let whole = Whole::start(&binary, &["zone-a", "zone-b", "zone-c"], 2).await.unwrap();

@@ -26,7 +26,9 @@ async fn comes_up(whole: &Whole) -> anyhow::Result<()> {
     let databases = Databases::play(client, 1);
     let vitess = Vitess::Played(databases.world.vitess());
     let clock = databases.clock.clone();
-    let _host = Host::start(&whole.cluster, Settings::default(), policies()?, vitess, clock)?;
+    let settings = Settings::default();
+    let policies = policies(&settings)?;
+    let _host = Host::start(&whole.cluster, settings, policies, vitess, clock)?;
     let clusters = Kind::VitessCluster.api(client, "default");
     let ready = until(WITHIN, "the cluster is Ready", async || {
         let cluster = serde_json::to_value(clusters.get("harbour").await?)?;
