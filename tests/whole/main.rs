@@ -3,6 +3,10 @@
 mod new_shards;
 mod nodes;
 mod rollout;
+mod scenarios;
+mod scene;
+#[path = "../scenarios/script.rs"]
+mod script;
 mod three_zones;
 
 use std::path::Path;

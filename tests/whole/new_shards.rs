@@ -132,6 +132,7 @@ impl<'a> Scene<'a> {
         let mut changes_left = 0;
         while !rollout.is_over(tag) {
             rollout.next().await?;
+            ensure!(rollout.wrong.is_empty(), "{:#?}", rollout.wrong);
             if changes_left > 0 {
                 changes_left -= 1;
                 continue;

@@ -109,7 +109,8 @@ async fn copy(client: Client, resource: ApiResource, world: World) {
                 }
                 known.clone_from(&listed);
             }
-            Err(error) => eprintln!("copies of {}: {error}", resource.plural),
+            // Such as a history that is gone: it is listed anew.
+            Err(_) => {}
         }
     }
 }

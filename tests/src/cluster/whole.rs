@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use pilothouse_sim::world::beside::POWER;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -17,8 +18,6 @@ use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, volumes};
 use crate::repository;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
-/// What kwok selects nodes by: `on`, or anything else for a machine without power.
-pub const POWER: &str = "played.pilothouse.dev/power";
 
 /// A running control plane with nodes; everything ends with it.
 pub struct Whole {

@@ -96,6 +96,9 @@ impl State {
             self.places.machines.insert(node.to_owned(), machine(zone, 0));
             self.node_truth_changed(node);
         }
+        if let Some(machine) = self.places.machines.get_mut(node) {
+            machine.silent_since = (!on).then(|| machine.silent_since.unwrap_or(self.now));
+        }
         self.set_power(node, on, false);
     }
 
