@@ -24,7 +24,10 @@ const NOT_HERE: [(&str, &str); 5] = [
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
     ("backup_verified", "the second backup is due after eight hours"),
     ("autoscaled_gateways", "nobody acts as the autoscaler there; the real one does, at once"),
-    ("surge_adopted", "a lost zone takes six minutes and more by the wall clock; one scenario of it is run"),
+    (
+        "surge_adopted",
+        "its two edits are one moment there; between them here, another tablet begins to stand in",
+    ),
     ("vitess_unknown", "it tells what is refused in its rests, and they are skipped here"),
 ];
 
