@@ -84,6 +84,6 @@ scenarios! {
     paused_cluster
     paused_shard
     cluster_deleted
-    shard_removed
+    shard_removed_by_hand
     claims_go_too
 }

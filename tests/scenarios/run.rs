@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_tests::repository;
-use pilothouse_tests::seen::{self, Primary, Teller, condition};
+use pilothouse_tests::seen::{self, Primary, Teller};
 use pilothouse_tests::stage::{Deeds, Setting, Stage, runtime};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
 
@@ -180,20 +180,11 @@ impl Scene {
         let objects = self.stage.objects(kind, &self.namespace);
         let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
-        let patch: Patch<Value> = match (&edit.merge, &edit.replace, &edit.patch) {
-            (Some(merge), None, None) => Patch::Merge(merge.clone()),
-            (None, Some(at), None) => {
-                let one = json!([{ "op": "replace", "path": at, "value": edit.with }]);
-                Patch::Json(serde_json::from_value(one)?)
-            }
-            (None, None, Some(operations)) => Patch::Json(serde_json::from_value(operations.clone())?),
-            _ => anyhow::bail!("an edit has merge, or replace and with, or patch"),
-        };
         let api = kind.api(&self.stage.embedded.client, &self.namespace);
         api.patch(
             &name,
             &PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() },
-            &patch,
+            &edit.patch()?,
         )
         .await?;
         Ok(())
@@ -201,35 +192,16 @@ impl Scene {
 
     async fn wait(&self, wait: &WaitFor) -> anyhow::Result<()> {
         let kind = Kind::of(&wait.kind).with_context(|| format!("no kind {}", wait.kind))?;
-        let expected = |value: &Option<Value>| -> anyhow::Result<Option<Value>> {
-            match value {
-                Some(Value::String(text)) => Ok(Some(Value::String(self.value(text)?))),
-                other => Ok(other.clone()),
+        let mut asked = wait.clone();
+        for value in [&mut asked.is, &mut asked.is_not] {
+            if let Some(Value::String(text)) = value {
+                *text = self.value(text)?;
             }
-        };
-        let (is, is_not) = (expected(&wait.is)?, expected(&wait.is_not)?);
-        let fits = |object: &Value| {
-            let found = match (&wait.at, &wait.condition) {
-                (Some(at), _) => object.pointer(at),
-                (None, Some(kind)) => condition(object, kind).map(|c| &c["status"]),
-                (None, None) => None,
-            };
-            let empty = || found.is_none_or(|v| v.as_str() == Some(""));
-            is.as_ref().is_none_or(|is| found.unwrap_or(&Value::Null) == is)
-                && is_not.as_ref().is_none_or(|not| found != Some(not) && !empty())
-        };
+        }
         let mut last = Vec::new();
         let seen = self.stage.until(wait.within.0, |stage| {
-            let mut objects = stage.objects(kind, &self.namespace);
-            objects
-                .retain(|o| wait.name.as_deref().is_none_or(|name| seen::text(o, "/metadata/name") == name));
-            let fitting = objects.iter().filter(|o| fits(o)).count();
-            let enough = match wait.count {
-                Some(count) => fitting == count,
-                None => fitting == objects.len() && fitting > 0,
-            };
-            last = objects;
-            enough.then_some(())
+            last = stage.objects(kind, &self.namespace);
+            asked.is_met(last.clone()).then_some(())
         });
         if seen.await.is_none() {
             let statuses: Vec<String> = last.iter().map(|o| o["status"].to_string()).collect();

@@ -1,11 +1,14 @@
 //! The scripts' language. Must not know how a step is carried out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube::api::Patch;
 use pilothouse::settings::Settings;
 use pilothouse_core::topology::KeyRange;
+use pilothouse_tests::seen::{condition, text};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A scenario.
 #[derive(Debug, Deserialize)]
@@ -103,7 +106,7 @@ pub(crate) struct Edit {
 }
 
 /// Waits until every object of a kind (or `count` of them, or the one named) is as asked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct WaitFor {
     pub(crate) kind: String,
@@ -173,6 +176,44 @@ impl Script {
     /// Manifests that it applies.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|s| if let Step::Apply(path) = s { Some(path.as_str()) } else { None })
+    }
+}
+
+impl Edit {
+    /// What `kubectl edit` would send.
+    pub(crate) fn patch(&self) -> anyhow::Result<Patch<Value>> {
+        match (&self.merge, &self.replace, &self.patch) {
+            (Some(merge), None, None) => Ok(Patch::Merge(merge.clone())),
+            (None, Some(at), None) => {
+                let one = json!([{ "op": "replace", "path": at, "value": self.with }]);
+                Ok(Patch::Json(serde_json::from_value(one)?))
+            }
+            (None, None, Some(operations)) => Ok(Patch::Json(serde_json::from_value(operations.clone())?)),
+            _ => anyhow::bail!("an edit has merge, or replace and with, or patch"),
+        }
+    }
+}
+
+impl WaitFor {
+    /// Whether the objects of its kind are as asked; what variables stand for is already put in.
+    pub(crate) fn is_met(&self, mut objects: Vec<Arc<Value>>) -> bool {
+        objects.retain(|o| self.name.as_deref().is_none_or(|name| text(o, "/metadata/name") == name));
+        let fitting = objects.iter().filter(|o| self.fits(o)).count();
+        match self.count {
+            Some(count) => fitting == count,
+            None => fitting == objects.len() && fitting > 0,
+        }
+    }
+
+    fn fits(&self, object: &Value) -> bool {
+        let found = match (&self.at, &self.condition) {
+            (Some(at), _) => object.pointer(at),
+            (None, Some(kind)) => condition(object, kind).map(|c| &c["status"]),
+            (None, None) => None,
+        };
+        let empty = || found.is_none_or(|v| v.as_str() == Some(""));
+        self.is.as_ref().is_none_or(|is| found.unwrap_or(&Value::Null) == is)
+            && self.is_not.as_ref().is_none_or(|not| found != Some(not) && !empty())
     }
 }
 

@@ -1,6 +1,12 @@
 //! The real control plane: Kubernetes' own API server on etcd, as processes on loopback.
 //!
 //! Owns starting and ending its processes; `tests/cluster` builds them. Must not know what any test expects. Where it cannot be had, says so in one line.
+//! The rest of the control plane, and nodes, stand beside it only when a test asks for them ([`whole`]).
+
+pub mod databases;
+pub mod host;
+mod volumes;
+pub mod whole;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -160,6 +166,14 @@ impl Cluster {
         let client =
             tokio::time::timeout(READY_WITHIN, ready).await.context("the API server is not ready")??;
         Ok(Self { client, port: secure, _server: server, _etcd: etcd, dir })
+    }
+
+    /// Another client that may do everything, with connections of its own.
+    ///
+    /// # Errors
+    /// When the server's certificate cannot be read.
+    pub fn new_client(&self) -> anyhow::Result<Client> {
+        client(self.port, &self.dir.path().join(CERTIFICATE))
     }
 
     /// How a program reaches the server by a token, with a namespace of its own.

@@ -34,6 +34,18 @@ fn label<'a>(object: &'a Value, key: &str) -> &'a str {
     text(object, &format!("/metadata/labels/planetscale.com~1{key}"))
 }
 
+/// Something that has objects to show.
+pub trait Shown {
+    /// Every object of a kind in a namespace, by name.
+    fn objects(&self, kind: Kind, namespace: &str) -> Vec<Arc<Value>>;
+}
+
+impl Shown for Stage {
+    fn objects(&self, kind: Kind, namespace: &str) -> Vec<Arc<Value>> {
+        Self::objects(self, kind, namespace)
+    }
+}
+
 /// A primary as the VitessShard's status and the Pods show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Primary {
@@ -47,7 +59,7 @@ pub struct Primary {
 
 /// The first shard's primary.
 #[must_use]
-pub fn primary(stage: &Stage, namespace: &str) -> Option<Primary> {
+pub fn primary(stage: &impl Shown, namespace: &str) -> Option<Primary> {
     let shard = stage.objects(Kind::VitessShard, namespace).into_iter().next()?;
     let alias = text(&shard, "/status/masterAlias").to_owned();
     let (cell, uid) = alias.rsplit_once('-')?;
@@ -57,7 +69,7 @@ pub fn primary(stage: &Stage, namespace: &str) -> Option<Primary> {
     Some(Primary { zone: zone_of(stage, &node), node, alias })
 }
 
-fn zone_of(stage: &Stage, node: &str) -> String {
+fn zone_of(stage: &impl Shown, node: &str) -> String {
     let nodes = stage.objects(Kind::Node, "");
     let found = nodes.iter().find(|n| text(n, "/metadata/name") == node);
     found.map(|n| text(n, "/metadata/labels/topology.kubernetes.io~1zone").to_owned()).unwrap_or_default()
@@ -83,6 +95,24 @@ pub fn topology(topology: &Topology) -> String {
     out
 }
 
+/// What stands in a namespace.
+#[must_use]
+pub fn state(shown: &impl Shown, namespace: &str) -> String {
+    let mut out = String::new();
+    for kind in [Kind::VitessCluster, Kind::VitessShard, Kind::VitessBackupSchedule] {
+        for object in shown.objects(kind, namespace) {
+            conditions(&mut out, kind, &object);
+        }
+    }
+    shards(&mut out, shown, namespace);
+    orphans(&mut out, shown, namespace);
+    tablets(&mut out, shown, namespace);
+    waiting(&mut out, shown, namespace);
+    backups(&mut out, shown, namespace);
+    jobs(&mut out, shown, namespace);
+    out
+}
+
 /// What was told before, so that only what is new is told again.
 #[derive(Debug, Default)]
 pub struct Teller {
@@ -94,18 +124,7 @@ impl Teller {
     /// What stands in a namespace, and what was done and said since the last call.
     #[must_use]
     pub fn tell(&mut self, stage: &Stage, namespace: &str) -> String {
-        let mut out = String::new();
-        for kind in [Kind::VitessCluster, Kind::VitessShard, Kind::VitessBackupSchedule] {
-            for object in stage.objects(kind, namespace) {
-                conditions(&mut out, kind, &object);
-            }
-        }
-        shards(&mut out, stage, namespace);
-        orphans(&mut out, stage, namespace);
-        tablets(&mut out, stage, namespace);
-        waiting(&mut out, stage, namespace);
-        backups(&mut out, stage, namespace);
-        jobs(&mut out, stage, namespace);
+        let mut out = state(stage, namespace);
         line(&mut out, "events", self.new_events(stage, namespace));
         line(&mut out, "executed", self.new_counts(stage, "actions", &["verb", "outcome"]));
         line(&mut out, "refused", self.new_counts(stage, "refusals", &["verb", "rule"]));
@@ -171,7 +190,7 @@ fn conditions(out: &mut String, kind: Kind, object: &Value) {
     }
 }
 
-fn shards(out: &mut String, stage: &Stage, namespace: &str) {
+fn shards(out: &mut String, stage: &impl Shown, namespace: &str) {
     for shard in stage.objects(Kind::VitessShard, namespace) {
         let name = format!("{}/{}", label(&shard, "keyspace"), text(&shard, "/spec/name"));
         let primary = text(&shard, "/status/masterAlias");
@@ -189,7 +208,7 @@ fn shards(out: &mut String, stage: &Stage, namespace: &str) {
 }
 
 /// Levels that nobody asks for and that are still there.
-fn orphans(out: &mut String, stage: &Stage, namespace: &str) {
+fn orphans(out: &mut String, stage: &impl Shown, namespace: &str) {
     let of = [
         (Kind::VitessCluster, "orphanedCells"),
         (Kind::VitessCluster, "orphanedKeyspaces"),
@@ -210,7 +229,7 @@ fn orphans(out: &mut String, stage: &Stage, namespace: &str) {
     }
 }
 
-fn tablets(out: &mut String, stage: &Stage, namespace: &str) {
+fn tablets(out: &mut String, stage: &impl Shown, namespace: &str) {
     let claims = stage.objects(Kind::PersistentVolumeClaim, namespace);
     for pod in stage.objects(Kind::Pod, namespace).iter().filter(|p| label(p, "component") == "vttablet") {
         let ready = condition(pod, "Ready").is_some_and(|c| c["status"] == "True");
@@ -237,7 +256,7 @@ fn tablets(out: &mut String, stage: &Stage, namespace: &str) {
 }
 
 /// What waits for its release, and whose children are released.
-fn waiting(out: &mut String, stage: &Stage, namespace: &str) {
+fn waiting(out: &mut String, stage: &impl Shown, namespace: &str) {
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
         for object in stage.objects(kind, namespace) {
             let name = format!("{} {}", kind.as_str(), text(&object, "/metadata/name"));
@@ -259,7 +278,7 @@ fn waiting(out: &mut String, stage: &Stage, namespace: &str) {
 }
 
 /// Scheduled runs: when they were due, how they stand, and what they have.
-fn jobs(out: &mut String, stage: &Stage, namespace: &str) {
+fn jobs(out: &mut String, stage: &impl Shown, namespace: &str) {
     let claims = stage.objects(Kind::PersistentVolumeClaim, namespace);
     let pods = stage.objects(Kind::Pod, namespace);
     for job in stage.objects(Kind::Job, namespace) {
@@ -280,7 +299,7 @@ fn jobs(out: &mut String, stage: &Stage, namespace: &str) {
     }
 }
 
-fn backups(out: &mut String, stage: &Stage, namespace: &str) {
+fn backups(out: &mut String, stage: &impl Shown, namespace: &str) {
     let backups = stage.objects(Kind::VitessBackup, namespace);
     let is_verified =
         |b: &&Arc<Value>| !text(b, "/metadata/annotations/pilothouse.dev~1backup-verified").is_empty();

@@ -194,6 +194,20 @@ impl ApiServer {
         eviction::bind(&mut self.lock(), namespace, name, node, None)
     }
 
+    /// Puts an object of another server as it is there, without a question asked.
+    pub(crate) fn put_copy(&self, key: &ObjectKey, object: Value) {
+        self.lock().commit(key, object);
+    }
+
+    /// Takes away what is gone from another server; nothing, if there is no copy.
+    pub(crate) fn remove_copy(&self, key: &ObjectKey) {
+        let mut state = self.lock();
+        let last = state.store.get(key).map(|stored| Value::clone(&stored.value));
+        if let Some(last) = last {
+            state.commit_removal(key, last);
+        }
+    }
+
     fn write(
         &self,
         manager: &str,

@@ -220,7 +220,7 @@ fn ordered(one: &str, other: &str) -> (String, String) {
 }
 
 impl State {
-    fn set_power(&mut self, node: &str, on: bool, alone: bool) {
+    pub(super) fn set_power(&mut self, node: &str, on: bool, alone: bool) {
         let now = self.now;
         let Some(machine) = self.places.machines.get_mut(node) else { return };
         machine.lost_alone |= alone;

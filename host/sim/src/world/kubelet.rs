@@ -359,7 +359,7 @@ impl State {
     }
 
     /// The Pod's processes end now; abruptly or after a clean stop.
-    fn end_processes(&mut self, id: &str, abruptly: bool) {
+    pub(super) fn end_processes(&mut self, id: &str, abruptly: bool) {
         let Some(run) = self.runs.get(id) else { return };
         if !run.has_processes() {
             return;

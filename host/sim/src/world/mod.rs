@@ -9,6 +9,7 @@
 //! Must not know the host: it sees objects, and commands to the played Vitess.
 
 pub(crate) mod agenda;
+pub mod beside;
 mod breaking;
 pub mod facts;
 pub mod journal;
@@ -103,6 +104,10 @@ impl World {
         state.create_storage_class();
         state.create_nodes();
         debug_assert_eq!(state.objects.all(&NODES).len(), state.places.machines.len());
+        Self::of(state, api, clock)
+    }
+
+    fn of(state: State, api: ApiServer, clock: Clock) -> Self {
         Self { state: Arc::new(Mutex::new(state)), poke: Arc::new(Notify::new()), api, clock }
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) trace: String,
     /// Changes whenever truth that checkers read may have changed.
     pub(crate) revision: u64,
+    /// Beside somebody else's Kubernetes: the runs to completion that are over and were not yet told.
+    pub(crate) beside: Option<Vec<super::beside::Ended>>,
     /// UIDs whose deletion the played controllers, or a user whom somebody plays, asked for.
     pub(crate) own_deletes: BTreeSet<String>,
     /// The garbage collector's last commits: after the first, up to the second resourceVersion.
@@ -98,6 +100,7 @@ impl State {
             journal: Journal::default(),
             trace: String::new(),
             revision: 0,
+            beside: None,
             own_deletes: BTreeSet::new(),
             collected: (0, 0),
         }
@@ -120,6 +123,9 @@ impl State {
     }
 
     fn look_at(&mut self, look: Look) {
+        if self.beside.is_some() {
+            return self.look_beside(look);
+        }
         match look {
             Look::Node(node) => self.look_at_node(&node),
             Look::Lifecycle => self.look_at_lifecycle(),

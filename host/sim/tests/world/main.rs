@@ -1,5 +1,6 @@
 //! The played world without the host: objects are written by hand, things are broken, truth is read.
 
+mod beside;
 mod bring_up;
 mod databases;
 mod faults;

@@ -1,0 +1,123 @@
+//! The whole control plane: controller manager and scheduler beside the API server, and nodes for them.
+//!
+//! Real are the API server, etcd, the controllers and the scheduler. **Played** are the nodes and their
+//! kubelets (by kwok, as `tests/cluster/stages.yaml` says) and the volumes ([`super::volumes`]).
+//! Owns who runs beside whom and the power of nodes. Must not know what any test expects.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use pilothouse_sim::world::beside::POWER;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, volumes};
+use crate::repository;
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A running control plane with nodes; everything ends with it.
+pub struct Whole {
+    // In the order in which they end.
+    _played: JoinSet<()>,
+    _parts: Vec<Part>,
+    /// Its API server.
+    pub cluster: Cluster,
+}
+
+impl Whole {
+    /// Starts everything, with so many nodes in each zone, and waits until every node is Ready.
+    ///
+    /// # Errors
+    /// When a part ends, or the nodes are not Ready in two minutes.
+    pub async fn start(binary: &Path, zones: &[&str], nodes: usize) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(binary).await?;
+        std::fs::write(cluster.dir.path().join("kubeconfig"), cluster.kubeconfig(TOKEN, "default"))?;
+        let stages = repository("tests/cluster/stages.yaml").canonicalize()?;
+        let flag = |name: &str, value: &str| format!("--{name}={value}");
+        let of_kubernetes =
+            || [flag("kubeconfig", "kubeconfig"), flag("leader-elect", "false"), flag("secure-port", "0")];
+        let of_kwok = [
+            flag("kubeconfig", "kubeconfig"),
+            flag("config", &stages.to_string_lossy()),
+            flag("manage-all-nodes", "false"),
+            flag("manage-nodes-with-label-selector", &format!("{POWER}=on")),
+            flag("node-lease-duration-seconds", "40"),
+            flag("cidr", "10.64.0.0/16"),
+            // It serves nothing.
+            flag("node-port", "0"),
+        ];
+        let dir = cluster.dir.path();
+        let mut parts = vec![
+            Part::start(binary, "kube-controller-manager", dir, &of_kubernetes())?,
+            Part::start(binary, "kube-scheduler", dir, &of_kubernetes())?,
+            Part::start(binary, "kwok", dir, &of_kwok)?,
+        ];
+        let client = &cluster.client;
+        volumes::create_class(client).await?;
+        let api: Api<Node> = Api::all(client.clone());
+        for node in zones.iter().flat_map(|zone| (1..=nodes).map(move |n| node(zone, n))) {
+            api.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
+        }
+        until(READY_WITHIN, "the nodes are Ready", async || {
+            parts.iter_mut().try_for_each(Part::check)?;
+            let all = api.list(&ListParams::default()).await?;
+            Ok(all.iter().all(is_ready).then_some(()))
+        })
+        .await?;
+        let mut played = JoinSet::new();
+        played.spawn(volumes::play(client.clone()));
+        Ok(Self { _played: played, _parts: parts, cluster })
+    }
+
+    /// Takes a machine's power, or gives it back. Nobody tells the control plane: the node's Lease is no
+    /// longer renewed, and the rest follows from that.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub async fn power(&self, node: &str, on: bool) -> anyhow::Result<()> {
+        let api: Api<Node> = Api::all(self.cluster.client.clone());
+        let label = json!({ "metadata": { "labels": { POWER: if on { "on" } else { "off" } } } });
+        api.patch(node, &PatchParams::default(), &Patch::Merge(label)).await?;
+        Ok(())
+    }
+}
+
+/// Asks `look` until it answers something: what other processes do is known by looking again.
+///
+/// # Errors
+/// What `look` failed with, or `what` never was.
+pub async fn until<T>(
+    within: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let seen = async {
+        loop {
+            if let Some(seen) = look().await? {
+                return anyhow::Ok(seen);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(within, seen).await.with_context(|| format!("never: {what}"))?
+}
+
+/// Whether the control plane holds that a node's kubelet is well.
+#[must_use]
+pub fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+fn node(zone: &str, n: usize) -> Value {
+    let name = format!("{zone}-{n}");
+    let labels = json!({
+        "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        ZONE: zone, "topology.kubernetes.io/region": "region-1", POWER: "on",
+    });
+    json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels } })
+}
