@@ -135,7 +135,17 @@ impl Rest<'_> {
             let message = format!("{ready} of {} tablet Pods ready, {wanted} wanted", tablets.len());
             lacking.push((short_or_over(ready, wanted), message));
         }
-        let volumes = claims.iter().filter(|c| of(Component::Vttablet)(label(*c))).count();
+        // What is taken out of the manifest leaves its data behind: claims outlive who asked for them.
+        let stands = |claim: &&PersistentVolumeClaim| {
+            let of = |key, value: Option<&String>| {
+                claim.metadata.labels.as_ref().and_then(|labels| labels.get(key)) == value
+            };
+            shards
+                .iter()
+                .filter_map(|shard| shard.metadata.labels.as_ref())
+                .any(|shard| [labels::KEYSPACE, labels::SHARD].into_iter().all(|key| of(key, shard.get(key))))
+        };
+        let volumes = claims.iter().filter(|c| of(Component::Vttablet)(label(*c))).filter(stands).count();
         if volumes != tablets.len() {
             let message = format!("{volumes} claims of tablets for {} Pods", tablets.len());
             lacking.push((short_or_over(volumes, tablets.len()), message));
