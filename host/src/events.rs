@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, PostParams};
-use pilothouse_core::action::{Action, ObjectRef};
+use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Author, Outcome, Step};
 use pilothouse_core::{levels, records, rollout, turndown};
@@ -108,12 +108,14 @@ fn routine(report: &Report) -> Vec<Said> {
     let mut by_verb: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (step, _) in report.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done) {
         if let Some(object) = routine_object(step) {
-            by_verb.entry(done(&step.action)).or_default().push(object.to_string());
+            let is_created = matches!(step.action, Action::Apply { change: Change::Create, .. });
+            let why = if is_created { String::new() } else { format!(" ({})", step.reason.message) };
+            by_verb.entry(done(&step.action)).or_default().push(format!("{object}{why}"));
         }
     }
     let said = |(reason, objects): (&str, Vec<String>)| {
-        let message = format!("{} objects: {}", objects.len(), objects.join(", "));
-        Said { warning: false, reason: reason.to_owned(), message }
+        let count = if objects.len() > 1 { format!("{} objects: ", objects.len()) } else { String::new() };
+        Said { warning: false, reason: reason.to_owned(), message: count + &objects.join(", ") }
     };
     by_verb.into_iter().map(said).collect()
 }
@@ -139,7 +141,7 @@ const fn failed(action: &Action) -> Option<&'static str> {
 
 /// The event's reason, in the words that users of the kinds know where there are any.
 const fn done(action: &Action) -> &'static str {
-    use pilothouse_core::action::{Change, RolloutMark};
+    use pilothouse_core::action::RolloutMark;
     match action {
         Action::AssignZone { .. } => "ZoneAssigned",
         Action::SurgeTablet { .. } => "TabletSurged",
