@@ -19,8 +19,17 @@ use tokio::time::Instant;
 use crate::scene::{LONGEST, QUIET, Scene};
 use crate::script::{self, Script};
 
+/// The simulator knows its own collector's deletions by their author.
+const COLLECTED: &str =
+    "the garbage collector deletes Pods with their owner, and here that looks like the host's doing";
+
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 7] = [
+const NOT_HERE: [(&str, &str); 12] = [
+    ("keyspace_removed", COLLECTED),
+    ("shard_removed", COLLECTED),
+    ("claims_go_too", COLLECTED),
+    ("cluster_deleted", COLLECTED),
+    ("shard_removed_by_hand", COLLECTED),
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
