@@ -3,6 +3,7 @@
 
 mod cases;
 mod choices;
+mod generated;
 mod golden;
 mod overrides;
 mod reference;
