@@ -41,7 +41,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn start(cluster: &Cluster) -> anyhow::Result<Self> {
+    /// The product; or, to be asked what it has allocated, this program as a host, which counts.
+    pub(crate) fn start(cluster: &Cluster, counts: bool) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
         let settings =
@@ -51,7 +52,9 @@ impl Host {
             dir.path().join("kubeconfig"),
             cluster.kubeconfig(pilothouse_tests::cluster::TOKEN, "default"),
         )?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let product = env!("CARGO_BIN_EXE_pilothouse-under-test").into();
+        let program = if counts { std::env::current_exe()? } else { product };
+        let mut child = Command::new(program)
             .args(["--log", "warn", "run", "--settings"])
             .arg(dir.path().join("settings.yaml"))
             .env("KUBECONFIG", dir.path().join("kubeconfig"))
