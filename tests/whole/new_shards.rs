@@ -22,7 +22,7 @@ use crate::policies;
 use crate::rollout::Rollout;
 
 /// Four shards come up, or are rolled with a host that dies all the time, in less; or never.
-const WITHIN: Duration = Duration::from_secs(240);
+const WITHIN: Duration = Duration::from_secs(600);
 /// Transactions that clients write to each shard, so that there is something to lose.
 const WRITES_PER_MINUTE: u64 = 60;
 /// The one cell stands in no zone in particular.

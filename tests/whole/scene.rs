@@ -31,7 +31,7 @@ use crate::script::{Edit, Fill, Script, Step, SwitchTraffic, WaitFor};
 /// As the simulator's stage has it.
 const NODES: usize = 3;
 /// A real cluster does in less what it ever does, however long the script would wait.
-pub(crate) const LONGEST: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST: Duration = Duration::from_secs(600);
 /// Nothing announces that nobody will write: it is looked at after this long.
 pub(crate) const QUIET: Duration = Duration::from_secs(8);
 
