@@ -155,7 +155,7 @@ impl Cluster {
             loop {
                 etcd.check()?;
                 server.check()?;
-                if let Ok(client) = client(secure, &certificate)
+                if let Ok(client) = client(secure, &certificate, true)
                     && client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.is_ok()
                 {
                     return anyhow::Ok(client);
@@ -168,12 +168,12 @@ impl Cluster {
         Ok(Self { client, port: secure, _server: server, _etcd: etcd, dir })
     }
 
-    /// Another client that may do everything, with connections of its own.
+    /// A client for a host: it may do everything, with connections of its own.
     ///
     /// # Errors
     /// When the server's certificate cannot be read.
     pub fn new_client(&self) -> anyhow::Result<Client> {
-        client(self.port, &self.dir.path().join(CERTIFICATE))
+        client(self.port, &self.dir.path().join(CERTIFICATE), false)
     }
 
     /// How a program reaches the server by a token, with a namespace of its own.
@@ -205,11 +205,13 @@ impl Cluster {
     }
 }
 
-fn client(port: u16, certificate: &Path) -> anyhow::Result<Client> {
+/// Whoever tests waits and asks again; a host's client must not, as in the product, or it keeps its host from looking again.
+fn client(port: u16, certificate: &Path, retries: bool) -> anyhow::Result<Client> {
     let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
     let pem = std::fs::read_to_string(certificate)?;
     config.root_cert = Some(vec![der(&pem)?]);
     config.auth_info.token = Some(TOKEN.to_owned().into());
+    config.default_retry = retries;
     Ok(Client::try_from(config)?)
 }
 
