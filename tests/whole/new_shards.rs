@@ -21,8 +21,9 @@ use serde_json::{Value, json};
 use crate::policies;
 use crate::rollout::Rollout;
 
-/// Four shards come up, or are rolled with a host that dies all the time, in less; or never.
-const WITHIN: Duration = Duration::from_secs(600);
+/// Four shards come up, or are rolled with a host that dies all the time, in less; or never. Where it
+/// dies in the middle of an eviction, the budget counts the Pod as gone for two minutes.
+const WITHIN: Duration = Duration::from_secs(900);
 /// Transactions that clients write to each shard, so that there is something to lose.
 const WRITES_PER_MINUTE: u64 = 60;
 /// The one cell stands in no zone in particular; and a Node that is late with its heartbeat, where cores are few,
