@@ -1,13 +1,10 @@
 //! A new image on its way through a cluster while everything else goes wrong: the host is killed
 //! anywhere, answers are lost, nodes and zones go. What must never be is looked for all day.
 
-use std::path::Path;
-use std::sync::Arc;
+mod policies;
 
 use pilothouse::controller::Controller;
-use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Mix, Plan, Verdict};
-use pilothouse_policy::set::PolicySet;
 use serde_json::{Value, json};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -22,15 +19,7 @@ fn day(seed: u64, strategy: &str, annotations: &Value) -> Verdict {
     let plan =
         Plan { seed, hours: 6, mix: Mix::default(), manifest, edits: vec![(HOUR_MS, changed)], traced: true };
     let settings = simulate::settings();
-    simulate::seed(&plan, policies(&settings), &settings, Controller::new).expect("a day")
-}
-
-fn policies(settings: &Settings) -> Arc<PolicySet> {
-    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
-    let settings = Settings { cache_dir, ..settings.clone() };
-    let runtime =
-        settings.runtime_with(env!("CARGO_BIN_EXE_pilothouse").into()).expect("an engine and a cache");
-    Arc::new(PolicySet::load(&runtime, &settings.policies).expect("the default policies"))
+    simulate::seed(&plan, policies::of(&settings), &settings, Controller::new).expect("a day")
 }
 
 /// How often a step was done.

@@ -1,8 +1,9 @@
 //! Scheduled backups while everything else goes wrong: the host is killed anywhere, answers are lost
 //! or late, watches tell an older state, nodes and zones go.
 
+mod policies;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use kube::api::{Patch, PatchParams, PostParams};
@@ -11,25 +12,15 @@ use pilothouse::cache::{Cache, ClusterKey};
 use pilothouse::controller::Controller;
 use pilothouse::embedded::Embedded;
 use pilothouse::kinds::Kind;
-use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Mix, Plan, Verdict};
 use pilothouse::telemetry::Telemetry;
 use pilothouse::vitess::Vitess;
 use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::plan::{Author, Outcome, Reason, Step};
-use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
 use serde_json::{Value, json};
 
 const HOUR_MS: u64 = 3_600_000;
-
-fn policies(settings: &Settings) -> Arc<PolicySet> {
-    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
-    let settings = Settings { cache_dir, ..settings.clone() };
-    let runtime =
-        settings.runtime_with(env!("CARGO_BIN_EXE_pilothouse").into()).expect("an engine and a cache");
-    Arc::new(PolicySet::load(&runtime, &settings.policies).expect("the default policies"))
-}
 
 /// The manifest with a schedule of four runs an hour that keeps no Jobs.
 fn scheduled(suspend: bool) -> Vec<Value> {
@@ -66,7 +57,8 @@ fn each_run_begins_once_and_leaves_nothing_through_every_fault() {
         let manifest = scheduled(false);
         let plan = Plan { seed, hours: 8, mix: Mix::default(), manifest, edits, traced: true };
         let settings = simulate::settings();
-        let verdict = simulate::seed(&plan, policies(&settings), &settings, Controller::new).expect("a day");
+        let verdict =
+            simulate::seed(&plan, policies::of(&settings), &settings, Controller::new).expect("a day");
         assert!(verdict.violations.is_empty(), "seed {seed}: {:#?}", verdict.violations);
         assert!(verdict.summary.faults > 0 && verdict.summary.kills > 0, "seed {seed}: {}", verdict.summary);
         let begun: BTreeSet<&str> = done(&verdict, "apply Job ").into_iter().collect();

@@ -1,13 +1,10 @@
 //! Keyspaces, shards and cells are taken out of a manifest, and put back, while everything else goes
 //! wrong: what is idle goes, and what somebody needs or asks for again never does.
 
-use std::path::Path;
-use std::sync::Arc;
+mod policies;
 
 use pilothouse::controller::Controller;
-use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Mix, Plan, Verdict};
-use pilothouse_policy::set::PolicySet;
 use serde_json::{Value, json};
 
 const MINUTE_MS: u64 = 60_000;
@@ -18,18 +15,10 @@ fn day(seed: u64, hours: u64, edits: Vec<(u64, Vec<Value>)>) -> Verdict {
     let manifest = simulate::manifest().expect("the manifest is good");
     let plan = Plan { seed, hours, mix: Mix::default(), manifest, edits, traced: true };
     let settings = simulate::settings();
-    let verdict = simulate::seed(&plan, policies(&settings), &settings, Controller::new).expect("a day");
+    let verdict = simulate::seed(&plan, policies::of(&settings), &settings, Controller::new).expect("a day");
     assert!(verdict.violations.is_empty(), "seed {seed}: {:#?}", verdict.violations);
     assert!(verdict.summary.faults > 0 && verdict.summary.kills > 0, "seed {seed}: {}", verdict.summary);
     verdict
-}
-
-fn policies(settings: &Settings) -> Arc<PolicySet> {
-    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
-    let settings = Settings { cache_dir, ..settings.clone() };
-    let runtime =
-        settings.runtime_with(env!("CARGO_BIN_EXE_pilothouse").into()).expect("an engine and a cache");
-    Arc::new(PolicySet::load(&runtime, &settings.policies).expect("the default policies"))
 }
 
 /// The manifest with another cell.

@@ -15,7 +15,7 @@ use pilothouse::telemetry::Telemetry;
 use pilothouse::vitess::Vitess;
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
-use pilothouse_tests::cluster::Cluster;
+use pilothouse_tests::cluster::{Cluster, host};
 use pilothouse_tests::stage;
 use pilothouse_tests::standing::{self, Tree, handed_out};
 use serde_json::{Value, json};
@@ -41,12 +41,7 @@ impl Server {
         let runtime = stage::runtime(program, &cache, &settings)?;
         let policies = Arc::new(PolicySet::load(&runtime, &settings.policies)?);
         let cluster = Cluster::start(binary).await?;
-        let definitions: Result<Vec<Value>, _> =
-            pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
-        embedded::apply(&cluster.client, &definitions?).await?;
-        let class = json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-            "metadata": { "name": "vitess" }, "value": 1000 });
-        embedded::apply(&cluster.client, &[class]).await?;
+        host::install(&cluster.client).await?;
         Ok(Self { cluster, policies })
     }
 
@@ -63,8 +58,7 @@ impl Server {
         for manifest in manifests {
             let text = std::fs::read_to_string(handed_out("inputs").join(manifest))?;
             let documents = embedded::documents(&text)?;
-            // A definition is served a moment after it was taken.
-            until(async || Ok(embedded::apply(client, &documents).await.is_ok())).await?;
+            host::apply(client, &documents).await?;
             until(async || Ok(is_taken_up(&standing::tree(client, NAMESPACE).await?, wanted))).await?;
         }
         let mut found = Vec::new();

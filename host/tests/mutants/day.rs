@@ -1,12 +1,13 @@
 //! Simulated days for mutants, and the questions that every test asks of them.
 
+#[path = "../policies/mod.rs"]
+mod policies;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pilothouse::settings::Settings;
 use pilothouse::simulate::{self, Fault, Mix, Plan, Verdict};
-use pilothouse_policy::set::PolicySet;
 use serde_json::Value;
 
 use crate::faulty::Mutant;
@@ -79,20 +80,11 @@ impl Day {
             traced: false,
         };
         let (settings, host) = (self.settings(), move |parts| mutant.controller(parts));
-        simulate::seed(&plan, policies(&settings), &settings, host).expect("a day")
+        simulate::seed(&plan, policies::of(&settings), &settings, host).expect("a day")
     }
 }
 
 /// These faults, more often than by default.
 pub(crate) fn frequent(faults: impl IntoIterator<Item = Fault>) -> Mix {
     Mix { spacing_ms: 1_200_000, ..Mix::only(faults) }
-}
-
-/// The policies of those settings; compiled once for all.
-fn policies(settings: &Settings) -> Arc<PolicySet> {
-    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"));
-    let settings = Settings { cache_dir, ..settings.clone() };
-    let runtime =
-        settings.runtime_with(env!("CARGO_BIN_EXE_pilothouse").into()).expect("an engine and a cache");
-    Arc::new(PolicySet::load(&runtime, &settings.policies).expect("the default policies"))
 }

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
-use pilothouse_tests::cluster::Cluster;
+use pilothouse_tests::cluster::{Cluster, host};
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
 
@@ -31,19 +31,15 @@ impl Fleet {
     /// An empty fleet on a server with our kinds, three zones and the class of Pods.
     pub(crate) async fn prepare(cluster: &Cluster) -> anyhow::Result<Self> {
         let client = cluster.client.clone();
-        let definitions: Result<Vec<Value>, _> =
-            pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
-        embedded::apply(&client, &definitions?).await?;
+        host::install(&client).await?;
         let node = |zone: &str| {
             json!({
                 "apiVersion": "v1", "kind": "Node",
                 "metadata": { "name": format!("{zone}-1"), "labels": { "topology.kubernetes.io/zone": zone } },
             })
         };
-        let class = json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-            "metadata": { "name": "vitess" }, "value": 1000 });
         let nodes = ["zone-a", "zone-b", "zone-c"];
-        embedded::apply(&client, &[vec![class], nodes.map(node).into()].concat()).await?;
+        embedded::apply(&client, &nodes.map(node)).await?;
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Node.resource());
         let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }] } });
         for zone in nodes {
