@@ -104,22 +104,24 @@ impl From<Error> for Outcome {
 }
 
 impl Effects {
-    /// Executes one admitted step.
+    /// Executes one admitted step. Answers, too, the version under which a rendered object stands
+    /// that was applied with it.
     pub async fn actuate(
         &self,
         key: &ClusterKey,
         view: &ClusterView,
         step: &Step,
         rendered: &BTreeMap<ObjectRef, Arc<Rendered>>,
-    ) -> Outcome {
+    ) -> (Outcome, Option<String>) {
         let now = self.clock.now();
         if now >= step.expires {
-            return Outcome::Overtaken { found: format!("expired {} ms ago", now - step.expires) };
+            return (Outcome::Overtaken { found: format!("expired {} ms ago", now - step.expires) }, None);
         }
         if let Some(found) = self.unmet(key, view, step) {
-            return Outcome::Overtaken { found };
+            return (Outcome::Overtaken { found }, None);
         }
-        self.execute(key, view, &step.action, rendered).await.map_or_else(Outcome::from, |()| Outcome::Done)
+        let executed = self.execute(key, view, &step.action, rendered).await;
+        executed.map_or_else(|error| (error.into(), None), |version| (Outcome::Done, version))
     }
 
     async fn execute(
@@ -128,8 +130,8 @@ impl Effects {
         view: &ClusterView,
         action: &Action,
         rendered: &BTreeMap<ObjectRef, Arc<Rendered>>,
-    ) -> Result<(), Error> {
-        match action {
+    ) -> Result<Option<String>, Error> {
+        let done = match action {
             Action::AssignZone { cell, zone } => self.assign_zone(key, cell, zone).await,
             Action::SurgeTablet { shard, pool, index, stands_in_for } => {
                 self.surge_tablet(key, view, shard, pool, *index, stands_in_for).await
@@ -154,7 +156,7 @@ impl Effects {
             }
             Action::ExpireBackup { backup, .. } => Ok(self.vitess.remove_backup(key, backup)?),
             Action::Apply { object, .. } => match rendered.get(object) {
-                Some(rendered) => self.apply(key, rendered).await,
+                Some(rendered) => return self.apply(key, rendered).await,
                 None => Err(Error::Overtaken(format!("{object} is not rendered any more"))),
             },
             Action::Delete { object, uid, .. } => self.delete(key, object, uid).await,
@@ -181,7 +183,8 @@ impl Effects {
             | Action::CancelBackup { .. }
             | Action::RestoreTablet { .. }
             | Action::RestoreShard { .. } => Err(Error::Unsupported),
-        }
+        };
+        done.map(|()| None)
     }
 
     /// The first expectation that fresh state does not meet, as what was found instead.

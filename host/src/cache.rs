@@ -5,25 +5,20 @@
 
 mod held;
 mod kept;
+mod object;
 mod packed;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kube::api::{DynamicObject, ObjectMeta};
+use kube::api::ObjectMeta;
 use kube::runtime::watcher::Event;
-use pilothouse_api::{
-    EtcdLockserver, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace,
-    VitessShard, labels,
-};
+use pilothouse_api::labels;
 
-use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
-
-use crate::asked::AskedShard;
 use crate::kinds::{Kind, Read};
-use held::{Held, Incoming};
+use held::Held;
+pub use object::{Cached, Typed};
 
 /// Namespace and name of a VitessCluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,119 +33,6 @@ impl std::fmt::Display for ClusterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
-}
-
-/// One object: as it came, and read as its type where the host reads the spec.
-#[derive(Debug, Clone)]
-pub struct Cached {
-    /// As it came.
-    pub raw: DynamicObject,
-    /// Read.
-    pub typed: Typed,
-}
-
-/// Our own kinds, read.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "one variant a kind")]
-pub enum Typed {
-    Cluster(Box<VitessCluster>),
-    Cell(Box<VitessCell>),
-    Keyspace(Box<VitessKeyspace>),
-    Shard(Box<AskedShard>),
-    Lockserver(Box<EtcdLockserver>),
-    Storage(Box<VitessBackupStorage>),
-    Schedule(Box<VitessBackupSchedule>),
-    /// A kind that is only read in places.
-    Raw,
-    /// It does not fit its type: why.
-    Unreadable(String),
-}
-
-impl Cached {
-    fn read(kind: Kind, raw: DynamicObject) -> Self {
-        fn parse<K>(raw: &DynamicObject, wrap: fn(Box<K>) -> Typed) -> Typed
-        where
-            K: DeserializeOwned,
-        {
-            typed::<K>(raw).map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
-        }
-        let shard = |shard: Box<VitessShard>| Typed::Shard(Box::new(AskedShard::read(*shard)));
-        let typed = match kind {
-            Kind::VitessCluster => parse(&raw, Typed::Cluster),
-            Kind::VitessCell => parse(&raw, Typed::Cell),
-            Kind::VitessKeyspace => parse(&raw, Typed::Keyspace),
-            Kind::VitessShard => parse(&raw, shard),
-            Kind::EtcdLockserver => parse(&raw, Typed::Lockserver),
-            Kind::VitessBackupStorage => parse(&raw, Typed::Storage),
-            Kind::VitessBackupSchedule => parse(&raw, Typed::Schedule),
-            Kind::VitessBackup
-            | Kind::Deployment
-            | Kind::HorizontalPodAutoscaler
-            | Kind::Job
-            | Kind::PersistentVolumeClaim
-            | Kind::Pod
-            | Kind::PodDisruptionBudget
-            | Kind::Secret
-            | Kind::Service
-            | Kind::Node
-            | Kind::StorageClass => Typed::Raw,
-        };
-        Self { raw, typed }
-    }
-
-    /// The object's UID; empty if the server gave none.
-    #[must_use]
-    pub fn uid(&self) -> &str {
-        self.raw.metadata.uid.as_deref().unwrap_or_default()
-    }
-
-    /// The object's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.raw.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// The version that it came as; empty if the server gave none.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        self.raw.metadata.resource_version.as_deref().unwrap_or_default()
-    }
-
-    /// A label's value; empty if absent.
-    #[must_use]
-    pub fn label(&self, key: &str) -> &str {
-        self.raw.metadata.labels.as_ref().and_then(|l| l.get(key)).map_or("", String::as_str)
-    }
-
-    /// An annotation's value.
-    #[must_use]
-    pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.raw.metadata.annotations.as_ref()?.get(key).map(String::as_str)
-    }
-
-    /// A field by JSON pointer below the top (`/status/phase`).
-    #[must_use]
-    pub fn field(&self, pointer: &str) -> Option<&serde_json::Value> {
-        // The library's own `pointer` makes a new string of each name on the way.
-        pointer.split('/').skip(1).try_fold(&self.raw.data, |value, name| match value {
-            serde_json::Value::Array(items) => items.get(name.parse::<usize>().ok()?),
-            _ => value.get(name),
-        })
-    }
-
-    /// Whether the API server waits for it to go.
-    #[must_use]
-    pub fn is_terminating(&self) -> bool {
-        self.raw.metadata.deletion_timestamp.is_some()
-    }
-}
-
-/// The object as its type; only its metadata is copied on the way.
-fn typed<K: DeserializeOwned>(raw: &DynamicObject) -> Result<K, serde_json::Error> {
-    let head = serde_json::json!({ "metadata": raw.metadata });
-    let types = raw.types.as_ref().map_or(serde_json::Value::Null, |t| serde_json::json!(t));
-    let fields = [&head, &types, &raw.data].into_iter().filter_map(|part| part.as_object()).flatten();
-    K::deserialize(MapDeserializer::new(fields.map(|(name, value)| (name.as_str(), value))))
 }
 
 fn version(head: &ObjectMeta) -> Option<u64> {
@@ -262,7 +144,7 @@ impl Cache {
                 let name = object.head.name.clone().unwrap_or_default();
                 let namespace = object.head.namespace.clone().unwrap_or_default();
                 self.relisting.entry(kind).or_default().insert((namespace, name));
-                self.put(kind, Incoming::Told(object))
+                self.put(kind, object)
             }
             Event::InitDone => {
                 let first = self.synced.insert(kind);
@@ -273,16 +155,16 @@ impl Cache {
                 }
                 touched
             }
-            Event::Apply(object) => self.put(kind, Incoming::Told(object)),
+            Event::Apply(object) => self.put(kind, object),
             Event::Delete(object) => self.remove(kind, &object.head),
         }
     }
 
     /// Takes in what a write answered, unless the watch was faster or has already seen the object go.
-    pub fn assume(&mut self, kind: Kind, object: DynamicObject) {
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    pub fn assume(&mut self, kind: Kind, object: Read) {
+        let uid = object.head.uid.as_deref().unwrap_or_default();
         if !self.deleted.iter().any(|gone| gone == uid) {
-            self.put(kind, Incoming::Answered(object));
+            self.put(kind, object);
         }
     }
 
@@ -293,11 +175,11 @@ impl Cache {
         }
     }
 
-    fn put(&mut self, kind: Kind, object: Incoming) -> BTreeSet<ClusterKey> {
-        let head = object.head();
+    fn put(&mut self, kind: Kind, object: Read) -> BTreeSet<ClusterKey> {
+        let head = &object.head;
         let name = head.name.as_deref().unwrap_or_default();
         if !kind.is_namespaced() {
-            return self.put_shared(kind, name.to_owned(), object.whole());
+            return self.put_shared(kind, name.to_owned(), &object);
         }
         let Some(key) = home(kind, head) else { return BTreeSet::new() };
         let held = self.clusters.entry(key.clone()).or_default();
@@ -314,13 +196,13 @@ impl Cache {
     }
 
     /// A kubelet that only says again that it lives touches no cluster.
-    fn put_shared(&mut self, kind: Kind, name: String, object: DynamicObject) -> BTreeSet<ClusterKey> {
-        let read = Cached::read(kind, kept::of(kind, object));
+    fn put_shared(&mut self, kind: Kind, name: String, object: &Read) -> BTreeSet<ClusterKey> {
+        let kept = kept::of(kind, object);
         let slot = (kind, name);
-        if self.shared.get(&slot).is_some_and(|known| known.raw == read.raw) {
+        if self.shared.get(&slot).is_some_and(|known| *known.read() == kept) {
             return BTreeSet::new();
         }
-        self.shared.insert(slot, Arc::new(read));
+        self.shared.insert(slot, Arc::new(Cached::new(kind, kept)));
         self.shared_revision += 1;
         self.clusters.keys().cloned().collect()
     }

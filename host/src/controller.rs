@@ -21,6 +21,7 @@ use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
 use crate::pilot::{Judging, Memory, Pilot, Stages};
 use crate::queue::Queue;
+use crate::report::Told;
 use crate::room::{Room, Turn};
 use crate::telemetry::{PassLabels, Telemetry};
 use crate::vitess::Vitess;
@@ -186,7 +187,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         async move {
             let mut passed = pass::run(&mut stages, &mut settled, &rules, as_of).await;
             let mut pilot: Pilot = stages.into();
-            let rests = match &passed {
+            let mut rests = match &passed {
                 Ok(Passed::Unchanged { .. }) => true,
                 Ok(Passed::Ran(report)) => report.outcomes.is_empty(),
                 Err(_) => false,
@@ -194,7 +195,10 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             if let Ok(Passed::Ran(report)) = &mut passed
                 && !pilot.postpones(report)
             {
-                unwritten = if pilot.report(report).await { 0 } else { unwritten.saturating_add(1) };
+                let told = pilot.report(report).await;
+                // What was written is seen once more at once: whoever makes place for another first would come back.
+                rests &= told == Told::Nothing;
+                unwritten = if told == Told::InPart { unwritten.saturating_add(1) } else { 0 };
                 if unwritten > 0 {
                     // The view is the same next time, but what it says does not stand yet.
                     settled = Settled::default();

@@ -12,7 +12,9 @@ mod rolling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use pilothouse_api::VitessCell;
 use pilothouse_api::labels::{self, Component};
+use pilothouse_api::vitess_cell::VitessCellStatus;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::rollout::{Apply, Means};
@@ -24,11 +26,11 @@ use crate::actuate::MANAGER;
 use crate::cache::{Cached, Members, Typed};
 use crate::claims;
 use crate::equality::{self, Watched};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Part};
 use crate::observe;
 use crate::render::{self, Rendered};
 use crate::rollout::{self, Waiting};
-use crate::takeover::{self, Part};
+use crate::takeover;
 use crate::vitess::Observation;
 use above::{Above, Reached, is_annotated};
 use rolling::verdict;
@@ -122,6 +124,14 @@ impl Rendering {
         self.current = Some(Current { members: members.revision(), backups: backups.to_vec() });
     }
 
+    /// An object was applied and stands as `version`: as it is rendered, says whoever answered.
+    pub fn applied(&mut self, object: &ObjectRef, version: String) {
+        if let Some(rendered) = self.objects.get(object).map(Arc::clone) {
+            let compared = Compared { rendered, live_version: version, held: false, found: Found::Same };
+            self.compared.insert(object.clone(), compared);
+        }
+    }
+
     /// The rendered objects, for rules to adjust: the next pass begins with what is rendered.
     pub fn adjustable(&mut self) -> &mut BTreeMap<ObjectRef, Arc<Rendered>> {
         self.current = None;
@@ -135,7 +145,7 @@ impl Rendering {
         self.order.clear();
         self.objects.clear();
         self.unplaced.clear();
-        let may_have_children = |o: &Cached| !matches!(o.typed, Typed::Raw) && !o.is_terminating();
+        let may_have_children = |o: &Cached| !matches!(o.typed(), Typed::Raw) && !o.is_terminating();
         for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
             let inputs = inputs(kind, object, members, &zones, backups);
             let at = (kind, object.name().to_owned());
@@ -146,7 +156,7 @@ impl Rendering {
                     Parent { above, cascades, ..known }
                 }
                 known => {
-                    let Some(children) = children(object, &inputs) else { continue };
+                    let Some(children) = children(object.typed(), &inputs) else { continue };
                     let old = known.map(|k| k.children).unwrap_or_default();
                     let children = keep_equal(children, &old);
                     let unplaced = unplaced(object, &inputs, members, &children);
@@ -175,11 +185,10 @@ impl Rendering {
             let Some(live) = live(members, object) else { continue };
             let held = Kind::of(&object.kind).is_some_and(|kind| above.holds(kind));
             let rendered = Arc::clone(&self.objects[object]);
-            let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
             let entry = match self.compared.remove(object) {
                 Some(known)
-                    if known.live_version == version
-                        && known.held == held
+                    if known.live_version == live.version()
+                        && (known.held == held || matches!(known.found, Found::Same))
                         && Arc::ptr_eq(&known.rendered, &rendered) =>
                 {
                     known
@@ -190,7 +199,7 @@ impl Rendering {
                         (Found::Differs | Found::Waits(_), Some(unplaced)) => judge(unplaced, live, held),
                         (found, _) => found,
                     };
-                    Compared { found, rendered, held, live_version: version }
+                    Compared { found, rendered, held, live_version: live.version().to_owned() }
                 }
             };
             if let Found::Waits(waiting) = &entry.found {
@@ -233,7 +242,7 @@ impl Rendering {
     }
 
     fn has_parent_of(&self, object: &Cached) -> bool {
-        let owners = object.raw.metadata.owner_references.iter().flatten();
+        let owners = object.head().owner_references.iter().flatten();
         owners
             .filter(|o| o.controller == Some(true))
             .any(|owner| self.parents.values().any(|p| p.uid == owner.uid))
@@ -324,12 +333,12 @@ fn judge(rendered: &Rendered, live: &Cached, held: bool) -> Found {
     if rendered.initial.as_ref().is_some_and(|initial| live.field(initial.at).is_none()) {
         return Found::Differs;
     }
-    if claims::is_owned_against(rendered, &live.raw) {
+    if claims::is_owned_against(rendered, live.whole()) {
         return Found::Differs;
     }
-    if equality::satisfied(&rendered.value, &Watched::new(&live.raw), MANAGER) {
+    if equality::satisfied(&rendered.value, &Watched::new(live.whole()), MANAGER) {
         // Our first write to it makes its fields ours.
-        let is_anothers = takeover::holds_fields(&live.raw, Part::Main);
+        let is_anothers = takeover::holds_fields(live.whole(), Part::Main);
         return if is_anothers { Found::Differs } else { Found::Same };
     }
     let waiting = if held { rollout::waiting(rendered, live) } else { None };
@@ -340,10 +349,10 @@ fn difference(rendered: &Rendered, live: &Cached) -> String {
     if let Some(initial) = rendered.initial.as_ref().filter(|initial| live.field(initial.at).is_none()) {
         return format!("{}: absent, begins with {}", initial.at, initial.value);
     }
-    if claims::is_owned_against(rendered, &live.raw) {
+    if claims::is_owned_against(rendered, live.whole()) {
         return "owned by what it is to outlive".to_owned();
     }
-    let live = Watched::new(&live.raw);
+    let live = Watched::new(live.whole());
     let first = equality::differences(&rendered.value, &live, MANAGER).into_iter().next();
     first.unwrap_or_else(|| format!("as wanted, but its fields are still {}'s", takeover::PREDECESSOR))
 }
@@ -362,10 +371,10 @@ fn inputs(
     backups: &[BackupView],
 ) -> Inputs {
     let mut inputs = Inputs {
-        generation: object.raw.metadata.generation,
-        labels: object.raw.metadata.labels.clone(),
-        annotations: object.raw.metadata.annotations.clone(),
-        remembered: REMEMBERED.iter().filter_map(|at| object.field(at).cloned()).collect(),
+        generation: object.head().generation,
+        labels: object.head().labels.clone(),
+        annotations: object.head().annotations.clone(),
+        remembered: remembered(kind, object),
         ..Inputs::default()
     };
     match kind {
@@ -388,9 +397,15 @@ fn inputs(
     inputs
 }
 
+/// What rendering reads of a status.
+fn remembered(kind: Kind, object: &Cached) -> Vec<Value> {
+    let remembers = matches!(kind, Kind::VitessCell | Kind::VitessShard);
+    REMEMBERED.iter().filter(|_| remembers).filter_map(|at| object.field(at).cloned()).collect()
+}
+
 /// The children of one of our own kinds; `None` for other kinds and unusable specs.
-fn children(object: &Cached, inputs: &Inputs) -> Option<Vec<Rendered>> {
-    match &object.typed {
+fn children(object: &Typed, inputs: &Inputs) -> Option<Vec<Rendered>> {
+    match object {
         Typed::Cluster(cluster) => {
             pilothouse_api::validate::validate(cluster).is_ok().then(|| render::cluster(cluster))
         }
@@ -421,17 +436,17 @@ fn unplaced(
     for cell in observe::cell_objects(members).filter(|c| chosen(c)) {
         pinned.zones.remove(&Cell(cell.spec.template.name.clone()));
     }
-    let mut object = object.clone();
-    let mut assigned = None;
-    if let Typed::Cell(cell) = &mut object.typed
-        && let Some(status) = &mut cell.status
-    {
-        assigned = status.assigned_zone.take();
-    }
-    if assigned.is_none() && pinned == *inputs {
+    let unassigned = match object.typed() {
+        Typed::Cell(cell) => cell.status.as_ref().filter(|s| s.assigned_zone.is_some()).map(|status| {
+            let status = Some(VitessCellStatus { assigned_zone: None, ..status.clone() });
+            Typed::Cell(Box::new(VitessCell { status, ..(**cell).clone() }))
+        }),
+        _ => None,
+    };
+    if unassigned.is_none() && pinned == *inputs {
         return Vec::new();
     }
-    let children = children(&object, &pinned).unwrap_or_default();
+    let children = children(unassigned.as_ref().unwrap_or(object.typed()), &pinned).unwrap_or_default();
     let differs =
         |child: &Rendered| placed.iter().any(|p| p.object == child.object && p.value != child.value);
     children.into_iter().filter(differs).map(Arc::new).collect()

@@ -11,14 +11,24 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, Request};
 use kube::{Client, Resource};
 use pilothouse_api::{
     EtcdLockserver, VitessBackup, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster,
     VitessKeyspace, VitessShard,
 };
+use serde::Serialize;
 
-pub use read::{Read, whole};
+pub use read::Read;
+
+/// A part of an object that is written apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Metadata and spec.
+    Main,
+    /// Its status.
+    Status,
+}
 
 /// A kind that the host watches or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,9 +193,24 @@ impl Kind {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 
-    /// The same, for what is read all the time.
-    #[must_use]
-    pub fn reading(self, client: &Client, namespace: &str) -> Api<Read> {
-        Api::namespaced_with(client.clone(), namespace, &self.resource())
+    /// Patches an object, or its `status`; answers what then stands.
+    ///
+    /// # Errors
+    /// When the API server says no, or says nothing.
+    pub async fn patch<P: Serialize + std::fmt::Debug>(
+        self,
+        client: &Client,
+        (namespace, name): (&str, &str),
+        part: Part,
+        params: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<Read, kube::Error> {
+        let request = Request::new(DynamicObject::url_path(&self.resource(), Some(namespace)));
+        let request = match part {
+            Part::Main => request.patch(name, params, patch),
+            Part::Status => request.patch_subresource("status", name, params, patch),
+        };
+        let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+        Read::of(text).map_err(kube::Error::SerdeError)
     }
 }

@@ -99,7 +99,7 @@ pub struct Observed {
 /// When it is not there or does not fit its type.
 pub fn cluster<'a>(key: &ClusterKey, members: &'a Members) -> Result<&'a VitessCluster, Error> {
     let cached = members.get(Kind::VitessCluster, &key.name).ok_or_else(|| Error::Gone(key.clone()))?;
-    match &cached.typed {
+    match cached.typed() {
         Typed::Cluster(cluster) => Ok(cluster),
         Typed::Unreadable(reason) => Err(Error::Unreadable { key: key.clone(), reason: reason.clone() }),
         _ => Err(Error::Gone(key.clone())),
@@ -300,7 +300,7 @@ fn has_older_claim(members: &Members, shard: &VitessShard) -> bool {
     members.of(Kind::PersistentVolumeClaim).any(|claim| {
         claim.label(labels::COMPONENT) == Component::Vttablet.as_str()
             && [labels::KEYSPACE, labels::SHARD].into_iter().all(|key| label(key) == Some(claim.label(key)))
-            && claim.raw.metadata.creation_timestamp < shard.metadata.creation_timestamp
+            && claim.head().creation_timestamp < shard.metadata.creation_timestamp
     })
 }
 
@@ -324,26 +324,28 @@ pub fn zones_by_cell(view: &ClusterView) -> BTreeMap<Cell, Zone> {
 fn cluster_objects(members: &Members) -> impl Iterator<Item = &VitessCluster> {
     members
         .of(Kind::VitessCluster)
-        .filter_map(|o| if let Typed::Cluster(c) = &o.typed { Some(&**c) } else { None })
+        .filter_map(|o| if let Typed::Cluster(c) = o.typed() { Some(&**c) } else { None })
 }
 
 /// The VitessCells of a cluster, by name.
 pub fn cell_objects(members: &Members) -> impl Iterator<Item = &VitessCell> {
-    members.of(Kind::VitessCell).filter_map(|o| if let Typed::Cell(c) = &o.typed { Some(&**c) } else { None })
+    members
+        .of(Kind::VitessCell)
+        .filter_map(|o| if let Typed::Cell(c) = o.typed() { Some(&**c) } else { None })
 }
 
 /// The VitessKeyspaces of a cluster, by name.
 pub fn keyspace_objects(members: &Members) -> impl Iterator<Item = &VitessKeyspace> {
     members
         .of(Kind::VitessKeyspace)
-        .filter_map(|o| if let Typed::Keyspace(k) = &o.typed { Some(&**k) } else { None })
+        .filter_map(|o| if let Typed::Keyspace(k) = o.typed() { Some(&**k) } else { None })
 }
 
 /// The VitessShards of a cluster with what they ask for, by name.
 pub fn shards_asked(members: &Members) -> impl Iterator<Item = &AskedShard> {
     members
         .of(Kind::VitessShard)
-        .filter_map(|o| if let Typed::Shard(s) = &o.typed { Some(&**s) } else { None })
+        .filter_map(|o| if let Typed::Shard(s) = o.typed() { Some(&**s) } else { None })
 }
 
 /// The VitessShard of that id.

@@ -276,7 +276,10 @@ impl Propose for Pilot {
 impl Actuate for Pilot {
     async fn actuate(&mut self, view: &ClusterView, step: &Step) -> Outcome {
         let objects: &BTreeMap<ObjectRef, Arc<Rendered>> = &self.rendering.objects;
-        let outcome = self.effects.actuate(&self.key, view, step, objects).await;
+        let (outcome, version) = self.effects.actuate(&self.key, view, step, objects).await;
+        if let (Action::Apply { object, .. }, Some(version)) = (&step.action, version) {
+            self.rendering.applied(object, version);
+        }
         let (word, detail) = match &outcome {
             Outcome::Done => ("done", String::new()),
             Outcome::Overtaken { found } => ("overtaken", found.clone()),
@@ -311,7 +314,10 @@ impl Pilot {
     pub(crate) fn postpones(&mut self, report: &mut Report) -> bool {
         let now = report.view.as_of;
         let is_made = |(step, outcome): &(Step, Outcome)| {
-            let creates = matches!(step.action, Action::Apply { change: Change::Create, .. });
+            let creates = matches!(
+                step.action,
+                Action::Apply { change: Change::Create, .. } | Action::StartBackup { .. }
+            );
             creates && *outcome == Outcome::Done
         };
         let went_well =

@@ -68,6 +68,15 @@ pub struct Rendered {
     pub initial: Option<Initial>,
 }
 
+impl Rendered {
+    /// What the field that somebody else writes is in an object, else what it begins with.
+    #[must_use]
+    pub fn initial_in(&self, data: &Value) -> Option<Value> {
+        let Initial { at, value } = self.initial.as_ref()?;
+        Some(data.pointer(at).unwrap_or(value).clone())
+    }
+}
+
 /// A field that is not ours to write and must be there before somebody else writes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Initial {

@@ -28,10 +28,21 @@ use serde_json::{Value, json};
 
 use crate::actuate::MANAGER;
 use crate::cache::Cached;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Part};
 use crate::observe;
 use crate::pilot::Pilot;
-use crate::takeover::{self, Part};
+use crate::takeover;
+
+/// How much of a report is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// All of it stood there before.
+    Nothing,
+    /// Something was written, and all of it stands now.
+    All,
+    /// Something could not be written.
+    InPart,
+}
 
 /// A status that differs from the one that stands.
 pub(crate) struct Wanted {
@@ -68,9 +79,8 @@ impl Wanted {
 }
 
 impl Pilot {
-    /// Writes what has changed of every level's status; counts and logs refusals. Answers whether
-    /// all of it stands now.
-    pub async fn report(&mut self, report: &Report) -> bool {
+    /// Writes what has changed of every level's status; counts and logs refusals.
+    pub async fn report(&mut self, report: &Report) -> Told {
         self.count_refusals(report);
         let mut wanted: Vec<Wanted> = Vec::new();
         wanted.extend(shards::statuses(self, report));
@@ -80,12 +90,19 @@ impl Pilot {
         wanted.extend(schedules::statuses(self, report));
         wanted.extend(backup_storages::statuses(self, report));
         wanted.extend(cluster::status(self, report));
-        let mut written = true;
+        let said_nothing = wanted.is_empty();
+        let mut stands = true;
         for status in wanted {
-            written &= self.write_status(status).await;
+            stands &= self.write_status(status).await;
         }
         self.said = crate::events::emit(self, report, &self.said).await;
-        written
+        if !stands {
+            Told::InPart
+        } else if said_nothing {
+            Told::Nothing
+        } else {
+            Told::All
+        }
     }
 
     async fn write_status(&self, wanted: Wanted) -> bool {
@@ -97,10 +114,9 @@ impl Pilot {
             "metadata": { "name": name },
         });
         body["status"] = status;
-        let api = kind.reading(&self.effects.client, &self.key.namespace);
         let params = PatchParams::apply(MANAGER).force();
-        let answer = api.patch_status(&name, &params, &Patch::Apply(&body)).await;
-        match answer.and_then(|answer| answer.whole().map_err(kube::Error::SerdeError)) {
+        let (client, at) = (&self.effects.client, (self.key.namespace.as_str(), name.as_str()));
+        match kind.patch(client, at, Part::Status, &params, &Patch::Apply(&body)).await {
             Ok(object) => {
                 let release = takeover::release(&object, Part::Status);
                 self.effects.written(kind, object);

@@ -47,7 +47,7 @@ pub const fn can_wait(parent: Kind, child: Kind) -> bool {
 #[must_use]
 pub fn waiting(rendered: &Rendered, live: &Cached) -> Option<Waiting> {
     let kind = Kind::of(&rendered.object.kind)?;
-    let watched = Watched::new(&live.raw);
+    let watched = Watched::new(live.whole());
     let means = if kind == Kind::Pod { Means::Recreation } else { Means::Update };
     if means == Means::Recreation && !equality::pod_needs_recreation(&rendered.value, &watched, MANAGER) {
         return None;

@@ -112,7 +112,7 @@ pub(crate) fn covered(members: &Members, shards: &BTreeSet<ShardId>) -> BTreeSet
 }
 
 fn objects(members: &Members) -> impl Iterator<Item = &VitessBackupSchedule> {
-    members.of(Kind::VitessBackupSchedule).filter(|o| !o.is_terminating()).filter_map(|o| match &o.typed {
+    members.of(Kind::VitessBackupSchedule).filter(|o| !o.is_terminating()).filter_map(|o| match o.typed() {
         Typed::Schedule(schedule) => Some(&**schedule),
         _ => None,
     })

@@ -12,7 +12,7 @@ use pilothouse_core::action::ObjectRef;
 
 use crate::actuate::Effects;
 use crate::cache::ClusterKey;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Read};
 
 /// One that somebody changed or deleted is put right at the first pass after this long.
 const AGAIN_AFTER_MS: Millis = 600_000;
@@ -48,7 +48,7 @@ impl Looked {
             };
             let mut cache = effects.cache.lock().expect("no panic under the lock");
             match answer {
-                Some(found) => cache.assume(Kind::Secret, found),
+                Some(found) => cache.assume(Kind::Secret, Read::from(&found)),
                 None => cache.forget(key, Kind::Secret, &object.name),
             }
             self.0.insert(object, now);

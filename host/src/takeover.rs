@@ -12,6 +12,8 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
+use crate::kinds::{Part, Read};
+
 /// The field manager of its writes (source: controller-runtime's default, the program's name).
 pub const PREDECESSOR: &str = "vitess-operator";
 /// The ConfigMap that its leader makes, owned by the leader's Pod, so that it goes with the Pod.
@@ -70,35 +72,28 @@ fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// A part of an object that is written apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Metadata and spec.
-    Main,
-    /// Its status.
-    Status,
-}
-
-impl Part {
-    /// Whether an entry of `managedFields` is that operator's, about this part.
-    fn is_held_by(self, entry: &ManagedFieldsEntry) -> bool {
-        let is_status = entry.subresource.as_deref() == Some("status");
-        entry.manager.as_deref() == Some(PREDECESSOR) && is_status == (self == Self::Status)
-    }
+/// Whether an entry of `managedFields` is that operator's, about a part.
+fn is_its(entry: &ManagedFieldsEntry, part: Part) -> bool {
+    let is_status = entry.subresource.as_deref() == Some("status");
+    entry.manager.as_deref() == Some(PREDECESSOR) && is_status == (part == Part::Status)
 }
 
 /// Whether it still holds fields of a part of an object.
 #[must_use]
 pub fn holds_fields(object: &DynamicObject, part: Part) -> bool {
-    object.managed_fields().iter().any(|entry| part.is_held_by(entry))
+    object.managed_fields().iter().any(|entry| is_its(entry, part))
 }
 
 /// The merge patch that takes its hold on a part away, on the version that was read; no field's value
 /// changes. What it alone held belongs to nobody then, and stays as it is. `None` if it holds nothing.
 #[must_use]
-pub fn release(object: &DynamicObject, part: Part) -> Option<Value> {
-    holds_fields(object, part).then(|| {
-        let kept: Vec<_> = object.managed_fields().iter().filter(|entry| !part.is_held_by(entry)).collect();
+pub fn release(object: &Read, part: Part) -> Option<Value> {
+    if !object.text().contains(PREDECESSOR) {
+        return None;
+    }
+    let object = object.whole().ok()?;
+    holds_fields(&object, part).then(|| {
+        let kept: Vec<_> = object.managed_fields().iter().filter(|entry| !is_its(entry, part)).collect();
         json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } })
     })
 }

@@ -23,7 +23,9 @@ pub fn all(client: &Client, namespace: Option<&str>) -> SelectAll<BoxStream<'sta
 
 fn of(client: &Client, namespace: Option<&str>, kind: Kind) -> BoxStream<'static, Change> {
     let api: Api<Read> = match namespace {
-        Some(namespace) if kind.is_namespaced() => kind.reading(client, namespace),
+        Some(namespace) if kind.is_namespaced() => {
+            Api::namespaced_with(client.clone(), namespace, &kind.resource())
+        }
         Some(_) | None => Api::all_with(client.clone(), &kind.resource()),
     };
     let mut config = watcher::Config::default().timeout(294);

@@ -115,10 +115,10 @@ fn no_claim_goes_under_a_job_that_runs() {
         let view = json!({ "asOf": 0, "cluster": id, "vitess": "unknown" });
         let view = serde_json::from_value(view).expect("a view");
         let delete = async || effects.actuate(&key, &view, &step, &BTreeMap::new()).await;
-        assert_eq!(delete().await, Outcome::Overtaken { found: "Job run has not ended".to_owned() });
+        assert_eq!(delete().await.0, Outcome::Overtaken { found: "Job run has not ended".to_owned() });
         let ended = json!({ "status": { "conditions": [{ "type": "Failed", "status": "True" }] } });
         let ended = Patch::Merge(&ended);
         api(Kind::Job).patch_status("run", &PatchParams::default(), &ended).await.expect("it ends");
-        assert_eq!(delete().await, Outcome::Done);
+        assert_eq!(delete().await.0, Outcome::Done);
     });
 }

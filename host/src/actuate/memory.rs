@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Effects, Error, MEMORY_MANAGER};
 use crate::cache::ClusterKey;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Part};
 
 impl Effects {
     pub(super) async fn assign_zone(&self, key: &ClusterKey, cell: &Cell, zone: &Zone) -> Result<(), Error> {
@@ -101,7 +101,7 @@ impl Effects {
             .with_members(key, |m| {
                 let cached = m.get(kind, name)?;
                 let status = cached.field("/status").cloned().unwrap_or_else(|| json!({}));
-                Some((cached.raw.metadata.resource_version.clone(), status))
+                Some((cached.head().resource_version.clone(), status))
             })
             .ok_or_else(|| Error::Overtaken(format!("{} {name} is gone", kind.as_str())))?;
         let mut kept = json!({});
@@ -122,8 +122,8 @@ impl Effects {
             "status": kept,
         });
         let params = PatchParams::apply(MEMORY_MANAGER).force();
-        let api = kind.api(&self.client, &key.namespace);
-        let answer = api.patch_status(name, &params, &Patch::Apply(&body)).await?;
+        let at = (key.namespace.as_str(), name);
+        let answer = kind.patch(&self.client, at, Part::Status, &params, &Patch::Apply(&body)).await?;
         self.written(kind, answer);
         Ok(())
     }

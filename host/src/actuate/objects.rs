@@ -14,57 +14,88 @@ use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
 use crate::claims;
 use crate::equality::{self, Watched};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Part, Read};
 use crate::render::{self, Initial, Rendered};
-use crate::takeover::{self, Part};
+use crate::takeover;
+
+/// The version of an empty store: no object has it.
+const NEVER: &str = "1";
 
 impl Effects {
     /// Applies a rendered object; one that exists and is not ours is left alone.
-    pub(super) async fn apply(&self, key: &ClusterKey, rendered: &Rendered) -> Result<(), Error> {
+    /// Answers the version under which it stands then, where one write was enough.
+    pub(super) async fn apply(&self, key: &ClusterKey, rendered: &Rendered) -> Result<Option<String>, Error> {
         let object = &rendered.object;
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
-        let api = kind.api(&self.client, &object.namespace);
-        let known = self.with_members(key, |m| m.get(kind, &object.name).map(|cached| cached.raw.clone()));
-        let is_known = known.is_some();
-        let live = match known {
-            Some(live) => Some(live),
-            None => api.get_opt(&object.name).await?,
-        };
-        let value = match &live {
-            Some(live) if !is_of_tree(live, key, rendered) => {
-                return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
-            }
-            Some(live) => equality::conformed(&rendered.value, &Watched::new(live)),
-            None => rendered.value.clone(),
-        };
-        if let Some(release) = live.as_ref().and_then(|live| claims::release(rendered, live)) {
-            self.merge(key, kind, &object.name, &release).await?;
+        let known = self.with_members(key, |m| m.get(kind, &object.name).cloned());
+        if let Some(known) = known {
+            return self.change(key, kind, rendered, known.whole()).await;
         }
-        let has = |data: &Value| data.pointer(rendered.initial.as_ref()?.at).cloned();
-        if let Some(live) = live.filter(|_| is_known) {
-            self.begin(kind, rendered, has(&live.data)).await?;
-        }
-        let params = PatchParams::apply(MANAGER).force();
-        let api = kind.reading(&self.client, &object.namespace);
-        let answer = api.patch(&object.name, &params, &Patch::Apply(&value)).await?;
-        let answer = answer.whole().map_err(kube::Error::SerdeError)?;
-        let now = has(&answer.data);
-        let release = if is_whole(rendered) { takeover::release(&answer, Part::Main) } else { None };
+        let Some(answer) = self.create(kind, rendered).await? else {
+            let api = kind.api(&self.client, &object.namespace);
+            let gone = || Error::Overtaken(format!("{object} came and went"));
+            let live = api.get_opt(&object.name).await?.ok_or_else(gone)?;
+            return self.change(key, kind, rendered, &live).await;
+        };
+        let version = answer.head.resource_version.clone().filter(|_| rendered.initial.is_none());
+        let begun = match &rendered.initial {
+            Some(_) => rendered.initial_in(&answer.whole().map_err(kube::Error::SerdeError)?.data),
+            None => None,
+        };
         self.written(kind, answer);
-        if !is_known {
-            self.begin(kind, rendered, now).await?;
-        }
-        match release {
-            Some(release) => self.merge(key, kind, &object.name, &release).await,
-            None => Ok(()),
+        self.begin(kind, rendered, begun).await?;
+        Ok(version)
+    }
+
+    /// Applies what is not there; `None` if it is. Asks for a version that nothing ever has, so
+    /// that nobody's object is touched, and no request is spent on looking first.
+    async fn create(&self, kind: Kind, rendered: &Rendered) -> Result<Option<Read>, Error> {
+        let mut value = rendered.value.clone();
+        value["metadata"]["resourceVersion"] = NEVER.into();
+        match self.applied(kind, &rendered.object, &value).await {
+            Err(Error::Api(kube::Error::Api(status))) if status.code == 409 => Ok(None),
+            answer => answer.map(Some),
         }
     }
 
-    /// Holds a field that somebody else writes at what it is `now`, or begins it. Never by force:
+    /// Applies to what is there.
+    async fn change(
+        &self,
+        key: &ClusterKey,
+        kind: Kind,
+        rendered: &Rendered,
+        live: &DynamicObject,
+    ) -> Result<Option<String>, Error> {
+        let object = &rendered.object;
+        if !is_of_tree(live, key, rendered) {
+            return Err(Error::NameCollision { object: object.clone(), cluster: key.clone() });
+        }
+        if let Some(release) = claims::release(rendered, live) {
+            self.merge(key, kind, &object.name, &release).await?;
+        }
+        self.begin(kind, rendered, rendered.initial_in(&live.data)).await?;
+        let value = equality::conformed(&rendered.value, &Watched::new(live));
+        let answer = self.applied(kind, object, &value).await?;
+        let release = if is_whole(rendered) { takeover::release(&answer, Part::Main) } else { None };
+        let version = answer.head.resource_version.clone();
+        self.written(kind, answer);
+        match release {
+            Some(release) => self.merge(key, kind, &object.name, &release).await.map(|()| None),
+            None => Ok(version),
+        }
+    }
+
+    /// The answer to an apply.
+    async fn applied(&self, kind: Kind, object: &ObjectRef, value: &Value) -> Result<Read, Error> {
+        let params = PatchParams::apply(MANAGER).force();
+        let at = (object.namespace.as_str(), object.name.as_str());
+        Ok(kind.patch(&self.client, at, Part::Main, &params, &Patch::Apply(value)).await?)
+    }
+
+    /// Holds a field that somebody else writes at what it is now, or begins it. Never by force:
     /// whoever writes it has the last word.
     async fn begin(&self, kind: Kind, rendered: &Rendered, now: Option<Value>) -> Result<(), Error> {
-        let Some(Initial { at, value }) = &rendered.initial else { return Ok(()) };
-        let leaf = now.unwrap_or_else(|| value.clone());
+        let (Some(Initial { at, .. }), Some(leaf)) = (&rendered.initial, now) else { return Ok(()) };
         let mut begun =
             at.rsplit('/').filter(|name| !name.is_empty()).fold(leaf, |inner, name| json!({ name: inner }));
         let ObjectRef { namespace, name, .. } = &rendered.object;
@@ -72,7 +103,8 @@ impl Effects {
         begun["kind"] = rendered.value["kind"].clone();
         begun["metadata"] = json!({ "name": name });
         let params = PatchParams::apply(INITIAL_MANAGER);
-        let answer = kind.api(&self.client, namespace).patch(name, &params, &Patch::Apply(&begun)).await?;
+        let at = (namespace.as_str(), name.as_str());
+        let answer = kind.patch(&self.client, at, Part::Main, &params, &Patch::Apply(&begun)).await?;
         self.written(kind, answer);
         Ok(())
     }
@@ -160,7 +192,7 @@ impl Effects {
         let (version, mut changes) = self
             .with_members(key, |m| {
                 let cached = m.get(Kind::PersistentVolumeClaim, claim)?;
-                Some((cached.raw.metadata.resource_version.clone(), crate::observe::volume_changes(cached)))
+                Some((cached.head().resource_version.clone(), crate::observe::volume_changes(cached)))
             })
             .ok_or_else(|| Error::Overtaken(format!("claim {claim} is gone")))?;
         changes.push(self.clock.now());
@@ -205,14 +237,14 @@ impl Effects {
         patch: &Value,
     ) -> Result<(), Error> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let answer =
-            kind.reading(&self.client, &key.namespace).patch(name, &params, &Patch::Merge(patch)).await?;
-        self.written(kind, answer.whole().map_err(kube::Error::SerdeError)?);
+        let at = (key.namespace.as_str(), name);
+        let answer = kind.patch(&self.client, at, Part::Main, &params, &Patch::Merge(patch)).await?;
+        self.written(kind, answer);
         Ok(())
     }
 
     /// Counts a write and takes its answer in.
-    pub(crate) fn written(&self, kind: Kind, answer: DynamicObject) {
+    pub(crate) fn written(&self, kind: Kind, answer: Read) {
         self.telemetry.metrics.api_writes.inc();
         self.cache.lock().expect("no panic under the lock").assume(kind, answer);
     }

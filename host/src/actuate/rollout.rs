@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Effects, Error, ROLLOUT_MANAGER};
 use crate::cache::ClusterKey;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Part};
 
 /// The marks of a drain that is under way.
 const DRAIN: [&str; 3] =
@@ -38,8 +38,8 @@ impl Effects {
             },
         });
         let params = PatchParams::apply(ROLLOUT_MANAGER).force();
-        let api = kind.api(&self.client, &object.namespace);
-        let answer = api.patch(&object.name, &params, &Patch::Apply(&body)).await?;
+        let at = (object.namespace.as_str(), object.name.as_str());
+        let answer = kind.patch(&self.client, at, Part::Main, &params, &Patch::Apply(&body)).await?;
         self.written(kind, answer);
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Effects {
             .with_members(key, |m| {
                 let is_meant = |uid: &str| pod_uid.is_none_or(|meant| meant == uid);
                 let pod = crate::observe::tablet_pod(m, tablet).filter(|pod| is_meant(pod.uid()))?;
-                Some((pod.name().to_owned(), pod.raw.metadata.resource_version.clone()))
+                Some((pod.name().to_owned(), pod.head().resource_version.clone()))
             })
             .ok_or_else(|| {
                 let what = if pod_uid.is_some() { "another Pod" } else { "no Pod" };

@@ -1,9 +1,6 @@
 //! How a cluster's objects are held: open to be looked at, or packed.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-
-use kube::api::{DynamicObject, ObjectMeta};
 
 use super::packed::Packed;
 use super::{Cached, Members, version};
@@ -16,36 +13,6 @@ pub(super) enum Held {
     Packed(Packed),
 }
 
-/// An object that comes in: told by a watch, or the answer to a write.
-#[derive(Debug)]
-pub(super) enum Incoming {
-    Told(Read),
-    Answered(DynamicObject),
-}
-
-impl Incoming {
-    pub(super) const fn head(&self) -> &ObjectMeta {
-        match self {
-            Self::Told(read) => &read.head,
-            Self::Answered(object) => &object.metadata,
-        }
-    }
-
-    pub(super) fn whole(self) -> DynamicObject {
-        match self {
-            Self::Told(read) => read.whole().expect("an object of the API server's"),
-            Self::Answered(object) => object,
-        }
-    }
-
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Told(read) => read.text().into(),
-            Self::Answered(object) => serde_json::to_string(object).expect("it was read from JSON").into(),
-        }
-    }
-}
-
 impl Default for Held {
     fn default() -> Self {
         Self::Packed(Packed::default())
@@ -56,24 +23,21 @@ impl Held {
     /// UID and version of an object.
     pub(super) fn known(&self, kind: Kind, name: &str) -> Option<(&str, Option<u64>)> {
         match self {
-            Self::Open(members) => {
-                members.get(kind, name).map(|known| (known.uid(), version(&known.raw.metadata)))
-            }
+            Self::Open(members) => members.get(kind, name).map(|known| (known.uid(), version(known.head()))),
             Self::Packed(packed) => packed.known(kind, name),
         }
     }
 
-    pub(super) fn put(&mut self, kind: Kind, object: Incoming, revision: u64) {
+    pub(super) fn put(&mut self, kind: Kind, object: Read, revision: u64) {
         match self {
             Self::Open(members) => {
                 let members = Arc::make_mut(members);
-                let object = object.whole();
-                let name = object.metadata.name.clone().unwrap_or_default();
-                members.objects.insert((kind, name), Arc::new(Cached::read(kind, object)));
+                let name = object.head.name.clone().unwrap_or_default();
+                members.objects.insert((kind, name), Arc::new(Cached::new(kind, object)));
                 members.revision = revision;
             }
             Self::Packed(packed) => {
-                packed.put(kind, object.head(), &object.text());
+                packed.put(kind, &object);
                 packed.revision = revision;
             }
         }
@@ -120,9 +84,9 @@ impl Held {
     /// Opens it, if it is not.
     pub(super) fn open(&mut self) -> &Arc<Members> {
         if let Self::Packed(packed) = self {
-            let object = |(kind, object): (Kind, DynamicObject)| {
-                let name = object.metadata.name.clone().unwrap_or_default();
-                ((kind, name), Arc::new(Cached::read(kind, object)))
+            let object = |(kind, object): (Kind, Read)| {
+                let name = object.head.name.clone().unwrap_or_default();
+                ((kind, name), Arc::new(Cached::new(kind, object)))
             };
             let objects = packed.objects().map(object).collect();
             *self = Self::Open(Arc::new(Members { objects, revision: packed.revision }));

@@ -3,11 +3,15 @@
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Value, json};
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Read};
 
 /// Of a Node its labels, its annotations and whether it is ready; of other kinds all but the
 /// bookkeeping of the API server.
-pub(super) fn of(kind: Kind, object: DynamicObject) -> DynamicObject {
+///
+/// # Panics
+/// When the API server gave something else than an object.
+pub(super) fn of(kind: Kind, object: &Read) -> Read {
+    let object = object.whole().expect("an object of the API server's");
     let DynamicObject { types, metadata, data } = object;
     let metadata = ObjectMeta {
         name: metadata.name,
@@ -18,7 +22,7 @@ pub(super) fn of(kind: Kind, object: DynamicObject) -> DynamicObject {
         ..ObjectMeta::default()
     };
     let data = if kind == Kind::Node { json!({ "status": { "conditions": ready(&data) } }) } else { data };
-    DynamicObject { types, metadata, data }
+    Read::from(&DynamicObject { types, metadata, data })
 }
 
 /// The condition Ready, without its times.

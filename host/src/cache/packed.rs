@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{DynamicObject, ObjectMeta};
-
 use super::{Members, version};
-use crate::kinds::{self, Kind};
+use crate::kinds::{Kind, Read};
 
 /// A cluster's objects, packed.
 #[derive(Debug, Default)]
@@ -28,8 +26,7 @@ impl Packed {
     pub(super) fn of(members: &Members) -> Self {
         let mut packed = Self { objects: BTreeMap::new(), revision: members.revision };
         for ((kind, _), object) in &members.objects {
-            let text = serde_json::to_string(&object.raw).expect("it was read from JSON");
-            packed.put(*kind, &object.raw.metadata, &text);
+            packed.put(*kind, object.read());
         }
         packed
     }
@@ -39,11 +36,12 @@ impl Packed {
         self.objects.get(&(kind, name.into())).map(|text| (&*text.uid, text.version))
     }
 
-    pub(super) fn put(&mut self, kind: Kind, head: &ObjectMeta, text: &str) {
+    pub(super) fn put(&mut self, kind: Kind, object: &Read) {
+        let head = &object.head;
         let text = Text {
             uid: head.uid.as_deref().unwrap_or_default().into(),
             version: version(head),
-            text: lz4_flex::compress_prepend_size(text.as_bytes()).into(),
+            text: lz4_flex::compress_prepend_size(object.text().as_bytes()).into(),
         };
         self.objects.insert((kind, head.name.as_deref().unwrap_or_default().into()), text);
     }
@@ -61,13 +59,13 @@ impl Packed {
     }
 
     /// Every object, as it came.
-    pub(super) fn objects(&self) -> impl Iterator<Item = (Kind, DynamicObject)> {
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Kind, Read)> {
         self.objects.iter().map(|((kind, _), text)| (*kind, read(&text.text)))
     }
 }
 
-fn read(text: &[u8]) -> DynamicObject {
+fn read(text: &[u8]) -> Read {
     let text = lz4_flex::decompress_size_prepended(text).expect("we packed it");
     let text = String::from_utf8(text).expect("it was text");
-    kinds::whole(&text).expect("an object of the API server's")
+    Read::of(text).expect("it was read before")
 }

@@ -23,7 +23,7 @@ pub(super) struct Above {
 impl Above {
     /// Kinds without a strategy of their own leave it to whoever released a change to them.
     pub(super) fn of(kind: Kind, object: &Cached, inherited: bool) -> Self {
-        let chosen = match &object.typed {
+        let chosen = match object.typed() {
             Typed::Cluster(cluster) => Some(&cluster.spec.update_strategy),
             Typed::Keyspace(keyspace) => Some(&keyspace.spec.update_strategy),
             Typed::Shard(shard) => Some(&shard.object.spec.update_strategy),

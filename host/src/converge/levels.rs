@@ -61,7 +61,7 @@ impl Rendering {
 
     /// The parent that was rendered and controls an object.
     fn parent_of(&self, object: &Cached) -> Option<(&(Kind, String), &Parent)> {
-        let mut owners = object.raw.metadata.owner_references.iter().flatten();
+        let mut owners = object.head().owner_references.iter().flatten();
         let owner = owners.find(|owner| owner.controller == Some(true))?;
         self.parents.iter().find(|(_, parent)| parent.uid == owner.uid)
     }

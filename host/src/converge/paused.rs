@@ -55,15 +55,15 @@ impl Rendering {
 }
 
 fn is_owned_by(object: &Cached, owner: &Cached) -> bool {
-    object.raw.metadata.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid())
+    object.head().owner_references.iter().flatten().any(|reference| reference.uid == owner.uid())
 }
 
 fn cell(object: &Cached) -> Option<Cell> {
-    if let Typed::Cell(cell) = &object.typed { Some(Cell(cell.spec.template.name.clone())) } else { None }
+    if let Typed::Cell(cell) = object.typed() { Some(Cell(cell.spec.template.name.clone())) } else { None }
 }
 
 fn shard(object: &Cached) -> Option<ShardId> {
-    let Typed::Shard(shard) = &object.typed else { return None };
+    let Typed::Shard(shard) = object.typed() else { return None };
     shard.asked.as_ref().ok().map(|asked| asked.desired.id.clone())
 }
 

@@ -143,7 +143,7 @@ impl Rendering {
             let kind = Kind::of(&object.kind).filter(|kind| kind.has_children());
             kind.is_none_or(|kind| self.is_settled(&(kind, object.name.clone()), view, members))
         };
-        let serves = match members.get(at.0, &at.1).map(|object| &object.typed) {
+        let serves = match members.get(at.0, &at.1).map(|object| object.typed()) {
             Some(Typed::Shard(shard)) => {
                 shard.asked.as_ref().is_ok_and(|asked| is_complete(view, &asked.desired.id))
             }
@@ -160,7 +160,7 @@ fn end(
     marks: Vec<RolloutMark>,
     message: String,
 ) -> Step {
-    let version = live.raw.metadata.resource_version.clone().unwrap_or_default();
+    let version = live.head().resource_version.clone().unwrap_or_default();
     own_step(view, Action::EndRollout { object, version, marks }, "rollout-ended", message)
 }
 

@@ -4,55 +4,71 @@
 //! version. And the library's own reading keeps every field aside until it has seen all of them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use kube::api::{ApiResource, DynamicObject, TypeMeta};
 use kube::core::DynamicResourceScope;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// An object whose head is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Read {
-    /// Name, namespace, UID, version and labels.
+    /// Its metadata without what others keep books of: `managedFields`, finalizers.
     pub head: ObjectMeta,
-    text: Box<RawValue>,
+    text: Box<str>,
 }
 
 impl Read {
+    /// From its JSON.
+    ///
+    /// # Errors
+    /// When it is no Kubernetes object.
+    pub fn of(text: impl Into<Box<str>>) -> Result<Self, serde_json::Error> {
+        let text = text.into();
+        let Head { metadata } = serde_json::from_str(&text)?;
+        Ok(Self { head: metadata.into(), text })
+    }
+
     /// All of it.
     ///
     /// # Errors
     /// When it is no Kubernetes object.
     pub fn whole(&self) -> Result<DynamicObject, serde_json::Error> {
-        whole(self.text.get())
+        serde_json::from_str::<Whole>(&self.text).map(|Whole(object)| object)
+    }
+
+    /// As a type.
+    ///
+    /// # Errors
+    /// When it does not fit the type: which field, and why.
+    pub fn typed<K: DeserializeOwned>(&self) -> Result<K, serde_json::Error> {
+        // Said once more without the place in a text that nobody sees.
+        serde_json::from_str(&self.text)
+            .or_else(|_| serde_json::from_value(serde_json::from_str(&self.text)?))
     }
 
     /// Its JSON.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.text.get()
+        &self.text
     }
 }
 
-/// An object from its JSON, in one go.
-///
-/// # Errors
-/// When it is no Kubernetes object.
-pub fn whole(text: &str) -> Result<DynamicObject, serde_json::Error> {
-    serde_json::from_str::<Whole>(text).map(|Whole(object)| object)
+impl From<&DynamicObject> for Read {
+    fn from(object: &DynamicObject) -> Self {
+        let text = serde_json::to_string(object).expect("it was read from JSON");
+        Self::of(text).expect("an object")
+    }
 }
 
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(from)?;
-        let Head { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-        let HeadFields { name, namespace, uid, resource_version, labels } = metadata;
-        let head = ObjectMeta { name, namespace, uid, resource_version, labels, ..ObjectMeta::default() };
-        Ok(Self { head, text })
+        Self::of(Box::<RawValue>::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 
@@ -69,9 +85,33 @@ struct HeadFields {
     namespace: Option<String>,
     uid: Option<String>,
     resource_version: Option<String>,
-    labels: Option<std::collections::BTreeMap<String, String>>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
 }
 
+impl From<HeadFields> for ObjectMeta {
+    fn from(head: HeadFields) -> Self {
+        Self {
+            name: head.name,
+            namespace: head.namespace,
+            uid: head.uid,
+            resource_version: head.resource_version,
+            generation: head.generation,
+            creation_timestamp: head.creation_timestamp,
+            deletion_timestamp: head.deletion_timestamp,
+            labels: head.labels,
+            annotations: head.annotations,
+            owner_references: head.owner_references,
+            ..Self::default()
+        }
+    }
+}
+
+/// An untyped object, read in one go.
 struct Whole(DynamicObject);
 
 impl<'de> Deserialize<'de> for Whole {

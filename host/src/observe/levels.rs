@@ -60,7 +60,7 @@ pub(super) fn unwanted(seen: &Seen<'_>) -> Vec<UnwantedLevel> {
             level: level(object)?,
             object: ObjectRef {
                 kind: kind.as_str().to_owned(),
-                namespace: object.raw.metadata.namespace.clone().unwrap_or_default(),
+                namespace: object.head().namespace.clone().unwrap_or_default(),
                 name: name.clone(),
             },
             uid: object.uid().to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn unwanted(seen: &Seen<'_>) -> Vec<UnwantedLevel> {
 
 /// What an object stands for; `None` where its spec cannot be read: such a one stays.
 fn level(object: &Cached) -> Option<Level> {
-    match &object.typed {
+    match object.typed() {
         Typed::Cell(cell) => Some(Level::Cell(Cell(cell.spec.template.name.clone()))),
         Typed::Keyspace(keyspace) => Some(Level::Keyspace(keyspace.spec.template.name.clone())),
         Typed::Shard(shard) => Some(Level::Shard(shard.asked.as_ref().ok()?.desired.id.clone())),

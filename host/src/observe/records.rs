@@ -44,7 +44,7 @@ fn keyspaces(members: &Members, cluster: &VitessCluster, view: &mut RecordsView)
         view.keyspaces.insert(template.name.clone(), template.durability_policy.clone());
     }
     let mut unread = BTreeSet::new();
-    for object in members.of(Kind::VitessKeyspace).filter(|o| matches!(o.typed, Typed::Unreadable(_))) {
+    for object in members.of(Kind::VitessKeyspace).filter(|o| matches!(o.typed(), Typed::Unreadable(_))) {
         unread.insert(object.label(pilothouse_api::labels::KEYSPACE).to_owned());
     }
     for keyspace in keyspace_objects(members) {
@@ -58,7 +58,7 @@ fn keyspaces(members: &Members, cluster: &VitessCluster, view: &mut RecordsView)
         }
     }
     for shard in members.of(Kind::VitessShard) {
-        match &shard.typed {
+        match shard.typed() {
             Typed::Shard(read) if read.asked.is_ok() => {
                 view.shards.extend(read.asked.as_ref().map(|asked| asked.desired.id.clone()));
             }

@@ -105,7 +105,7 @@ pub(crate) fn has_backup_pod_succeeded(members: &Members, shard: &ShardId) -> bo
 }
 
 pub(super) fn run(pod: &Cached) -> Run {
-    let created = pod.raw.metadata.creation_timestamp.as_ref();
+    let created = pod.head().creation_timestamp.as_ref();
     let started = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);
     let finished = || {
         let terminated = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");

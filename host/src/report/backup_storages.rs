@@ -14,7 +14,7 @@ use crate::pilot::Pilot;
 pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
     let all = pilot.members.of(Kind::VitessBackupStorage);
     let all =
-        all.filter_map(|o| if let Typed::Storage(storage) = &o.typed { Some(&**storage) } else { None });
+        all.filter_map(|o| if let Typed::Storage(storage) = o.typed() { Some(&**storage) } else { None });
     all.filter_map(|storage| of_storage(report, storage)).collect()
 }
 

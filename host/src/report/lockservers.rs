@@ -16,7 +16,7 @@ use crate::pilot::Pilot;
 
 pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
     let all = pilot.members.of(Kind::EtcdLockserver);
-    let all = all.filter_map(|o| if let Typed::Lockserver(etcd) = &o.typed { Some(&**etcd) } else { None });
+    let all = all.filter_map(|o| if let Typed::Lockserver(etcd) = o.typed() { Some(&**etcd) } else { None });
     all.filter_map(|etcd| of_lockserver(pilot, report, etcd)).collect()
 }
 
@@ -41,7 +41,7 @@ fn of_lockserver(pilot: &Pilot, report: &Report, etcd: &EtcdLockserver) -> Optio
 
 /// What the owner of an etcd cluster says of it; nothing where it has none of its own.
 pub(super) fn of_owner(pilot: &Pilot, name: &str) -> LockserverStatus {
-    let Some(Typed::Lockserver(etcd)) = pilot.members.get(Kind::EtcdLockserver, name).map(|o| &o.typed)
+    let Some(Typed::Lockserver(etcd)) = pilot.members.get(Kind::EtcdLockserver, name).map(|o| o.typed())
     else {
         return LockserverStatus::default();
     };

@@ -26,7 +26,7 @@ pub(super) fn statuses(pilot: &Pilot, report: &Report) -> Vec<Wanted> {
 
 fn of_schedule(pilot: &Pilot, report: &Report, judged: &Judged) -> Option<Wanted> {
     let object = pilot.members.get(Kind::VitessBackupSchedule, &judged.name)?;
-    let Typed::Schedule(schedule) = &object.typed else { return None };
+    let Typed::Schedule(schedule) = object.typed() else { return None };
     let live = schedule.status.as_ref();
     let mut status = live.cloned().unwrap_or_default();
     status.active = judged.active.iter().map(|(name, uid)| reference(pilot, name, uid)).collect();
@@ -45,7 +45,7 @@ fn of_schedule(pilot: &Pilot, report: &Report, judged: &Judged) -> Option<Wanted
     status.next_scheduled_times = times(|line| line.next);
     status.generated_schedules =
         lines().filter_map(|line| Some((line.name.clone(), line.generated.clone()?))).collect();
-    let generation = object.raw.metadata.generation;
+    let generation = object.head().generation;
     let verdict = match judged.troubles.first() {
         None => (ConditionStatus::True, "Scheduled", "every shard's next run is known".to_owned()),
         Some(first) => (ConditionStatus::False, first.as_str(), told(&judged.troubles, "")),

@@ -1,11 +1,10 @@
 //! What waits, what goes through, and what people read of it.
 
-use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cache::Typed;
 use crate::equality::Change;
+use crate::kinds::Read;
 
 /// What stands, with our manager owning `owned` of its spec; null: another engine wrote it.
 fn live(kind: &str, spec: &Value, owned: &Value) -> Cached {
@@ -21,8 +20,7 @@ fn live(kind: &str, spec: &Value, owned: &Value) -> Cached {
         },
         "spec": spec,
     });
-    let raw: DynamicObject = serde_json::from_value(object).expect("an object");
-    Cached { raw, typed: Typed::Raw }
+    Cached::new(Kind::Pod, Read::of(object.to_string()).expect("an object"))
 }
 
 fn rendered(kind: &str, spec: &Value) -> Rendered {

@@ -50,7 +50,7 @@ impl<'a> Runs<'a> {
     }
 
     fn is_ours(&self, object: &Cached) -> bool {
-        let owners = object.raw.metadata.owner_references.iter().flatten();
+        let owners = object.head().owner_references.iter().flatten();
         object.label(labels::BACKUP_SCHEDULE) == self.label
             && owners.filter(|owner| owner.controller == Some(true)).any(|owner| owner.uid == self.schedule)
     }
@@ -130,7 +130,7 @@ fn is_over(pod: &Cached) -> bool {
 }
 
 fn read(job: &Cached) -> Job {
-    let created = job.raw.metadata.creation_timestamp.as_ref();
+    let created = job.head().creation_timestamp.as_ref();
     let created = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);
     let due = job.annotation(annotations::BACKUP_SCHEDULED_AT).and_then(parse_rfc3339);
     Job {
