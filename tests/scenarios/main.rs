@@ -67,6 +67,7 @@ scenarios! {
     backups_scheduled
     backups_overlap
     replicas_raised_and_lowered
+    drain_taken_back
     keyspace_removed
     shard_removed
     cell_removed
@@ -81,6 +82,7 @@ scenarios! {
     external_in_place
     external_etcd
     immediate_rolls
+    rollout_taken_back
     paused_cluster
     paused_shard
     cluster_deleted

@@ -23,8 +23,10 @@ use crate::script::{self, Script};
 const COLLECTED: &str =
     "the garbage collector deletes Pods with their owner, and here that looks like the host's doing";
 
+const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
+
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 12] = [
+const NOT_HERE: [(&str, &str); 14] = [
     ("keyspace_removed", COLLECTED),
     ("shard_removed", COLLECTED),
     ("claims_go_too", COLLECTED),
@@ -39,6 +41,8 @@ const NOT_HERE: [(&str, &str); 12] = [
         "surge_adopted",
         "its two edits are one moment there; between them here, another tablet begins to stand in",
     ),
+    ("drain_taken_back", MOMENT),
+    ("rollout_taken_back", MOMENT),
     ("vitess_unknown", "it tells what is refused in its rests, and they are skipped here"),
 ];
 

@@ -2,12 +2,14 @@
 //!
 //! Owns the host's own steps `acknowledge`, `finish` and `abort`; `start` is
 //! written by turndown, a rollout or anybody outside. Pure of the view. The
-//! primary waits here until the failover policy has moved it.
+//! primary waits here until the failover policy has moved it. A drain of the host's own
+//! ends when what it was for is over; one of anybody else's only when they take it back.
 
 use crate::action::{Action, DrainStep};
 use crate::plan::{Author, Reason, Step};
+use crate::rollout;
 use crate::standing::{ackers_left, is_primary, member_down, wait_count};
-use crate::view::{ClusterView, Drain, ShardView, TabletView, VitessSource};
+use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
 
 /// A step of the host's own is made anew every pass, so it need not live long.
 pub(crate) const OWN_STEP_TTL_MS: crate::Millis = 60_000;
@@ -27,9 +29,9 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
     let mut tablets: Vec<&TabletView> = view.tablets_of(&shard.id).collect();
     tablets.sort_by(|a, b| a.alias.cmp(&b.alias));
     // A withdrawn drain is cleared before anything else in the shard moves.
-    let withdrawn: Vec<&&TabletView> = tablets.iter().filter(|t| t.drain_withdrawn).collect();
-    if !withdrawn.is_empty() {
-        return withdrawn.iter().map(|t| drain(view, t, DrainStep::Abort)).collect();
+    let over: Vec<Step> = tablets.iter().filter_map(|t| abort(view, t)).collect();
+    if !over.is_empty() {
+        return over;
     }
     let mut steps: Vec<Step> = tablets
         .iter()
@@ -41,6 +43,24 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
         steps.extend(next.map(|t| drain(view, t, DrainStep::Finish)));
     }
     steps
+}
+
+fn abort(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
+    if tablet.drain_withdrawn {
+        return Some(drain(view, tablet, DrainStep::Abort));
+    }
+    is_needless(view, tablet).then(|| {
+        let action = Action::DrainTablet { tablet: tablet.alias.clone(), step: DrainStep::Abort };
+        own(view, action, "drain-needless", "the tablet is asked for again as it is")
+    })
+}
+
+/// Whether the host asked for a drain that it has no use for any more: the tablet is wanted again,
+/// or what was to replace its Pod is not asked for.
+fn is_needless(view: &ClusterView, tablet: &TabletView) -> bool {
+    let stands = matches!(tablet.pod, PodState::Pending | PodState::Running);
+    let stays = tablet.wanted != Wanted::No && !rollout::is_to_be_replaced(view, tablet);
+    tablet.drain_ours && tablet.drain != Drain::Not && stands && stays
 }
 
 fn may_finish(view: &ClusterView, shard: &ShardView, tablet: &TabletView) -> bool {

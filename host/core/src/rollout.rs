@@ -148,6 +148,12 @@ pub(crate) fn may_be_replaced(view: &ClusterView, tablet: &TabletView) -> bool {
     tablet.released || (cascading && (is_idle(tablet) || tablet.drain == Drain::Finished))
 }
 
+/// Whether a new Pod is to take the place of its own, sooner or later.
+pub(crate) fn is_to_be_replaced(view: &ClusterView, tablet: &TabletView) -> bool {
+    let cascading = view.shard(&tablet.shard).is_some_and(|s| s.cascading);
+    tablet.outdated && (tablet.released || cascading)
+}
+
 /// The release of the shard's next outdated tablet; one that is alone is replaced at once.
 pub(crate) fn release(view: &ClusterView, shard: &ShardView) -> Option<Step> {
     let next = next(view, shard).filter(|_| shard.cascading)?;

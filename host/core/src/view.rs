@@ -342,6 +342,9 @@ pub struct TabletView {
     /// Whether `started` was taken away while a later mark stands: the drain is to be aborted.
     #[serde(default)]
     pub drain_withdrawn: bool,
+    /// Whether the host itself asked for the drain, and not somebody outside.
+    #[serde(default)]
+    pub drain_ours: bool,
     /// Whether the rendered Pod differs from the one that runs.
     #[serde(default)]
     pub outdated: bool,
@@ -569,7 +572,7 @@ impl TabletView {
     fn hash_bucketed(&self, h: &mut DefaultHasher) {
         (&self.alias, &self.shard, &self.pool, self.index, &self.wanted, &self.zone).hash(h);
         (self.pod, &self.pod_name, &self.pod_uid, self.ready, self.node_ready).hash(h);
-        (self.drain, self.drain_withdrawn, self.outdated, self.released).hash(h);
+        (self.drain, self.drain_withdrawn, self.drain_ours, self.outdated, self.released).hash(h);
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);

@@ -19,7 +19,9 @@ impl Effects {
     ) -> Result<(), Error> {
         let now = crate::clock::rfc3339(self.clock.now());
         let annotations: Value = match step {
-            DrainStep::Start => json!({ annotations::DRAIN_STARTED: now }),
+            DrainStep::Start => {
+                json!({ annotations::DRAIN_STARTED: format!("{}{now}", annotations::DRAIN_STARTED_BY_US) })
+            }
             DrainStep::Acknowledge => json!({ annotations::DRAIN_ACKNOWLEDGED: now }),
             DrainStep::Finish => json!({ annotations::DRAIN_FINISHED: now }),
             DrainStep::Abort => json!({

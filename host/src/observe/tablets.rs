@@ -81,6 +81,7 @@ fn blank(id: &ShardId, alias: &TabletAlias, pool: &PoolKey, index: u32, wanted: 
         node_ready: None,
         drain: Drain::Not,
         drain_withdrawn: false,
+        drain_ours: false,
         outdated: false,
         released: false,
         role: Role::Unknown,
@@ -98,6 +99,8 @@ fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     pod.uid().clone_into(&mut tablet.pod_uid);
     tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
+    let started = pod.annotation(annotations::DRAIN_STARTED).unwrap_or_default();
+    tablet.drain_ours = started.starts_with(annotations::DRAIN_STARTED_BY_US);
     tablet.outdated = seen.outdated.contains(pod.name());
     tablet.released = pod.annotation(annotations::ROLLOUT_RELEASED).is_some();
     let node = pod.field("/spec/nodeName").and_then(Value::as_str);

@@ -121,6 +121,8 @@ pub enum Why {
     DrainOrder { found: Drain, step: DrainStep },
     #[error("the drain of {tablet} was withdrawn")]
     DrainWithdrawn { tablet: TabletAlias },
+    #[error("somebody else asked for the drain of {tablet}, and has not taken it back")]
+    DrainOfAnother { tablet: TabletAlias },
     #[error("{tablet} is not drained")]
     NotDrained { tablet: TabletAlias },
     #[error("{tablet} is still wanted")]
@@ -289,6 +291,7 @@ impl Why {
             Self::PrimaryChanging { .. } => "PrimaryChanging",
             Self::DrainOrder { .. } => "DrainOrder",
             Self::DrainWithdrawn { .. } => "DrainWithdrawn",
+            Self::DrainOfAnother { .. } => "DrainOfAnother",
             Self::NotDrained { .. } => "NotDrained",
             Self::StillWanted { .. } => "StillWanted",
             Self::ManyZones { .. } => "ManyZones",
