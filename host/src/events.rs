@@ -135,6 +135,7 @@ const fn failed(action: &Action) -> Option<&'static str> {
     match action {
         Action::RegisterRecord { .. } => Some("TopoUpdateFailed"),
         Action::PruneRecord { .. } => Some("TopoCleanupFailed"),
+        Action::PrepareUpgrade { .. } => Some("MysqldSafeUpgradeFailed"),
         _ => None,
     }
 }
@@ -158,6 +159,7 @@ const fn done(action: &Action) -> &'static str {
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
         Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
+        Action::PrepareUpgrade { .. } => "MySQL_Upgrade",
         Action::ForgetTablet { .. } => "TabletForgotten",
         Action::RegisterRecord { .. } => "TopoUpdated",
         Action::PruneRecord { .. } => "TopoCleanup",

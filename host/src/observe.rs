@@ -18,7 +18,6 @@ use pilothouse_api::labels::Component;
 use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
-use pilothouse_core::Millis;
 use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
@@ -26,6 +25,7 @@ use pilothouse_core::view::{
     VitessSource,
 };
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
+use pilothouse_core::{Millis, mysql};
 use serde_json::Value;
 
 use crate::asked::{Asked, AskedShard};
@@ -66,8 +66,8 @@ pub struct Seen<'a> {
     pub vitess: Option<&'a Observation>,
     /// How it was asked.
     pub source: VitessSource,
-    /// Pods that differ from what is rendered now.
-    pub outdated: &'a BTreeSet<String>,
+    /// Pods that differ from what is rendered now, and what that does to the files of their MySQL.
+    pub outdated: &'a BTreeMap<String, mysql::Change>,
     /// VitessShards that release their outdated Pods.
     pub cascading: &'a BTreeSet<String>,
     /// What people paused.

@@ -83,6 +83,7 @@ scenarios! {
     external_etcd
     immediate_rolls
     rollout_taken_back
+    mysql_upgraded
     paused_cluster
     paused_shard
     cluster_deleted

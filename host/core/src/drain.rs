@@ -6,9 +6,10 @@
 //! ends when what it was for is over; one of anybody else's only when they take it back.
 
 use crate::action::{Action, DrainStep};
+use crate::mysql::Change;
 use crate::plan::{Author, Reason, Step};
 use crate::rollout;
-use crate::standing::{ackers_left, is_primary, member_down, wait_count};
+use crate::standing::{ackers_left, is_idle, is_primary, member_down, wait_count};
 use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
 
 /// A step of the host's own is made anew every pass, so it need not live long.
@@ -40,7 +41,7 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
         .collect();
     if tablets.iter().all(|t| t.drain != Drain::Finished) {
         let next = tablets.iter().find(|t| t.drain == Drain::Acknowledged && may_finish(view, shard, t));
-        steps.extend(next.map(|t| drain(view, t, DrainStep::Finish)));
+        steps.extend(next.map(|t| prepare(view, t).unwrap_or_else(|| drain(view, t, DrainStep::Finish))));
     }
     steps
 }
@@ -68,6 +69,21 @@ fn may_finish(view: &ClusterView, shard: &ShardView, tablet: &TabletView) -> boo
         && !is_primary(view, tablet)
         && member_down(view, tablet).is_none()
         && ackers_left(view, shard, &tablet.alias) >= wait_count(shard.durability)
+}
+
+/// What has to be done before a tablet's Pod may go to be made anew: where another MySQL is to
+/// convert its files, the one that runs is told to leave no work behind.
+pub(crate) fn prepare(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
+    let is_upgrade = tablet.wanted != Wanted::No && tablet.mysql_change == Change::Upgrade;
+    (is_upgrade && !tablet.ends_written_out && !is_idle(tablet)).then(|| {
+        let action = Action::PrepareUpgrade { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
+        own(
+            view,
+            action,
+            "upgrade-prepare",
+            "another MySQL is to convert its files: innodb_fast_shutdown = 0",
+        )
+    })
 }
 
 /// A step of the protocol, in the host's name.

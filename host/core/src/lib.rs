@@ -10,6 +10,7 @@ pub mod drain;
 pub mod gtid;
 pub mod guard;
 pub mod levels;
+pub mod mysql;
 pub mod pass;
 pub mod pause;
 pub mod plan;

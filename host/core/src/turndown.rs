@@ -157,8 +157,7 @@ fn outdated(view: &ClusterView, tablet: &TabletView, draining: &mut bool) -> Opt
         return None;
     }
     if rollout::is_alone(view, tablet) || is_idle(tablet) || tablet.drain == Drain::Finished {
-        let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
-        return Some(own(view, action, "rollout-recreate", "its Pod differs from what is rendered now"));
+        return Some(rollout::replace(view, tablet));
     }
     if tablet.drain != Drain::Not || *draining {
         return None;

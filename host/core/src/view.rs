@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::gtid::GtidSet;
+use crate::mysql;
 use crate::pause::Pause;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
@@ -348,6 +349,12 @@ pub struct TabletView {
     /// Whether the rendered Pod differs from the one that runs.
     #[serde(default)]
     pub outdated: bool,
+    /// What the rendered Pod's mysqld does to the files of the one that runs.
+    #[serde(default)]
+    pub mysql_change: mysql::Change,
+    /// Whether its mysqld writes out all that it has when it ends (`innodb_fast_shutdown = 0`).
+    #[serde(default)]
+    pub ends_written_out: bool,
     /// Whether it may be replaced by what is rendered: somebody released it.
     #[serde(default)]
     pub released: bool,
@@ -573,6 +580,7 @@ impl TabletView {
         (&self.alias, &self.shard, &self.pool, self.index, &self.wanted, &self.zone).hash(h);
         (self.pod, &self.pod_name, &self.pod_uid, self.ready, self.node_ready).hash(h);
         (self.drain, self.drain_withdrawn, self.drain_ours, self.outdated, self.released).hash(h);
+        (self.mysql_change, self.ends_written_out).hash(h);
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);

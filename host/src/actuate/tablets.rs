@@ -55,6 +55,22 @@ impl Effects {
         self.merge(key, Kind::Pod, &name, &patch).await
     }
 
+    /// Has the mysqld of that Pod write out all that it has when it ends.
+    pub(super) fn prepare_upgrade(
+        &self,
+        key: &ClusterKey,
+        tablet: &TabletAlias,
+        pod_uid: &str,
+    ) -> Result<(), Error> {
+        let stands = self.with_members(key, |m| {
+            Some(crate::observe::tablet_pod(m, tablet).is_some_and(|pod| pod.uid() == pod_uid))
+        });
+        if stands != Some(true) {
+            return Err(Error::Overtaken(format!("tablet {tablet} has another Pod")));
+        }
+        Ok(self.vitess.prepare_upgrade(key, tablet)?)
+    }
+
     /// Removes a tablet's Pod; the next pass creates it as rendered then.
     pub(super) async fn recreate_tablet(
         &self,
