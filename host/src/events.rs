@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Author, Outcome, Step};
-use pilothouse_core::{levels, records, rollout, turndown};
+use pilothouse_core::{levels, records, rollout, turndown, volumes};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -87,6 +87,11 @@ fn collect(report: &Report) -> Vec<Said> {
             let message = format!("{record}: {held}");
             all.push(Said { warning: false, reason: "TopoCleanupBlocked".to_owned(), message });
         }
+    }
+    for (volume, unlike) in volumes::unlike(&report.view, None) {
+        let warning = matches!(unlike, volumes::Unlike::NeverShrinks { .. });
+        let message = format!("claim {}: {unlike}", volume.claim);
+        all.push(Said { warning, reason: unlike.as_str().to_owned(), message });
     }
     for orphan in turndown::orphans(&report.view) {
         let message =

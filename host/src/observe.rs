@@ -32,7 +32,7 @@ use crate::asked::{Asked, AskedShard};
 use crate::cache::{Cached, ClusterKey, Members, Typed};
 use crate::kinds::Kind;
 use crate::vitess::Observation;
-use volumes::Run;
+use volumes::{Run, created};
 
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{
@@ -89,7 +89,7 @@ pub struct Observed {
     pub view: ClusterView,
     /// Objects whose spec could not be used: name and errors.
     pub invalid: Vec<(String, Vec<FieldError>)>,
-    /// When a verdict on a zone may change by time alone.
+    /// When a verdict on a zone, or on a volume that grows, may change by time alone.
     pub recheck_at: Option<Millis>,
 }
 
@@ -147,7 +147,8 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         facts: BTreeMap::new(),
     };
     view.facts = facts(seen, &view);
-    let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);
+    let zones = zones::judge(&mut view, seen.remembered_zones, settings);
+    let recheck_at = [zones, pilothouse_core::volumes::next_restart_at(&view)].into_iter().flatten().min();
     Observed { view, invalid, recheck_at }
 }
 

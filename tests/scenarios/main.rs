@@ -63,6 +63,8 @@ scenarios! {
     node_lost
     primary_killed
     disk_fills
+    disk_asked_to_shrink
+    disk_grows_offline
     backup_verified
     backups_scheduled
     backups_overlap

@@ -26,7 +26,7 @@ const COLLECTED: &str =
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 14] = [
+const NOT_HERE: [(&str, &str); 15] = [
     ("keyspace_removed", COLLECTED),
     ("shard_removed", COLLECTED),
     ("claims_go_too", COLLECTED),
@@ -35,6 +35,7 @@ const NOT_HERE: [(&str, &str); 14] = [
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
+    ("disk_grows_offline", "volumes there grow while they are mounted"),
     ("backup_verified", "the second backup is due after eight hours"),
     ("autoscaled_gateways", "nobody acts as the autoscaler there; the real one does, at once"),
     (

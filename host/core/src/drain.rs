@@ -11,6 +11,7 @@ use crate::plan::{Author, Reason, Step};
 use crate::rollout;
 use crate::standing::{ackers_left, is_idle, is_primary, member_down, wait_count};
 use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
+use crate::volumes::waits_for_restart;
 
 /// A step of the host's own is made anew every pass, so it need not live long.
 pub(crate) const OWN_STEP_TTL_MS: crate::Millis = 60_000;
@@ -60,7 +61,8 @@ fn abort(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
 /// or what was to replace its Pod is not asked for.
 fn is_needless(view: &ClusterView, tablet: &TabletView) -> bool {
     let stands = matches!(tablet.pod, PodState::Pending | PodState::Running);
-    let stays = tablet.wanted != Wanted::No && !rollout::is_to_be_replaced(view, tablet);
+    let goes = rollout::is_to_be_replaced(view, tablet) || waits_for_restart(view, tablet);
+    let stays = tablet.wanted != Wanted::No && !goes;
     tablet.drain_ours && tablet.drain != Drain::Not && stands && stays
 }
 

@@ -22,6 +22,7 @@ pub mod standing;
 pub mod topology;
 pub mod turndown;
 pub mod view;
+pub mod volumes;
 pub mod zones;
 
 /// Milliseconds since the Unix epoch, or a span in milliseconds where a name ends in `_ms`.

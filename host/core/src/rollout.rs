@@ -152,7 +152,12 @@ pub(crate) fn may_be_replaced(view: &ClusterView, tablet: &TabletView) -> bool {
 pub(crate) fn replace(view: &ClusterView, tablet: &TabletView) -> Step {
     prepare(view, tablet).unwrap_or_else(|| {
         let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
-        own(view, action, "rollout-recreate", "its Pod differs from what is rendered now")
+        let (code, message) = if tablet.outdated {
+            ("rollout-recreate", "its Pod differs from what is rendered now")
+        } else {
+            ("volume-restart", "its volume's filesystem grows when a Pod is started on it")
+        };
+        own(view, action, code, message)
     })
 }
 

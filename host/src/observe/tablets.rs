@@ -78,6 +78,7 @@ fn blank(id: &ShardId, alias: &TabletAlias, pool: &PoolKey, index: u32, wanted: 
         pod: PodState::Absent,
         pod_name: String::new(),
         pod_uid: String::new(),
+        pod_since: 0,
         ready: false,
         node_ready: None,
         drain: Drain::Not,
@@ -100,6 +101,7 @@ fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     tablet.pod = pod_state(pod);
     pod.name().clone_into(&mut tablet.pod_name);
     pod.uid().clone_into(&mut tablet.pod_uid);
+    tablet.pod_since = super::created(pod);
     tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
     let started = pod.annotation(annotations::DRAIN_STARTED).unwrap_or_default();
