@@ -71,6 +71,8 @@ scenarios! {
     replicas_raised_and_lowered
     drain_taken_back
     keyspace_removed
+    keyspace_put_back
+    keyspace_put_back_smaller
     shard_removed
     cell_removed
     autoscaled_gateways

@@ -26,8 +26,10 @@ const COLLECTED: &str =
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 15] = [
+const NOT_HERE: [(&str, &str); 17] = [
     ("keyspace_removed", COLLECTED),
+    ("keyspace_put_back", COLLECTED),
+    ("keyspace_put_back_smaller", COLLECTED),
     ("shard_removed", COLLECTED),
     ("claims_go_too", COLLECTED),
     ("cluster_deleted", COLLECTED),
