@@ -89,7 +89,7 @@ fn collect(report: &Report) -> Vec<Said> {
         }
     }
     for (volume, unlike) in volumes::unlike(&report.view, None) {
-        let warning = matches!(unlike, volumes::Unlike::NeverShrinks { .. });
+        let warning = unlike != volumes::Unlike::RestartWaiting;
         let message = format!("claim {}: {unlike}", volume.claim);
         all.push(Said { warning, reason: unlike.as_str().to_owned(), message });
     }

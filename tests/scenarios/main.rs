@@ -65,6 +65,7 @@ scenarios! {
     disk_fills
     disk_asked_to_shrink
     disk_grows_offline
+    disk_cannot_grow
     backup_verified
     backups_scheduled
     backups_overlap

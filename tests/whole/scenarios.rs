@@ -26,7 +26,7 @@ const COLLECTED: &str =
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 17] = [
+const NOT_HERE: [(&str, &str); 18] = [
     ("keyspace_removed", COLLECTED),
     ("keyspace_put_back", COLLECTED),
     ("keyspace_put_back_smaller", COLLECTED),
@@ -37,6 +37,7 @@ const NOT_HERE: [(&str, &str); 17] = [
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
+    ("disk_cannot_grow", "it changes the class of all claims of the control plane"),
     ("disk_grows_offline", "volumes there grow while they are mounted"),
     ("backup_verified", "the second backup is due after eight hours"),
     ("autoscaled_gateways", "nobody acts as the autoscaler there; the real one does, at once"),

@@ -2,6 +2,7 @@
 //!
 //! Pure readings of a view. Must not know who asks a claim for another size.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::Millis;
@@ -23,6 +24,11 @@ pub enum Unlike {
         /// Bytes that the claim asks for.
         stands: u64,
     },
+    /// The manifest asks for more, and the volume's class grows none.
+    NotExpandable {
+        /// The pool whose field it is.
+        pool: PoolKey,
+    },
     /// The filesystem grows only when a Pod is started on it.
     RestartWaiting,
 }
@@ -33,6 +39,7 @@ impl Unlike {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NeverShrinks { .. } => "NeverShrinks",
+            Self::NotExpandable { .. } => "NotExpandable",
             Self::RestartWaiting => "PVCResizeWaiting",
         }
     }
@@ -47,6 +54,11 @@ impl fmt::Display for Unlike {
                  and volumes never shrink",
                 Size(*asked),
                 Size(*stands)
+            ),
+            Self::NotExpandable { pool } => write!(
+                f,
+                "tablet pool {pool}: dataVolumeClaimTemplate.resources.requests.storage: its storage class does not \
+                 let volumes grow (allowVolumeExpansion)"
             ),
             Self::RestartWaiting => f.write_str(
                 "its filesystem takes the new size when a Pod is started on it; tablets go one at a time",
@@ -77,7 +89,7 @@ pub fn unlike<'a>(view: &'a ClusterView, shard: Option<&ShardId>) -> Vec<(&'a Vo
         let unlike = if waits_for_restart(view, tablet) {
             Some(Unlike::RestartWaiting)
         } else {
-            shrinks(volume, tablet)
+            beside_the_manifest(volume, tablet)
         };
         Some((volume, unlike?))
     };
@@ -85,10 +97,13 @@ pub fn unlike<'a>(view: &'a ClusterView, shard: Option<&ShardId>) -> Vec<(&'a Vo
 }
 
 /// One that a policy has grown is larger than the manifest says, and that is as it should be.
-fn shrinks(volume: &VolumeView, tablet: &TabletView) -> Option<Unlike> {
-    let (asked, stands) = (volume.asked?, volume.requested);
-    let is_larger = asked < stands && volume.changes.is_empty();
-    is_larger.then(|| Unlike::NeverShrinks { pool: tablet.pool.clone(), asked, stands })
+fn beside_the_manifest(volume: &VolumeView, tablet: &TabletView) -> Option<Unlike> {
+    let (asked, stands, pool) = (volume.asked?, volume.requested, tablet.pool.clone());
+    match asked.cmp(&stands) {
+        Ordering::Less if volume.changes.is_empty() => Some(Unlike::NeverShrinks { pool, asked, stands }),
+        Ordering::Greater if !volume.expandable => Some(Unlike::NotExpandable { pool }),
+        Ordering::Less | Ordering::Equal | Ordering::Greater => None,
+    }
 }
 
 /// Whether a tablet's volume has its new size and its filesystem does not, because no kubelet grows
