@@ -164,6 +164,7 @@ impl Effects {
                 self.turn_down(key, (object, uid, version), (parent, parent_version)).await
             }
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
+            Action::PrepareUpgrade { tablet, pod_uid } => self.prepare_upgrade(key, tablet, pod_uid),
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
             Action::RegisterRecord { registration } => Ok(self.vitess.register(key, registration).await?),
             Action::PruneRecord { record } => Ok(self.vitess.prune(key, record).await?),

@@ -16,6 +16,7 @@ use pilothouse_api::VitessCell;
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::vitess_cell::VitessCellStatus;
 use pilothouse_core::action::{Action, Change, ObjectRef};
+use pilothouse_core::mysql;
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::rollout::{Apply, Means};
 use pilothouse_core::topology::{Cell, Zone};
@@ -38,6 +39,9 @@ use rolling::verdict;
 /// How long the host's own steps stay valid.
 const OWN_STEP_TTL_MS: u64 = 30_000;
 
+/// The container of a tablet's Pod that runs MySQL.
+const MYSQLD: &str = "mysqld";
+
 /// Where a status keeps what rendering reads: surge tablets and gateways, a zone that a policy chose.
 const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", "/status/assignedZone"];
 
@@ -46,8 +50,8 @@ const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", 
 pub struct Rendering {
     /// Every rendered object.
     pub objects: BTreeMap<ObjectRef, Arc<Rendered>>,
-    /// Pods that only a re-creation brings to what is rendered.
-    pub outdated: BTreeSet<String>,
+    /// Pods that only a re-creation brings to what is rendered, and what that does to the files of their MySQL.
+    pub outdated: BTreeMap<String, mysql::Change>,
     /// VitessShards whose outdated tablets are released, one after the other.
     pub cascading: BTreeSet<String>,
     /// Cells, keyspaces and shards that their parent, rendered just now, asks for no more; and
@@ -204,7 +208,8 @@ impl Rendering {
             };
             if let Found::Waits(waiting) = &entry.found {
                 if waiting.means == Means::Recreation {
-                    self.outdated.insert(object.name.clone());
+                    let change = mysql::change(mysqld(&live.whole().data), mysqld(&entry.rendered.value));
+                    self.outdated.insert(object.name.clone(), change);
                 }
                 if verdict(*above, &entry, live).apply != Apply::Whole {
                     self.objects.insert(object.clone(), Arc::clone(&waiting.held));
@@ -355,6 +360,13 @@ fn difference(rendered: &Rendered, live: &Cached) -> String {
     let live = Watched::new(live.whole());
     let first = equality::differences(&rendered.value, &live, MANAGER).into_iter().next();
     first.unwrap_or_else(|| format!("as wanted, but its fields are still {}'s", takeover::PREDECESSOR))
+}
+
+/// The image of a Pod's mysqld; empty for a Pod without.
+fn mysqld(pod: &Value) -> &str {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let image = containers.filter(|c| c["name"] == MYSQLD).find_map(|c| c["image"].as_str());
+    image.unwrap_or_default()
 }
 
 fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {

@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Author, Outcome, Step};
-use pilothouse_core::{levels, records, rollout, turndown};
+use pilothouse_core::{levels, records, rollout, turndown, volumes};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -88,6 +88,11 @@ fn collect(report: &Report) -> Vec<Said> {
             all.push(Said { warning: false, reason: "TopoCleanupBlocked".to_owned(), message });
         }
     }
+    for (volume, unlike) in volumes::unlike(&report.view, None) {
+        let warning = unlike != volumes::Unlike::RestartWaiting;
+        let message = format!("claim {}: {unlike}", volume.claim);
+        all.push(Said { warning, reason: unlike.as_str().to_owned(), message });
+    }
     for orphan in turndown::orphans(&report.view) {
         let message =
             format!("tablet {}: {}: {}", orphan.tablet, orphan.blocked.as_str(), orphan.blocked.message());
@@ -135,6 +140,7 @@ const fn failed(action: &Action) -> Option<&'static str> {
     match action {
         Action::RegisterRecord { .. } => Some("TopoUpdateFailed"),
         Action::PruneRecord { .. } => Some("TopoCleanupFailed"),
+        Action::PrepareUpgrade { .. } => Some("MysqldSafeUpgradeFailed"),
         _ => None,
     }
 }
@@ -158,6 +164,7 @@ const fn done(action: &Action) -> &'static str {
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
         Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
         Action::RecreateTablet { .. } => "TabletRecreated",
+        Action::PrepareUpgrade { .. } => "MySQL_Upgrade",
         Action::ForgetTablet { .. } => "TabletForgotten",
         Action::RegisterRecord { .. } => "TopoUpdated",
         Action::PruneRecord { .. } => "TopoCleanup",

@@ -18,7 +18,6 @@ use pilothouse_api::labels::Component;
 use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
-use pilothouse_core::Millis;
 use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
@@ -26,13 +25,14 @@ use pilothouse_core::view::{
     VitessSource,
 };
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
+use pilothouse_core::{Millis, mysql};
 use serde_json::Value;
 
 use crate::asked::{Asked, AskedShard};
 use crate::cache::{Cached, ClusterKey, Members, Typed};
 use crate::kinds::Kind;
 use crate::vitess::Observation;
-use volumes::Run;
+use volumes::{Run, created};
 
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{
@@ -66,8 +66,8 @@ pub struct Seen<'a> {
     pub vitess: Option<&'a Observation>,
     /// How it was asked.
     pub source: VitessSource,
-    /// Pods that differ from what is rendered now.
-    pub outdated: &'a BTreeSet<String>,
+    /// Pods that differ from what is rendered now, and what that does to the files of their MySQL.
+    pub outdated: &'a BTreeMap<String, mysql::Change>,
     /// VitessShards that release their outdated Pods.
     pub cascading: &'a BTreeSet<String>,
     /// What people paused.
@@ -89,7 +89,7 @@ pub struct Observed {
     pub view: ClusterView,
     /// Objects whose spec could not be used: name and errors.
     pub invalid: Vec<(String, Vec<FieldError>)>,
-    /// When a verdict on a zone may change by time alone.
+    /// When a verdict on a zone, or on a volume that grows, may change by time alone.
     pub recheck_at: Option<Millis>,
 }
 
@@ -147,7 +147,8 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         facts: BTreeMap::new(),
     };
     view.facts = facts(seen, &view);
-    let recheck_at = zones::judge(&mut view, seen.remembered_zones, settings);
+    let zones = zones::judge(&mut view, seen.remembered_zones, settings);
+    let recheck_at = [zones, pilothouse_core::volumes::next_restart_at(&view)].into_iter().flatten().min();
     Observed { view, invalid, recheck_at }
 }
 

@@ -12,6 +12,7 @@ mod lockservers;
 mod paused;
 mod schedules;
 mod shards;
+mod volumes;
 
 use std::collections::BTreeMap;
 

@@ -81,6 +81,8 @@ pub struct TabletRecord {
     pub disk_used: Option<u64>,
     /// Bytes an hour; 0: not yet known.
     pub fill_per_hour: u64,
+    /// Whether its mysqld writes out all that it has when it ends.
+    pub ends_written_out: bool,
 }
 
 impl Vitess {
@@ -169,6 +171,14 @@ impl Vitess {
         Ok(self.played()?.remove_backup(&played_key(cluster), backup)?)
     }
 
+    /// Has a tablet's mysqld write out all that it has when it ends.
+    ///
+    /// # Errors
+    /// When there is no client, or Vitess says no.
+    pub fn prepare_upgrade(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
+        Ok(self.played()?.disable_fast_shutdown(&played_key(cluster), tablet)?)
+    }
+
     /// Removes the topology's record of a tablet that is gone; none is fine.
     ///
     /// # Errors
@@ -252,6 +262,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         replication: t.replication,
         disk_used: t.disk_used,
         fill_per_hour: t.fill_per_hour,
+        ends_written_out: t.slow_shutdown,
     };
     Observation {
         shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),

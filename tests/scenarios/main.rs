@@ -63,11 +63,17 @@ scenarios! {
     node_lost
     primary_killed
     disk_fills
+    disk_asked_to_shrink
+    disk_grows_offline
+    disk_cannot_grow
     backup_verified
     backups_scheduled
     backups_overlap
     replicas_raised_and_lowered
+    drain_taken_back
     keyspace_removed
+    keyspace_put_back
+    keyspace_put_back_smaller
     shard_removed
     cell_removed
     autoscaled_gateways
@@ -81,6 +87,8 @@ scenarios! {
     external_in_place
     external_etcd
     immediate_rolls
+    rollout_taken_back
+    mysql_upgraded
     paused_cluster
     paused_shard
     cluster_deleted

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
-use kube::api::{DeleteParams, PatchParams};
+use kube::api::{Api, DeleteParams, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
@@ -180,7 +180,12 @@ impl Scene {
         let objects = self.stage.objects(kind, &self.namespace);
         let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
-        let api = kind.api(&self.stage.embedded.client, &self.namespace);
+        let client = &self.stage.embedded.client;
+        let api = if kind.is_namespaced() {
+            kind.api(client, &self.namespace)
+        } else {
+            Api::all_with(client.clone(), &kind.resource())
+        };
         api.patch(
             &name,
             &PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() },

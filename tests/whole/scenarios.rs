@@ -23,9 +23,13 @@ use crate::script::{self, Script};
 const COLLECTED: &str =
     "the garbage collector deletes Pods with their owner, and here that looks like the host's doing";
 
+const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
+
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 12] = [
+const NOT_HERE: [(&str, &str); 18] = [
     ("keyspace_removed", COLLECTED),
+    ("keyspace_put_back", COLLECTED),
+    ("keyspace_put_back_smaller", COLLECTED),
     ("shard_removed", COLLECTED),
     ("claims_go_too", COLLECTED),
     ("cluster_deleted", COLLECTED),
@@ -33,12 +37,16 @@ const NOT_HERE: [(&str, &str); 12] = [
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
+    ("disk_cannot_grow", "it changes the class of all claims of the control plane"),
+    ("disk_grows_offline", "volumes there grow while they are mounted"),
     ("backup_verified", "the second backup is due after eight hours"),
     ("autoscaled_gateways", "nobody acts as the autoscaler there; the real one does, at once"),
     (
         "surge_adopted",
         "its two edits are one moment there; between them here, another tablet begins to stand in",
     ),
+    ("drain_taken_back", MOMENT),
+    ("rollout_taken_back", MOMENT),
     ("vitess_unknown", "it tells what is refused in its rests, and they are skipped here"),
 ];
 

@@ -111,6 +111,8 @@ pub mod annotations {
     pub const DRAIN_SUPPORTED: &str = "drain.planetscale.com/supported";
     /// Somebody wants the tablet drained.
     pub const DRAIN_STARTED: &str = "drain.planetscale.com/started";
+    /// How its value begins where that somebody is the host itself; the time follows.
+    pub const DRAIN_STARTED_BY_US: &str = "pilothouse, since ";
     /// We saw it.
     pub const DRAIN_ACKNOWLEDGED: &str = "drain.planetscale.com/acknowledged";
     /// The tablet may go.

@@ -75,6 +75,8 @@ pub enum Action {
     TurnDown { object: ObjectRef, uid: String, version: String, parent: ObjectRef, parent_version: String },
     /// Delete a tablet's Pod so that it comes back as rendered now.
     RecreateTablet { tablet: TabletAlias, pod_uid: String },
+    /// Have a tablet's mysqld write out all that it has when it ends: the next one converts its files.
+    PrepareUpgrade { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
     ForgetTablet { tablet: TabletAlias },
     /// Make a topology record, or bring it to what is asked.
@@ -204,6 +206,7 @@ impl Action {
             | Self::Delete { .. }
             | Self::TurnDown { .. }
             | Self::RecreateTablet { .. }
+            | Self::PrepareUpgrade { .. }
             | Self::ForgetTablet { .. }
             | Self::RegisterRecord { .. }
             | Self::PruneRecord { .. }
@@ -241,6 +244,7 @@ impl Action {
             Self::Delete { .. } => "delete",
             Self::TurnDown { .. } => "turn-down",
             Self::RecreateTablet { .. } => "recreate-tablet",
+            Self::PrepareUpgrade { .. } => "prepare-upgrade",
             Self::ForgetTablet { .. } => "forget-tablet",
             Self::RegisterRecord { .. } => "register-record",
             Self::PruneRecord { .. } => "prune-record",
@@ -291,6 +295,7 @@ impl fmt::Display for Action {
             Self::PruneRecord { record } => write!(f, "{record}"),
             Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),
             Self::RecreateTablet { tablet, .. }
+            | Self::PrepareUpgrade { tablet, .. }
             | Self::ForgetTablet { tablet }
             | Self::ReleaseTablet { tablet, .. } => write!(f, "{tablet}"),
             Self::DrainTablet { tablet, step } => write!(f, "{tablet} {step:?}"),

@@ -26,6 +26,7 @@ mod scope;
 mod supported;
 mod surge;
 mod turndown;
+mod upgrade;
 mod volume;
 mod why;
 
@@ -50,6 +51,7 @@ pub const RULES: &[Rule] = &[
     blast::RULE,
     quorum::RULE,
     drain::RULE,
+    upgrade::RULE,
     placement::RULE,
     surge::RULE,
     returning::RULE,

@@ -10,6 +10,7 @@ pub mod drain;
 pub mod gtid;
 pub mod guard;
 pub mod levels;
+pub mod mysql;
 pub mod pass;
 pub mod pause;
 pub mod plan;
@@ -21,6 +22,7 @@ pub mod standing;
 pub mod topology;
 pub mod turndown;
 pub mod view;
+pub mod volumes;
 pub mod zones;
 
 /// Milliseconds since the Unix epoch, or a span in milliseconds where a name ends in `_ms`.

@@ -73,6 +73,7 @@ impl Pause {
             | Action::QuarantineTablet { tablet: alias }
             | Action::RestoreTablet { tablet: alias, .. }
             | Action::RecreateTablet { tablet: alias, .. }
+            | Action::PrepareUpgrade { tablet: alias, .. }
             | Action::ForgetTablet { tablet: alias }
             | Action::ReleaseTablet { tablet: alias, .. }
             | Action::DrainTablet { tablet: alias, .. } => tablet(alias),

@@ -12,7 +12,11 @@ use crate::action::Action;
 use crate::drain::own;
 use crate::plan::Step;
 use crate::topology::{Cell, ShardId, TabletAlias};
-use crate::view::{ClusterView, Level, PodState, Record, RecordsView, Registration, TabletView};
+use crate::view::{
+    ClusterView, Level, PodState, Reach, Record, RecordsView, Registration, Role, ShardView, TabletView,
+    Wanted,
+};
+use crate::zones::ZoneState;
 
 /// Why a record that nobody asks for stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +146,8 @@ impl Judge<'_> {
     fn tablet(&self, alias: &TabletAlias) -> Option<Held> {
         let record = self.records.found.tablets.get(alias)?;
         let shard = self.view.shard(&record.shard);
-        let is_primary = shard.is_some_and(|s| s.primary.as_ref() == Some(alias));
+        let is_primary =
+            shard.is_some_and(|s| s.primary.as_ref() == Some(alias) && !self.is_left_behind(s, alias));
         let unread = shard.is_none() && self.records.shards.contains(&record.shard);
         if record.answers {
             Some(Held::Answers)
@@ -151,6 +156,23 @@ impl Judge<'_> {
         } else {
             unread.then_some(Held::Unread)
         }
+    }
+
+    /// Whether a primary that nothing asks for, and of which there is neither Pod nor volume, is
+    /// missed by nobody: every tablet of its shard answers, none hears it, and no zone is in doubt. The
+    /// shard then elects among those that stand.
+    fn is_left_behind(&self, shard: &ShardView, alias: &TabletAlias) -> bool {
+        let hears = |t: &TabletView| {
+            let replication = t.replication.as_ref();
+            replication.is_some_and(|r| r.source_connected && r.source.as_ref() == Some(alias))
+        };
+        let answers = |t: &TabletView| t.pod == PodState::Running && t.reach == Reach::Yes;
+        let stands = |t: &&TabletView| t.wanted != Wanted::No;
+        let stays_silent = |t: &TabletView| !hears(t) && t.role != Role::Primary && t.role != Role::Restore;
+        let mut tablets = self.view.tablets_of(&shard.id).filter(stands).peekable();
+        self.view.zones.iter().all(|zone| zone.health.state == ZoneState::Healthy)
+            && tablets.peek().is_some()
+            && tablets.all(|t| answers(t) && stays_silent(t))
     }
 
     /// Whether gateways, or tablets that are asked for, read a keyspace's graph in a cell: all

@@ -5,7 +5,7 @@
 //! difference is made of nor how it is written down. Whether a tablet may go is the guard's.
 
 use crate::action::{Action, RolloutMark};
-use crate::drain::own;
+use crate::drain::{own, prepare};
 use crate::plan::Step;
 use crate::standing::{eligible_wanted, is_idle, is_primary, member_down, serves};
 use crate::topology::{ShardId, TabletAlias};
@@ -148,18 +148,35 @@ pub(crate) fn may_be_replaced(view: &ClusterView, tablet: &TabletView) -> bool {
     tablet.released || (cascading && (is_idle(tablet) || tablet.drain == Drain::Finished))
 }
 
+/// A Pod goes to be made anew, or what has to be done before.
+pub(crate) fn replace(view: &ClusterView, tablet: &TabletView) -> Step {
+    prepare(view, tablet).unwrap_or_else(|| {
+        let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
+        let (code, message) = if tablet.outdated {
+            ("rollout-recreate", "its Pod differs from what is rendered now")
+        } else {
+            ("volume-restart", "its volume's filesystem grows when a Pod is started on it")
+        };
+        own(view, action, code, message)
+    })
+}
+
+/// Whether a new Pod is to take the place of its own, sooner or later.
+pub(crate) fn is_to_be_replaced(view: &ClusterView, tablet: &TabletView) -> bool {
+    let cascading = view.shard(&tablet.shard).is_some_and(|s| s.cascading);
+    tablet.outdated && (tablet.released || cascading)
+}
+
 /// The release of the shard's next outdated tablet; one that is alone is replaced at once.
 pub(crate) fn release(view: &ClusterView, shard: &ShardView) -> Option<Step> {
     let next = next(view, shard).filter(|_| shard.cascading)?;
     if pause(view, shard, next).is_some() || may_be_replaced(view, next) {
         return None;
     }
-    let (tablet, pod_uid) = (next.alias.clone(), next.pod_uid.clone());
     if is_alone(view, next) {
-        let action = Action::RecreateTablet { tablet, pod_uid };
-        return Some(own(view, action, "rollout-recreate", "its Pod differs from what is rendered now"));
+        return Some(replace(view, next));
     }
-    let action = Action::ReleaseTablet { tablet, pod_uid };
+    let action = Action::ReleaseTablet { tablet: next.alias.clone(), pod_uid: next.pod_uid.clone() };
     Some(own(view, action, "rollout-release", "its shard cascades, and the others serve"))
 }
 

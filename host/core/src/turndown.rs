@@ -13,6 +13,7 @@ use crate::rollout;
 use crate::standing::{is_idle, is_primary, member_down};
 use crate::topology::TabletAlias;
 use crate::view::{ClusterView, Drain, PodState, Reach, Role, ShardView, TabletView, VitessSource, Wanted};
+use crate::volumes::waits_for_restart;
 
 /// Why an unwanted tablet, or its claim, is still here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,7 +80,8 @@ pub fn orphans(view: &ClusterView) -> Vec<Orphan> {
 fn blocked(view: &ClusterView, tablet: &TabletView) -> Option<Blocked> {
     let known = view.shard(&tablet.shard).is_some_and(|s| s.primary.is_some());
     if tablet.pod == PodState::Absent {
-        None
+        // Its record and its claim stay, too, as long as the topology names it.
+        is_primary(view, tablet).then_some(Blocked::Primary)
     } else if tablet.pod == PodState::Terminating || is_idle(tablet) || tablet.drain == Drain::Finished {
         Some(Blocked::PodExists)
     } else if view.vitess == VitessSource::Unknown || !known {
@@ -116,7 +118,9 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
             Wanted::BySpec | Wanted::Surge { .. } if tablet.pod == PodState::Ended => {
                 delete_pod(view, tablet, "pod-ended", "its Pod ended and has to be created again")
             }
-            Wanted::BySpec | Wanted::Surge { .. } if tablet.outdated => outdated(view, tablet, &mut draining),
+            Wanted::BySpec | Wanted::Surge { .. } if tablet.outdated || waits_for_restart(view, tablet) => {
+                replaced(view, tablet, &mut draining)
+            }
             Wanted::BySpec | Wanted::Surge { .. } => None,
         };
         steps.extend(next);
@@ -142,23 +146,25 @@ fn unwanted(view: &ClusterView, tablet: &TabletView) -> Option<Step> {
     }
 }
 
-/// Its record goes when it does not answer, and the manifest leaves records of tablets to us.
+/// Its record goes when it does not answer, no shard is led by it, and the manifest leaves records of tablets to us.
 fn may_forget(view: &ClusterView, tablet: &TabletView) -> bool {
-    tablet.reach != Reach::Yes && view.records.as_ref().is_none_or(|r| r.switches.prune_tablets)
+    tablet.reach != Reach::Yes
+        && !is_primary(view, tablet)
+        && view.records.as_ref().is_none_or(|r| r.switches.prune_tablets)
 }
 
-/// A released tablet goes by drain. One tablet of a shard is replaced at a time, so that the
-/// others stay candidates.
-fn outdated(view: &ClusterView, tablet: &TabletView, draining: &mut bool) -> Option<Step> {
+/// A released tablet goes by drain, and so does one whose volume waits for a restart, unless it would
+/// come back with what nobody has released. One tablet of a shard is replaced at a time, so that
+/// the others stay candidates.
+fn replaced(view: &ClusterView, tablet: &TabletView, draining: &mut bool) -> Option<Step> {
     if matches!(tablet.pod, PodState::Absent | PodState::Terminating) {
         return None;
     }
-    if !rollout::may_be_replaced(view, tablet) {
+    if tablet.outdated && !rollout::may_be_replaced(view, tablet) {
         return None;
     }
     if rollout::is_alone(view, tablet) || is_idle(tablet) || tablet.drain == Drain::Finished {
-        let action = Action::RecreateTablet { tablet: tablet.alias.clone(), pod_uid: tablet.pod_uid.clone() };
-        return Some(own(view, action, "rollout-recreate", "its Pod differs from what is rendered now"));
+        return Some(rollout::replace(view, tablet));
     }
     if tablet.drain != Drain::Not || *draining {
         return None;

@@ -6,6 +6,7 @@
 
 mod levels;
 mod records;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::gtid::GtidSet;
+use crate::mysql;
 use crate::pause::Pause;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
@@ -22,6 +24,7 @@ pub use levels::{KeyspaceView, Level, UnwantedLevel};
 pub use records::{
     CELLS_ALIAS, CellInfo, Record, RecordsView, Registration, Switches, TabletRecord, Topology,
 };
+pub use volumes::VolumeView;
 
 /// One cluster as seen at `as_of`. Lists are sorted by their first field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -330,6 +333,9 @@ pub struct TabletView {
     /// The Pod's UID; empty while there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod_uid: String,
+    /// When the Pod was created; 0 while there is none.
+    #[serde(default)]
+    pub pod_since: Millis,
     /// The Pod's Ready condition.
     #[serde(default)]
     pub ready: bool,
@@ -342,9 +348,18 @@ pub struct TabletView {
     /// Whether `started` was taken away while a later mark stands: the drain is to be aborted.
     #[serde(default)]
     pub drain_withdrawn: bool,
+    /// Whether the host itself asked for the drain, and not somebody outside.
+    #[serde(default)]
+    pub drain_ours: bool,
     /// Whether the rendered Pod differs from the one that runs.
     #[serde(default)]
     pub outdated: bool,
+    /// What the rendered Pod's mysqld does to the files of the one that runs.
+    #[serde(default)]
+    pub mysql_change: mysql::Change,
+    /// Whether its mysqld writes out all that it has when it ends (`innodb_fast_shutdown = 0`).
+    #[serde(default)]
+    pub ends_written_out: bool,
     /// Whether it may be replaced by what is rendered: somebody released it.
     #[serde(default)]
     pub released: bool,
@@ -390,38 +405,6 @@ pub struct Replication {
     /// Whether it acknowledges writes for semi-sync.
     #[serde(default)]
     pub acks: bool,
-}
-
-/// A data volume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct VolumeView {
-    /// Name of the claim.
-    pub claim: String,
-    /// UID of the claim.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub uid: String,
-    /// The tablet that writes to it.
-    pub tablet: TabletAlias,
-    /// Bytes asked for.
-    pub requested: u64,
-    /// Bytes the volume has.
-    pub capacity: u64,
-    /// Bytes in use, if anybody said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used: Option<u64>,
-    /// Bytes an hour, over the last measured span; 0 when not yet known.
-    #[serde(default)]
-    pub fill_per_hour: u64,
-    /// Whether its class can grow it.
-    #[serde(default)]
-    pub expandable: bool,
-    /// When its size was last asked to change, newest last; at most 8.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Millis>,
-    /// The most it may ever have, by the manifest's annotation or the provider; absent: no maximum known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maximum: Option<u64>,
 }
 
 /// A backup in a location.
@@ -568,20 +551,12 @@ impl TabletView {
 
     fn hash_bucketed(&self, h: &mut DefaultHasher) {
         (&self.alias, &self.shard, &self.pool, self.index, &self.wanted, &self.zone).hash(h);
-        (self.pod, &self.pod_name, &self.pod_uid, self.ready, self.node_ready).hash(h);
-        (self.drain, self.drain_withdrawn, self.outdated, self.released).hash(h);
+        (self.pod, &self.pod_name, &self.pod_uid, self.pod_since, self.ready, self.node_ready).hash(h);
+        (self.drain, self.drain_withdrawn, self.drain_ours, self.outdated, self.released).hash(h);
+        (self.mysql_change, self.ends_written_out).hash(h);
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);
         }
-    }
-}
-
-impl VolumeView {
-    fn hash_bucketed(&self, h: &mut DefaultHasher) {
-        (&self.claim, &self.uid, &self.tablet, self.requested, self.capacity).hash(h);
-        (self.expandable, &self.changes, self.maximum, self.fill_per_hour.checked_ilog2()).hash(h);
-        let bucket = |used: u64| u128::from(used) * 64 / u128::from(self.capacity.max(1));
-        self.used.map(bucket).hash(h);
     }
 }

@@ -13,10 +13,6 @@ use super::{Effects, Error, ROLLOUT_MANAGER};
 use crate::cache::ClusterKey;
 use crate::kinds::{Kind, Part};
 
-/// The marks of a drain that is under way.
-const DRAIN: [&str; 3] =
-    [annotations::DRAIN_STARTED, annotations::DRAIN_ACKNOWLEDGED, annotations::DRAIN_FINISHED];
-
 impl Effects {
     /// Writes down what waits, at the object of that UID and no other.
     pub(super) async fn schedule_change(
@@ -65,12 +61,8 @@ impl Effects {
         marks: &[RolloutMark],
     ) -> Result<(), Error> {
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
-        let mut gone: Map<String, Value> =
+        let gone: Map<String, Value> =
             marks.iter().map(|mark| (annotation(*mark).to_owned(), Value::Null)).collect();
-        if marks.contains(&RolloutMark::Released) {
-            // A drain that was begun for it is over with it: else a tablet that stays would be leaving for ever.
-            gone.extend(DRAIN.map(|mark| (mark.to_owned(), Value::Null)));
-        }
         let patch = json!({ "metadata": { "resourceVersion": version, "annotations": gone } });
         self.merge(key, kind, &object.name, &patch).await
     }

@@ -19,7 +19,9 @@ impl Effects {
     ) -> Result<(), Error> {
         let now = crate::clock::rfc3339(self.clock.now());
         let annotations: Value = match step {
-            DrainStep::Start => json!({ annotations::DRAIN_STARTED: now }),
+            DrainStep::Start => {
+                json!({ annotations::DRAIN_STARTED: format!("{}{now}", annotations::DRAIN_STARTED_BY_US) })
+            }
             DrainStep::Acknowledge => json!({ annotations::DRAIN_ACKNOWLEDGED: now }),
             DrainStep::Finish => json!({ annotations::DRAIN_FINISHED: now }),
             DrainStep::Abort => json!({
@@ -51,6 +53,22 @@ impl Effects {
             })?;
         let patch = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
         self.merge(key, Kind::Pod, &name, &patch).await
+    }
+
+    /// Has the mysqld of that Pod write out all that it has when it ends.
+    pub(super) fn prepare_upgrade(
+        &self,
+        key: &ClusterKey,
+        tablet: &TabletAlias,
+        pod_uid: &str,
+    ) -> Result<(), Error> {
+        let stands = self.with_members(key, |m| {
+            Some(crate::observe::tablet_pod(m, tablet).is_some_and(|pod| pod.uid() == pod_uid))
+        });
+        if stands != Some(true) {
+            return Err(Error::Overtaken(format!("tablet {tablet} has another Pod")));
+        }
+        Ok(self.vitess.prepare_upgrade(key, tablet)?)
     }
 
     /// Removes a tablet's Pod; the next pass creates it as rendered then.

@@ -109,7 +109,7 @@ impl Rendering {
         Member {
             name: &pod.name,
             ready: live.is_some_and(|pod| observe::is_ready(pod)),
-            outdated: live.is_some() && self.outdated.contains(&pod.name),
+            outdated: live.is_some() && self.outdated.contains_key(&pod.name),
             released: live.is_some_and(|pod| pod.annotation(annotations::ROLLOUT_RELEASED).is_some()),
         }
     }

@@ -6,6 +6,7 @@ use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::{Component, annotations};
 use pilothouse_api::vitess_shard::SurgeTabletStatus;
 use pilothouse_api::{VitessShard, labels};
+use pilothouse_core::mysql::Change;
 use pilothouse_core::topology::{Cell, PoolKey, PoolType, ShardId, TabletAlias, Zone};
 use pilothouse_core::view::{Drain, PodState, Reach, Role, TabletView, Wanted};
 use serde_json::Value;
@@ -77,11 +78,15 @@ fn blank(id: &ShardId, alias: &TabletAlias, pool: &PoolKey, index: u32, wanted: 
         pod: PodState::Absent,
         pod_name: String::new(),
         pod_uid: String::new(),
+        pod_since: 0,
         ready: false,
         node_ready: None,
         drain: Drain::Not,
         drain_withdrawn: false,
+        drain_ours: false,
         outdated: false,
+        mysql_change: Change::None,
+        ends_written_out: false,
         released: false,
         role: Role::Unknown,
         reach: Reach::Unknown,
@@ -96,9 +101,14 @@ fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     tablet.pod = pod_state(pod);
     pod.name().clone_into(&mut tablet.pod_name);
     pod.uid().clone_into(&mut tablet.pod_uid);
+    tablet.pod_since = super::created(pod);
     tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
-    tablet.outdated = seen.outdated.contains(pod.name());
+    let started = pod.annotation(annotations::DRAIN_STARTED).unwrap_or_default();
+    tablet.drain_ours = started.starts_with(annotations::DRAIN_STARTED_BY_US);
+    let outdated = seen.outdated.get(pod.name());
+    tablet.outdated = outdated.is_some();
+    tablet.mysql_change = outdated.copied().unwrap_or_default();
     tablet.released = pod.annotation(annotations::ROLLOUT_RELEASED).is_some();
     let node = pod.field("/spec/nodeName").and_then(Value::as_str);
     if let Some(node) = node.and_then(|n| seen.shared.get(&(Kind::Node, n.to_owned()))) {
@@ -113,6 +123,7 @@ fn hear(tablet: &mut TabletView, vitess: Option<&Observation>) {
     tablet.role = record.role;
     tablet.reach = record.reach;
     tablet.reach_since = record.reach_since;
+    tablet.ends_written_out = record.ends_written_out;
     tablet.replication.clone_from(&record.replication);
 }
 

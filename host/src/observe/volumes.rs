@@ -1,25 +1,35 @@
 //! Volumes and backup runs as the view has them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pilothouse_api::labels::{Component, annotations};
 use pilothouse_api::{labels, quantity};
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{ShardId, TabletAlias};
-use pilothouse_core::view::{TabletView, VolumeView};
+use pilothouse_core::view::{TabletView, VolumeView, Wanted};
 use serde_json::Value;
 
-use super::Seen;
+use super::{Seen, shards_asked};
+use crate::asked::Asked;
 use crate::cache::{Cached, Members};
 use crate::clock::parse_rfc3339;
 use crate::kinds::Kind;
 
 /// The data volumes of tablets that have a claim.
 pub(super) fn of_tablets(seen: &Seen<'_>, tablets: &[TabletView]) -> Vec<VolumeView> {
+    let shards = shards_asked(seen.members).filter_map(|shard| shard.asked.as_ref().ok());
+    let asked: BTreeMap<&ShardId, &Asked> = shards.map(|asked| (&asked.desired.id, asked)).collect();
+    let bytes = |tablet: &TabletView| {
+        let mut pools =
+            asked.get(&tablet.shard).filter(|_| tablet.wanted != Wanted::No)?.desired.pools.iter();
+        pools.find(|pool| pool.key == tablet.pool)?.volume_request
+    };
     let mut volumes: Vec<VolumeView> = tablets
         .iter()
         .filter_map(|tablet| {
             let claim = seen.members.get(Kind::PersistentVolumeClaim, tablet.volume.as_ref()?)?;
-            Some(of_claim(seen, claim, &tablet.alias))
+            Some(VolumeView { asked: bytes(tablet), ..of_claim(seen, claim, &tablet.alias) })
         })
         .collect();
     volumes.sort_by(|a, b| a.claim.cmp(&b.claim));
@@ -35,12 +45,22 @@ fn of_claim(seen: &Seen<'_>, claim: &Cached, tablet: &TabletAlias) -> VolumeView
         tablet: tablet.clone(),
         requested,
         capacity: bytes_at(claim, "/status/capacity/storage").unwrap_or(0),
+        asked: None,
+        filesystem_pending_since: filesystem_pending_since(claim),
         used: record.and_then(|r| r.disk_used),
         fill_per_hour: record.map_or(0, |r| r.fill_per_hour),
         expandable: is_expandable(seen, claim),
         changes: volume_changes(claim),
         maximum: claim.annotation(annotations::VOLUME_MAXIMUM).and_then(bytes_of),
     }
+}
+
+/// Since when the claim's condition says that only the node's part of its growth is left.
+fn filesystem_pending_since(claim: &Cached) -> Option<Millis> {
+    let conditions = claim.field("/status/conditions")?.as_array()?;
+    let pending = |c: &&Value| c["type"] == "FileSystemResizePending" && c["status"] == "True";
+    let condition = conditions.iter().find(pending)?;
+    Some(condition["lastTransitionTime"].as_str().and_then(parse_rfc3339).unwrap_or(0))
 }
 
 fn is_expandable(seen: &Seen<'_>, claim: &Cached) -> bool {
@@ -104,9 +124,14 @@ pub(crate) fn has_backup_pod_succeeded(members: &Members, shard: &ShardId) -> bo
     backup_pods(members, shard).any(|pod| matches!(run(pod), Run::Succeeded(_)))
 }
 
+/// When an object was created.
+pub(super) fn created(object: &Cached) -> Millis {
+    let created = object.head().creation_timestamp.as_ref();
+    created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0)
+}
+
 pub(super) fn run(pod: &Cached) -> Run {
-    let created = pod.head().creation_timestamp.as_ref();
-    let started = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);
+    let started = created(pod);
     let finished = || {
         let terminated = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");
         terminated.and_then(Value::as_str).and_then(parse_rfc3339).unwrap_or(started)

@@ -8,6 +8,7 @@ use pilothouse_api::images::{KeyspaceImages, MysqlFlavor};
 use pilothouse_api::labels::annotations;
 use pilothouse_api::quantity;
 use pilothouse_api::tablet_pool::TabletPool;
+use pilothouse_core::mysql;
 use serde_json::{Value, json};
 
 use super::container::as_vitess;
@@ -194,8 +195,7 @@ pub(super) fn charset(images: &KeyspaceImages) -> &'static str {
 
 /// Tells Vitess which version of MySQL to be, where the image's tag begins with one.
 pub(super) fn server_version(flags: &mut Flags, image: &str) {
-    let name = image.split('@').next().unwrap_or_default();
-    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map_or("", |(_, tag)| tag);
+    let tag = mysql::tag(image);
     if tag.starts_with(|c: char| c.is_ascii_digit()) {
         flags.set("mysql_server_version", format!("{tag}-Vitess"));
     }

@@ -18,7 +18,7 @@ use pilothouse_core::plan::{Outcome, Severity};
 use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::zones::ZoneState;
 
-use super::{Wanted, available, gateways, lockservers, paused, schedules, set};
+use super::{Wanted, available, gateways, lockservers, paused, schedules, set, volumes};
 use crate::kinds::Kind;
 use crate::observe;
 use crate::pilot::Pilot;
@@ -65,6 +65,7 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
         let (kind, answer, reason, message) = &verdict;
         set(&mut status.conditions, report, generation, (kind, *answer, reason, message));
     }
+    volumes::tell(&mut status.conditions, report, generation, None);
     schedules::of_cluster(pilot, report, generation, &mut status.conditions);
     let (answer, reason, message) = ready(report, &status);
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, &message));

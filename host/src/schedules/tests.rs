@@ -168,7 +168,7 @@ impl Scene {
             shared: cache.shared(),
             vitess: self.vitess.as_ref(),
             source: VitessSource::Played,
-            outdated: &BTreeSet::new(),
+            outdated: &BTreeMap::new(),
             cascading: &BTreeSet::new(),
             remembered_zones: &BTreeMap::new(),
             allowances: &BTreeMap::new(),

@@ -40,6 +40,7 @@ const fn most(action: &Action) -> usize {
         | Action::Delete { .. }
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
+        | Action::PrepareUpgrade { .. }
         | Action::ForgetTablet { .. }
         | Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }

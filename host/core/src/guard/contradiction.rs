@@ -46,6 +46,7 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
         | Action::QuarantineTablet { tablet }
         | Action::RestoreTablet { tablet, .. }
         | Action::RecreateTablet { tablet, .. }
+        | Action::PrepareUpgrade { tablet, .. }
         | Action::ForgetTablet { tablet }
         | Action::ReleaseTablet { tablet, .. }
         | Action::DrainTablet { tablet, .. } => vec![Subject::Tablet(tablet)],

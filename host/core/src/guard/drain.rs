@@ -52,7 +52,10 @@ fn protocol(case: &Case<'_>, tablet: &TabletView, step: DrainStep) -> Result<(),
         DrainStep::Acknowledge => Drain::Started,
         DrainStep::Finish => Drain::Acknowledged,
         DrainStep::Abort => {
-            return unless(found != Drain::Not || tablet.drain_withdrawn, || Why::DrainOrder { found, step });
+            unless(found != Drain::Not || tablet.drain_withdrawn, || Why::DrainOrder { found, step })?;
+            return unless(tablet.drain_withdrawn || tablet.drain_ours, || Why::DrainOfAnother {
+                tablet: tablet.alias.clone(),
+            });
         }
     };
     unless(found == from, || Why::DrainOrder { found, step })?;

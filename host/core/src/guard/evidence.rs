@@ -56,6 +56,7 @@ const fn takes_or_moves(action: &Action) -> bool {
         | Action::Delete { .. }
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
+        | Action::PrepareUpgrade { .. }
         | Action::ForgetTablet { .. }
         | Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }

@@ -73,6 +73,7 @@ impl Names<'_> {
                 of.as_ref().map_or(Ok(()), |tablet| self.tablet(tablet))
             }
             Action::RecreateTablet { tablet, .. }
+            | Action::PrepareUpgrade { tablet, .. }
             | Action::ForgetTablet { tablet }
             | Action::ReleaseTablet { tablet, .. }
             | Action::DrainTablet { tablet, .. } => self.tablet(tablet),

@@ -30,6 +30,7 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::Delete { .. }
         | Action::TurnDown { .. }
         | Action::RecreateTablet { .. }
+        | Action::PrepareUpgrade { .. }
         | Action::ForgetTablet { .. }
         | Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }

@@ -121,6 +121,14 @@ pub enum Why {
     DrainOrder { found: Drain, step: DrainStep },
     #[error("the drain of {tablet} was withdrawn")]
     DrainWithdrawn { tablet: TabletAlias },
+    #[error("spec.images.mysqld: the MySQL of {tablet} is newer, and an older one cannot read its files")]
+    MysqlDowngrade { tablet: TabletAlias },
+    #[error(
+        "the next MySQL converts the files of {tablet}, and the one that runs would leave some of its work undone"
+    )]
+    NotWrittenOut { tablet: TabletAlias },
+    #[error("somebody else asked for the drain of {tablet}, and has not taken it back")]
+    DrainOfAnother { tablet: TabletAlias },
     #[error("{tablet} is not drained")]
     NotDrained { tablet: TabletAlias },
     #[error("{tablet} is still wanted")]
@@ -289,6 +297,9 @@ impl Why {
             Self::PrimaryChanging { .. } => "PrimaryChanging",
             Self::DrainOrder { .. } => "DrainOrder",
             Self::DrainWithdrawn { .. } => "DrainWithdrawn",
+            Self::MysqlDowngrade { .. } => "MysqlDowngrade",
+            Self::NotWrittenOut { .. } => "NotWrittenOut",
+            Self::DrainOfAnother { .. } => "DrainOfAnother",
             Self::NotDrained { .. } => "NotDrained",
             Self::StillWanted { .. } => "StillWanted",
             Self::ManyZones { .. } => "ManyZones",

@@ -86,6 +86,7 @@ fn any_action(action: &Action) -> Any {
         Action::RegisterRecord { registration } => of_record(action, registration),
         Action::PruneRecord { record } => of_record(action, record),
         Action::RecreateTablet { tablet, .. }
+        | Action::PrepareUpgrade { tablet, .. }
         | Action::ForgetTablet { tablet }
         | Action::ReleaseTablet { tablet, .. }
         | Action::DrainTablet { tablet, .. } => of_tablet(action, tablet),

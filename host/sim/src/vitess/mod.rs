@@ -143,6 +143,8 @@ pub(crate) struct Tablet {
     pub(crate) stalled_since: Option<i64>,
     pub(crate) catches_up_at: Option<i64>,
     pub(crate) restore: Option<Restore>,
+    /// Whether mysqld was told to write out all that it has when it ends; one that starts anew was not.
+    pub(crate) slow_shutdown: bool,
     /// Own transactions that wait for an acknowledgement.
     pub(crate) waiting: GtidSet,
     /// What the host's probe last told, since when, and when that will change.

@@ -57,12 +57,14 @@ pub struct TabletObserved {
     pub disk_capacity: u64,
     /// Bytes an hour at which it fills.
     pub fill_per_hour: u64,
+    /// Whether its mysqld has `innodb_fast_shutdown = 0`, as it says when it is asked.
+    pub slow_shutdown: bool,
 }
 
 impl TabletObserved {
     fn hash_bucketed(&self, h: &mut DefaultHasher) {
         (&self.shard, self.role, self.reach, self.reach_since, self.disk_capacity).hash(h);
-        self.fill_per_hour.checked_ilog2().hash(h);
+        (self.slow_shutdown, self.fill_per_hour.checked_ilog2()).hash(h);
         let bucket = |used: u64| u128::from(used) * 64 / u128::from(self.disk_capacity.max(1));
         self.disk_used.map(bucket).hash(h);
         if let Some(r) = &self.replication {
@@ -136,6 +138,7 @@ impl State {
             replication,
             disk_used: data.filter(|_| tablet.reach).map(|d| d.used),
             disk_capacity: data.map_or(0, |d| d.capacity),
+            slow_shutdown: tablet.reach && tablet.slow_shutdown,
             fill_per_hour: data.filter(|_| tablet.running).map_or(0, |d| d.fill_per_hour + written),
         })
     }

@@ -123,6 +123,20 @@ impl PlayedVitess {
         done
     }
 
+    /// `ExecuteFetchAsDBA` of `set @@global.innodb_fast_shutdown = 0`.
+    ///
+    /// # Errors
+    /// `not-found`; `unreachable`.
+    pub fn disable_fast_shutdown(
+        &self,
+        cluster: &ClusterKey,
+        alias: &TabletAlias,
+    ) -> Result<(), VitessError> {
+        let done = self.world.with(|state| state.disable_fast_shutdown(cluster, alias));
+        self.world.poke();
+        done
+    }
+
     /// `DeleteTablets` for one alias. A tablet that still runs is heard of again only when it restarts.
     ///
     /// # Errors

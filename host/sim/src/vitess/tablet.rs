@@ -8,7 +8,10 @@ use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::Role;
 use serde_json::Value;
 
-use super::{Cluster, ClusterKey, DataDir, Restore, Shard, ShardKey, Tablet, alias_of, cluster_of, shard_of};
+use super::{
+    Cluster, ClusterKey, DataDir, Restore, Shard, ShardKey, Tablet, VitessError, alias_of, cluster_of,
+    shard_of,
+};
 use crate::apiserver::kinds::VOLUMES;
 use crate::world::agenda::Look;
 use crate::world::objects::{array, bytes_at, label, name, text};
@@ -60,6 +63,7 @@ impl State {
             stalled_since: None,
             catches_up_at: None,
             restore: None,
+            slow_shutdown: false,
             waiting: GtidSet::default(),
             reach: was_told,
             reach_since,
@@ -231,6 +235,25 @@ impl State {
         }
         self.vitess.touched.insert(key.cluster.clone());
         self.agenda.now(Look::Shard(key));
+    }
+
+    pub(super) fn disable_fast_shutdown(
+        &mut self,
+        cluster: &ClusterKey,
+        alias: &TabletAlias,
+    ) -> Result<(), VitessError> {
+        let unknown = || VitessError::new("not-found", format!("tablet {alias}"));
+        let tablet = self.vitess.tablet(cluster, alias).ok_or_else(unknown)?;
+        if !self.answers(tablet) {
+            return Err(VitessError::new("unreachable", format!("tablet {alias} does not answer")));
+        }
+        if let Some(tablet) = self.vitess.tablet_mut(cluster, alias) {
+            tablet.slow_shutdown = true;
+        }
+        self.note(format!("tablet {alias} will write out all that it has when it ends"));
+        self.vitess.touched.insert(cluster.clone());
+        self.revision += 1;
+        Ok(())
     }
 
     /// A volume has more room.

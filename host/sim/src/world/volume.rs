@@ -290,7 +290,8 @@ impl State {
                 self.agenda.at(due, Look::Claim(at.clone()));
             }
             Some(due) if self.now < due => self.agenda.at(due, Look::Claim(at.clone())),
-            Some(_) if !self.is_mounted(at) => {} // the Pod's next change looks at its claims
+            // the Pod's next change looks at its claims
+            Some(due) if !self.is_mounted(at, self.grows_offline(claim).then_some(due)) => {}
             Some(_) => {
                 growth.controller = None;
                 growth.filesystem = None;
@@ -311,12 +312,20 @@ impl State {
         }
     }
 
-    /// Whether a kubelet that answers has the claim mounted in a running Pod.
-    fn is_mounted(&self, at: &Name) -> bool {
+    /// Whether the class's volumes take a new size only when they are mounted.
+    fn grows_offline(&self, claim: &Value) -> bool {
+        let class = self.objects.get(&STORAGE_CLASSES, &(String::new(), class_of(claim).to_owned()));
+        class.is_some_and(|c| c["metadata"]["annotations"]["played.pilothouse/expansion"] == "offline")
+    }
+
+    /// Whether a kubelet that answers has the claim mounted in a Pod that runs and, if that matters,
+    /// was started since then.
+    fn is_mounted(&self, at: &Name, since: Option<i64>) -> bool {
         let on = |r: &super::kubelet::Run| {
             r.at.0 == at.0
                 && r.claims.contains(&at.1)
                 && r.has_processes()
+                && since.is_none_or(|since| r.started_at.is_some_and(|started| started >= since))
                 && self.places.is_connected(&r.node, self.now)
         };
         self.runs.values().any(on)
