@@ -1,7 +1,6 @@
 //! Carries a script out and tells what is seen after each wait.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
@@ -10,9 +9,9 @@ use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{self, Primary, Teller};
-use pilothouse_tests::stage::{Deeds, Setting, Stage, runtime};
+use pilothouse_tests::stage::{Deeds, Setting, Stage};
+use pilothouse_tests::{built, repository};
 use serde_json::Value;
 
 use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
@@ -20,17 +19,12 @@ use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
 /// Loads the settings' policies; the default ones once for all scripts.
 fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
     static DEFAULT: Mutex<Option<Arc<PolicySet>>> = Mutex::new(None);
-    let load = || -> anyhow::Result<Arc<PolicySet>> {
-        let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-        Ok(Arc::new(PolicySet::load(&runtime(program, &cache, settings)?, &settings.policies)?))
-    };
     if *settings != Settings::default() {
-        return load();
+        return built!().policies(settings);
     }
     let mut default = DEFAULT.lock().unwrap_or_else(PoisonError::into_inner);
     if default.is_none() {
-        *default = Some(load()?);
+        *default = Some(built!().policies(settings)?);
     }
     default.clone().context("just set")
 }

@@ -21,11 +21,10 @@ use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_tests::cluster::databases::Databases;
 use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::Whole;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{self, Shown, text};
+use pilothouse_tests::{built, repository};
 use serde_json::Value;
 
-use crate::policies;
 use crate::script::{Edit, Fill, Script, Step, SwitchTraffic, WaitFor};
 
 /// As the simulator's stage has it.
@@ -61,7 +60,7 @@ impl Scene {
         host::install(&whole.cluster.client).await?;
         let databases = Databases::play(&whole.cluster.client, 1);
         let vitess = if script.vitess { Vitess::Played(databases.world.vitess()) } else { Vitess::Unknown };
-        let policies = policies(&settings)?;
+        let policies = built!().policies(&settings)?;
         let host = Host::start(&whole.cluster, settings, policies, vitess, databases.clock.clone())?;
         Ok(Self { host, databases, whole, namespace: script.namespace.clone(), broken: String::new() })
     }
