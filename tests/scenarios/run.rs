@@ -29,8 +29,19 @@ fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
     default.clone().context("just set")
 }
 
-/// What came of it, as text.
-pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
+/// Tells what stands in a namespace.
+pub(crate) trait Tell {
+    fn tell(&mut self, stage: &Stage, namespace: &str) -> String;
+}
+
+impl Tell for Teller {
+    fn tell(&mut self, stage: &Stage, namespace: &str) -> String {
+        Self::tell(self, stage, namespace)
+    }
+}
+
+/// What came of it, as text: what `teller` tells after each wait.
+pub(crate) async fn run(script: &Script, teller: &mut impl Tell) -> anyhow::Result<String> {
     let stage = Stage::start(Setting {
         zones: script.zones.clone(),
         nodes: 3,
@@ -39,19 +50,14 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
         has_vitess: script.vitess,
     })?;
     let mut told = format!("# {}\n", script.about.trim());
-    let mut scene = Scene {
-        stage,
-        namespace: script.namespace.clone(),
-        broken: String::new(),
-        teller: Teller::default(),
-    };
+    let mut scene = Scene { stage, namespace: script.namespace.clone(), broken: String::new() };
     for step in &script.steps {
         let named = step.to_string();
         let broken = scene.carry_out(step).await.with_context(|| format!("{named}; so far:\n{told}"))?;
         let hit = if broken.is_empty() { String::new() } else { format!(" ({broken})") };
         let _ = write!(told, "\n== {named}{hit}\n");
         if matches!(step, Step::WaitFor(_) | Step::Rest(_)) {
-            told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+            told.push_str(&teller.tell(&scene.stage, &scene.namespace));
         }
         if matches!(step, Step::TellTopology) {
             let cluster = scene.cluster()?;
@@ -60,7 +66,7 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
     }
     told.push_str("\n== at rest\n");
     scene.rest(script).await.with_context(|| format!("at the end; so far:\n{told}"))?;
-    told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+    told.push_str(&teller.tell(&scene.stage, &scene.namespace));
     scene.stage.end().await?;
     Ok(told)
 }
@@ -69,7 +75,6 @@ struct Scene {
     stage: Stage,
     namespace: String,
     broken: String,
-    teller: Teller,
 }
 
 impl Scene {

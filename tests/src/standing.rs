@@ -93,7 +93,8 @@ fn without_uid(name: String) -> String {
     if name.starts_with("k:{\"uid\":") { "k:{\"uid\":…}".to_owned() } else { name }
 }
 
-/// Where two values differ: the path, what was there and what is, each `null` where it is not.
+/// Where two values differ: the path, what was there and what is, each `null` where it is not. What is new is
+/// told field by field.
 #[must_use]
 pub fn differences(before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -102,11 +103,13 @@ pub fn differences(before: &Value, after: &Value) -> Vec<String> {
 }
 
 fn compare(at: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
+    let is_new = |a: &Value, b: &Value| a.is_null() && b.as_object().is_some_and(|map| !map.is_empty());
     match (before, after) {
-        (Value::Object(a), Value::Object(b)) => {
-            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                compare(&format!("{at}/{name}"), &before[name], &after[name], found);
+        (a, b) if a == b => {}
+        (a, b) if (a.is_object() && b.is_object()) || is_new(a, b) => {
+            let maps = [a, b].into_iter().filter_map(Value::as_object);
+            for name in maps.flat_map(|map| map.keys()).collect::<BTreeSet<&String>>() {
+                compare(&format!("{at}/{name}"), &a[name], &b[name], found);
             }
         }
         (Value::Array(a), Value::Array(b)) => {
@@ -115,7 +118,6 @@ fn compare(at: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
                 compare(&format!("{at}/{i}"), &of(a, i), &of(b, i), found);
             }
         }
-        (a, b) if a == b => {}
         (a, b) => found.push(format!("{at}: {a}, then {b}")),
     }
 }
@@ -124,9 +126,12 @@ fn compare(at: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
 #[must_use]
 pub fn tree_differences(before: &Tree, after: &Tree) -> Vec<String> {
     let keys: BTreeSet<&(String, String)> = before.keys().chain(after.keys()).collect();
-    let of = |tree: &Tree, key| tree.get(key).cloned().unwrap_or_default();
     let found = keys.into_iter().flat_map(|key| {
-        let lines = differences(&of(before, key), &of(after, key));
+        let lines = match (before.get(key), after.get(key)) {
+            (Some(before), Some(after)) => differences(before, after),
+            (Some(_), None) => vec!["is gone".to_owned()],
+            (None, _) => vec!["is new".to_owned()],
+        };
         lines.into_iter().map(move |line| format!("{} {} {line}", key.0, key.1))
     });
     found.collect()
