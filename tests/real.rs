@@ -42,17 +42,6 @@ fn nodes() -> Vec<Value> {
     ["zone-a", "zone-b", "zone-c"].map(node).into()
 }
 
-/// What the played control plane brings by itself beside what an installation makes: a default class of volumes.
-fn class() -> Value {
-    json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
-        "metadata": {
-            "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
-    })
-}
-
 /// Says of every Node that its kubelet is well.
 async fn make_ready(client: &Client) -> anyhow::Result<()> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Node.resource());
@@ -140,7 +129,7 @@ fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Vec<Tree>> {
 async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &[Tree]) -> anyhow::Result<Vec<Tree>> {
     let client = &cluster.client;
     host::install(client).await?;
-    embedded::apply(client, &[class()]).await?;
+    embedded::apply(client, &[host::class_of_volumes()]).await?;
     let mut trees = Vec::new();
     let mut running = None;
     for (manifest, wanted) in manifests()?.iter().zip(wanted) {
@@ -210,7 +199,7 @@ fn a_scheduled_job_stands_on_both_alike() {
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();
         host::install(&cluster.client).await.unwrap();
-        embedded::apply(&cluster.client, &[class()]).await.unwrap();
+        embedded::apply(&cluster.client, &[host::class_of_volumes()]).await.unwrap();
         jobs(&cluster.client).await.unwrap()
     });
     let found = standing::differences(&json!(played), &json!(real));

@@ -18,9 +18,10 @@ use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
+use pilothouse_tests::beside::{self, is_here_alone};
 use pilothouse_tests::stage::virtually;
 use pilothouse_tests::standing::{self, Tree};
-use pilothouse_tests::{beside, built, predecessor, repository};
+use pilothouse_tests::{built, predecessor, repository};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,7 @@ async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) 
     run(&first, policies, false, HOUR).await;
     let mut objects: Vec<Value> =
         standing::tree(&first.client, "default").await.unwrap().into_values().collect();
-    objects.retain(|object| !is_ours_alone(object));
+    objects.retain(|object| !is_here_alone(object));
     for object in &mut objects {
         object.as_object_mut().unwrap().remove("status");
         if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
@@ -97,17 +98,8 @@ fn manifest() -> Vec<Value> {
 
 /// What may not change when an object gets another operator.
 fn kept(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
-    let theirs = tree.iter().filter(|(_, object)| !is_ours_alone(object));
+    let theirs = tree.iter().filter(|(_, object)| !is_here_alone(object));
     theirs.map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
-}
-
-/// Kinds and components of objects that we alone make: `docs/differences.md` says why.
-const HERE_ALONE: [(&str, &str); 2] =
-    [("PodDisruptionBudget", "vttablet"), ("PodDisruptionBudget", "vtgate")];
-
-fn is_ours_alone(object: &Value) -> bool {
-    let component = &object["metadata"]["labels"]["planetscale.com/component"];
-    HERE_ALONE.iter().any(|(kind, of)| object["kind"] == *kind && component == of)
 }
 
 /// Claims that would go with the object that asked for them.
@@ -133,7 +125,7 @@ fn nothing_restarts_and_its_fields_become_ours() {
         assert_eq!(kept(&after), kept(&before));
         assert_eq!(predecessor::held(&after), Vec::<&(String, String)>::new());
         assert_eq!(owned_claims(&after), 0, "from now on they outlive the cluster");
-        let added = after.values().filter(|object| is_ours_alone(object)).count();
+        let added = after.values().filter(|object| is_here_alone(object)).count();
         assert_eq!(added, 4, "a shard's tablets and three cells' gateways get budgets");
 
         // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
@@ -229,7 +221,7 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
         predecessor::lay(&embedded.client, &objects).await.unwrap();
         let uids = |tree: &Tree| -> BTreeMap<(String, String), Value> {
             let lasting = |key: &(String, String)| !key.1.contains("vtbackup") && key.0 != "VitessBackup";
-            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_ours_alone(object));
+            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_here_alone(object));
             kept.map(|(key, object)| (key.clone(), object["metadata"]["uid"].clone())).collect()
         };
         let before = uids(&standing::tree(&embedded.client, "default").await.unwrap());

@@ -17,6 +17,7 @@ use kube::Client;
 use kube::api::ListParams;
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
+use pilothouse_tests::cluster::host::class_of_volumes;
 use pilothouse_tests::cluster::{self, Cluster};
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
@@ -50,14 +51,7 @@ async fn install(client: &Client, documents: &[Value]) -> anyhow::Result<()> {
     let definitions: Result<Vec<Value>, _> =
         pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
     embedded::apply(client, &definitions?).await?;
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
-        "metadata": {
-            "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
-    });
-    embedded::apply(client, &[class]).await?;
+    embedded::apply(client, &[class_of_volumes()]).await?;
     embedded::apply(client, documents).await?;
     Ok(())
 }

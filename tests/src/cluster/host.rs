@@ -38,6 +38,18 @@ pub async fn install(client: &Client) -> anyhow::Result<()> {
     Ok(embedded::apply(client, &[class]).await?)
 }
 
+/// A default class of volumes that nobody provides, where nobody plays a provider.
+#[must_use]
+pub fn class_of_volumes() -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
+        "metadata": {
+            "name": "standard",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+    })
+}
+
 /// Applies a manifest as `kubectl apply --server-side` would; a definition is served a moment after it was taken.
 ///
 /// # Errors
