@@ -2,6 +2,8 @@
 //!
 //! Owns the process's life, and the record of what it asked. Must not know what should come of it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -84,6 +86,22 @@ impl Namespace {
         command.env_clear().env("KUBECONFIG", file("kubeconfig"));
         self.process = Some(Process::start(&mut command, file("out"), file("log"))?);
         Ok(())
+    }
+
+    /// Whether the process that was begun last says that it looked at a cluster.
+    pub(crate) fn has_passed(&self) -> bool {
+        let told = std::fs::read_to_string(self.dir.path().join("out")).unwrap_or_default();
+        let metrics = || -> std::io::Result<String> {
+            let (_, at) = told.trim_end().rsplit_once("http://").unwrap_or_default();
+            let at = at.lines().next().unwrap_or_default();
+            let mut stream = TcpStream::connect(at)?;
+            write!(stream, "GET /metrics HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        // Until it serves, nobody answers.
+        metrics().is_ok_and(|answer| answer.contains("pilothouse_passes_total{result=\"ran\"}"))
     }
 
     /// What all processes logged.

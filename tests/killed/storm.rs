@@ -87,7 +87,7 @@ impl Storm {
 
     /// Kills and starts until there is nothing left to do; then what stands must be what stands in the calm.
     async fn passes(&mut self) -> anyhow::Result<()> {
-        let writes = self.calm.writes_until_quiet().await?;
+        let writes = self.calm.writes().await?;
         let before = self.kills;
         for _ in 0..KILLS {
             self.rough.begin()?;
@@ -115,7 +115,7 @@ impl Storm {
             let differs: Vec<String> = differs.iter().map(part).collect();
             anyhow::bail!("in the calm, then in the storm:\n{}\n{}", differs.join("\n"), self.rough.log());
         }
-        self.rough.writes_until_quiet().await?;
+        self.rough.is_quiet().await?;
         self.rough.kill()
     }
 
@@ -123,7 +123,8 @@ impl Storm {
     async fn is_at_rest(&mut self) -> anyhow::Result<()> {
         let before = self.rough.asked.writes.len();
         self.rough.begin()?;
-        self.rough.writes_until_quiet().await?;
+        until(WITHIN, "a pass", async || Ok(self.rough.has_passed().then_some(()))).await?;
+        self.rough.is_quiet().await?;
         let written = &self.rough.asked.writes[before..];
         ensure!(written.is_empty(), "written at rest: {written:?}");
         Ok(())
@@ -131,18 +132,28 @@ impl Storm {
 }
 
 impl Namespace {
-    /// Waits until the process asks, and then writes nothing for [`QUIET`]; answers how often it wrote.
-    async fn writes_until_quiet(&mut self) -> anyhow::Result<u64> {
-        let began = self.asked.writes.len();
-        self.asks().await?;
+    /// Waits until the process writes, and then until it is done; answers how often it wrote.
+    async fn writes(&mut self) -> anyhow::Result<u64> {
+        let before = self.asked.writes.len();
+        until(WITHIN, "something is written", async || {
+            self.read_on()?;
+            Ok((self.asked.writes.len() > before).then_some(()))
+        })
+        .await?;
+        self.is_quiet().await?;
+        Ok(u64::try_from(self.asked.writes.len() - before)?)
+    }
+
+    /// Waits until nothing is written for [`QUIET`].
+    async fn is_quiet(&mut self) -> anyhow::Result<()> {
         until(WITHIN, "nothing is written", async || {
+            self.read_on()?;
             let before = self.asked.writes.len();
             tokio::time::sleep(QUIET).await;
             self.read_on()?;
             Ok((self.asked.writes.len() == before).then_some(()))
         })
-        .await?;
-        Ok(u64::try_from(self.asked.writes.len() - began)?)
+        .await
     }
 
     /// Waits until the process has written so much more; false when it stops before.
