@@ -104,7 +104,10 @@ impl Scene {
             Step::Edit(edit) => self.edit(edit).await,
             Step::Remove(named) => {
                 let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
-                self.api(kind).delete(&named.name, &DeleteParams::default()).await?;
+                let api = self.api(kind);
+                let uid = api.get(&named.name).await?.uid().unwrap_or_default();
+                self.databases.world.deleted_by_others(&uid);
+                api.delete(&named.name, &DeleteParams::default()).await?;
                 Ok(())
             }
             Step::WaitFor(wait) => self.wait(wait).await,
