@@ -35,7 +35,7 @@ const HURRIED: [&str; 2] = ["surge_adopted", "zone_lost_and_back"];
 /// Names of scripts, with commas: only they are run.
 const ONLY: &str = "PILOTHOUSE_SCENARIOS";
 /// So many control planes at once: mostly they wait.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 7;
 
 /// The script's settings, hurried where they must be.
 fn settings(name: &str, script: &Script) -> anyhow::Result<Settings> {
