@@ -13,10 +13,9 @@ use kube::api::{Patch, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::artifact::Digest;
-use pilothouse_policy::set::PolicySet;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{condition, primary, text};
-use pilothouse_tests::stage::{Setting, Stage, runtime};
+use pilothouse_tests::stage::{Setting, Stage, virtually};
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 
 const OURS: &str = "default";
@@ -50,17 +49,11 @@ fn theirs() -> String {
     names.iter().fold(ours(), |text, (from, to)| text.replace(from, to))
 }
 
-fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
-    let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    Ok(Arc::new(PolicySet::load(&runtime(program, &cache, settings)?, &settings.policies)?))
-}
-
 /// Two tenants' clusters, both up and at rest.
 async fn two_tenants() -> Stage {
     let settings = Settings::default();
     let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-    let policies = policies(&settings).unwrap();
+    let policies = built!().policies(&settings).unwrap();
     let stage = Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess: true }).unwrap();
     for (manifest, namespace) in [(ours(), OURS), (theirs(), THEIRS)] {
         stage.apply(&manifest).await.unwrap();
@@ -98,12 +91,6 @@ fn said(stage: &Stage, namespace: &str, kind: &str) -> Said {
     let found = clusters.first().and_then(|c| condition(c, kind));
     let of = |field| found.map(|c| text(c, field).to_owned()).unwrap_or_default();
     Said { status: of("/status"), reason: of("/reason"), message: of("/message") }
-}
-
-fn virtually<F: Future<Output = ()>>(test: F) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test);
 }
 
 /// Replaces what stands at a JSON pointer; the API server's words when it refuses.
@@ -189,7 +176,7 @@ fn a_bad_manifest_is_told_by_field_and_changes_nothing() {
 fn unknown_fields_of_a_manifest_are_refused_by_name() {
     virtually(async {
         let settings = Settings::default();
-        let policies = policies(&settings).unwrap();
+        let policies = built!().policies(&settings).unwrap();
         let stage =
             Stage::start(Setting { zones: Vec::new(), nodes: 0, settings, policies, has_vitess: true })
                 .unwrap();
@@ -254,7 +241,7 @@ fn a_hostile_plugin_is_told_by_name_and_changes_nothing() {
             ("take nowhere-0000000042", "StepsTaken", "NotOurs", vec!["nowhere-0000000042", "(scope)"]),
         ] {
             let settings = bound_to(hostile(), &json!({ "do": misdeed }));
-            stage.restart_as(settings.clone(), policies(&settings).unwrap()).await.unwrap();
+            stage.restart_as(settings.clone(), built!().policies(&settings).unwrap()).await.unwrap();
             let mut words = words;
             if kind == satisfied {
                 words.push("policy hostile (slot failover)");
@@ -269,7 +256,7 @@ fn a_hostile_plugin_is_told_by_name_and_changes_nothing() {
         }
         assert_eq!(everything(&stage, THEIRS), beside, "the other tenant's objects are as they were");
         let settings = Settings::default();
-        stage.restart_as(settings.clone(), policies(&settings).unwrap()).await.unwrap();
+        stage.restart_as(settings.clone(), built!().policies(&settings).unwrap()).await.unwrap();
         let well = stage.until(5 * MINUTE, |s| {
             let well = ["PoliciesSatisfied", "StepsTaken"].iter().all(|kind| said(s, OURS, kind).is_true());
             well.then_some(())
@@ -291,7 +278,7 @@ fn what_is_no_policy_is_refused_at_load_by_file_slot_and_reason() {
     ] {
         let file = dir.path().join("policy.wasm");
         std::fs::write(&file, bytes).unwrap();
-        let error = policies(&bound_to(&file, &json!({}))).unwrap_err().to_string();
+        let error = built!().policies(&bound_to(&file, &json!({}))).unwrap_err().to_string();
         let named = format!("policy {} (slot failover): ", file.display());
         assert!(error.starts_with(&named) && error[named.len()..].contains(words), "{error}");
     }
@@ -299,7 +286,7 @@ fn what_is_no_policy_is_refused_at_load_by_file_slot_and_reason() {
     std::fs::write(&other, b"\0asm\x0d\0\x01\0").unwrap();
     let settings = bound_to(&other, &json!({}));
     std::fs::write(&other, b"\0asm\x0d\0\x01\0swapped").unwrap();
-    let error = policies(&settings).unwrap_err().to_string();
+    let error = built!().policies(&settings).unwrap_err().to_string();
     assert!(error.contains("has digest sha256:") && error.contains("the binding wants sha256:"), "{error}");
 }
 
@@ -312,10 +299,10 @@ fn a_configuration_that_does_not_fit_is_refused_by_field() {
     ] {
         let builtin = if slot == "placement" { "az-placement" } else { slot };
         let settings = json!({ "policies": { slot: { "builtin": builtin, "config": config } } });
-        let error = policies(&serde_json::from_value(settings).unwrap()).unwrap_err().to_string();
+        let error = built!().policies(&serde_json::from_value(settings).unwrap()).unwrap_err().to_string();
         assert!(words.iter().all(|w| error.contains(w)), "{error}");
     }
     let settings = json!({ "policies": { "failover": { "builtin": "fail-over" } } });
-    let error = policies(&serde_json::from_value(settings).unwrap()).unwrap_err().to_string();
+    let error = built!().policies(&serde_json::from_value(settings).unwrap()).unwrap_err().to_string();
     assert!(error.contains("no such built-in") && error.contains("az-placement"), "{error}");
 }

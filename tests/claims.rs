@@ -1,8 +1,6 @@
 //! Claims outlive a cluster that is deleted, and what is on them is found again by one of the same name.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::DeleteParams;
@@ -10,20 +8,16 @@ use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
-use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::text;
-use pilothouse_tests::stage::{Setting, Stage, runtime};
+use pilothouse_tests::stage::{Setting, Stage, virtually};
+use pilothouse_tests::{built, repository};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn stage(has_vitess: bool) -> Stage {
-    let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
     let settings = Settings::default();
-    let runtime = runtime(program, &cache, &settings).unwrap();
-    let policies = Arc::new(PolicySet::load(&runtime, &settings.policies).unwrap());
+    let policies = built!().policies(&settings).unwrap();
     let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
     Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess }).unwrap()
 }
@@ -60,11 +54,6 @@ fn data(stage: &Stage) -> (BTreeMap<TabletAlias, GtidSet>, GtidSet) {
 fn runs_of_vtbackup(stage: &Stage) -> usize {
     let pods = stage.objects(Kind::Pod, "default").into_iter();
     pods.filter(|p| text(p, "/metadata/labels/planetscale.com~1component") == "vtbackup").count()
-}
-
-fn virtually(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.unwrap().block_on(test);
 }
 
 #[test]

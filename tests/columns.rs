@@ -4,14 +4,13 @@
 //! `columns.txt` is the outcome; `PILOTHOUSE_ACCEPT=1` writes it. Ages and other times are left out.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use kube::api::{Patch, PatchParams};
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::text;
-use pilothouse_tests::stage::Stage;
+use pilothouse_tests::stage::{Stage, virtually};
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 
 const KINDS: [Kind; 8] = [
@@ -82,11 +81,8 @@ async fn show(stage: &Stage, when: &str) -> String {
 
 #[test]
 fn every_kind_has_columns_that_say_how_it_is() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-        let stage = Stage::three_zones(env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref(), &cache).unwrap();
+    virtually(async {
+        let stage = Stage::three_zones(&built!()).unwrap();
         embedded::apply(&stage.embedded.client, &manifest()).await.unwrap();
         stage.settle().await.unwrap();
         let mut told = show(&stage, "at rest").await;

@@ -1,22 +1,20 @@
 //! A tablet that serves goes by eviction: what people's disruption budgets refuse stays, and the status says why.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use pilothouse::kinds::Kind;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{condition, text};
-use pilothouse_tests::stage::Stage;
+use pilothouse_tests::stage::{Stage, virtually};
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn at_rest() -> Stage {
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    let stage = Stage::three_zones(env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref(), &cache).unwrap();
+    let stage = Stage::three_zones(&built!()).unwrap();
     let manifest = std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap();
     stage.apply(&manifest).await.unwrap();
     stage.settle().await.unwrap();
@@ -60,11 +58,6 @@ fn kept_from(stage: &Stage) -> (String, String) {
 /// The Pod of the tablet in the third cell.
 const LAST: &str = "harbour-vttablet-c-2758295545-638c8d0c";
 const OTHER_IMAGE: &str = "vitess/lite:another";
-
-fn virtually(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.unwrap().block_on(test);
-}
 
 #[test]
 fn what_a_budget_refuses_waits_for_it() {

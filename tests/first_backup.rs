@@ -1,12 +1,11 @@
 //! Who wants no first backup of a shard gets none: there, the tablets wait for one from elsewhere.
 
-use std::path::Path;
 use std::time::Duration;
 
 use pilothouse::kinds::Kind;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::text;
-use pilothouse_tests::stage::Stage;
+use pilothouse_tests::stage::{Stage, virtually};
+use pilothouse_tests::{built, repository};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -28,12 +27,8 @@ fn backups(stage: &Stage) -> usize {
 
 #[test]
 fn none_is_taken_that_nobody_wants() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-        let stage = Stage::three_zones(program, &cache).unwrap();
+    virtually(async {
+        let stage = Stage::three_zones(&built!()).unwrap();
         stage.apply(&manifest(false)).await.unwrap();
         stage.pass_time(48 * HOUR).await;
         assert_eq!((backups(&stage), stage.objects(Kind::VitessShard, "default").len()), (0, 1));

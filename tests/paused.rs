@@ -1,13 +1,12 @@
 //! A pause at each level: what is removed under it stays away until the pause is over; what stands beside it comes back.
 
-use std::path::Path;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use pilothouse::kinds::Kind;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{self, condition};
-use pilothouse_tests::stage::Stage;
+use pilothouse_tests::stage::{Stage, virtually};
+use pilothouse_tests::{built, repository};
 use serde_json::json;
 
 const MINUTES: Duration = Duration::from_secs(300);
@@ -48,11 +47,8 @@ fn away(stage: &Stage) -> [bool; 4] {
 
 #[test]
 fn what_lies_under_a_pause_is_left_as_it_is() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-        let stage = Stage::three_zones(env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref(), &cache).unwrap();
+    virtually(async {
+        let stage = Stage::three_zones(&built!()).unwrap();
         stage
             .apply(&std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap())
             .await

@@ -1,7 +1,6 @@
 //! The host on Kubernetes' own API server, and whether the played one tells the truth about it:
 //! the same manifest, taken by the same controller, must stand there as the same objects.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,14 @@ use pilothouse::controller::{Controller, Parts};
 use pilothouse::embedded::{self, Embedded};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
-use pilothouse::telemetry::Telemetry;
 use pilothouse::vitess::Vitess;
-use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
+use pilothouse_tests::cluster::host::{self, Host};
+use pilothouse_tests::cluster::whole::ever;
 use pilothouse_tests::cluster::{self, Cluster};
-use pilothouse_tests::{repository, stage};
+use pilothouse_tests::standing::{self, Tree};
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -27,30 +27,9 @@ use tokio_util::sync::CancellationToken;
 const EPOCH_MS: u64 = 1_767_225_600_000;
 /// What takes longer than this on a real server never comes.
 const WITHIN: Duration = Duration::from_secs(60);
-/// Other processes work; what they made is asked for again until it is there, or [`WITHIN`] is over.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// What no two servers have alike.
-const OF_ONE_SERVER: [&str; 13] = [
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-    "lastTransitionTime",
-    "time",
-    "since",
-    "clusterIP",
-    "clusterIPs",
-    "controller-uid",
-    "batch.kubernetes.io/controller-uid",
-    "f:controller-uid",
-    "f:batch.kubernetes.io/controller-uid",
-    "nextScheduledTimes",
-];
 
 /// The Service by which Pods find the API server.
 const THE_SERVERS_OWN: &str = "kubernetes";
-
-/// Every object of the kinds that the host writes, by kind and name, and what can be scaled.
-type Tree = BTreeMap<String, Value>;
 
 /// Three zones of one node each, which the policies place by. Nobody plays kubelets here.
 fn nodes() -> Vec<Value> {
@@ -61,23 +40,6 @@ fn nodes() -> Vec<Value> {
         })
     };
     ["zone-a", "zone-b", "zone-c"].map(node).into()
-}
-
-/// What the played control plane brings by itself: a default class of volumes, and the class of Pods that an
-/// installation's manifests make.
-fn classes() -> Vec<Value> {
-    let volumes = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
-        "metadata": {
-            "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
-    });
-    let pods = json!({
-        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1000,
-        "metadata": { "name": "vitess" },
-    });
-    vec![volumes, pods]
 }
 
 /// Says of every Node that its kubelet is well.
@@ -123,40 +85,11 @@ fn complete(cluster: &mut Value) {
         "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } } });
 }
 
-fn policies() -> anyhow::Result<Arc<PolicySet>> {
-    let program = env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref();
-    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    let settings = Settings::default();
-    let runtime = stage::runtime(program, &cache, &settings)?;
-    Ok(Arc::new(PolicySet::load(&runtime, &settings.policies)?))
-}
-
-fn controller(client: Client, clock: Clock, policies: &Arc<PolicySet>) -> Controller {
-    Controller::new(Parts {
-        client,
-        vitess: Vitess::Unknown,
-        policies: Arc::clone(policies),
-        rules: RULES.to_vec(),
-        clock,
-        telemetry: Telemetry::default(),
-        namespace: None,
-        judging: (&Settings::default()).into(),
-    })
-}
-
+/// What stands, and what can be scaled, without what no two servers have alike.
 async fn tree(client: &Client) -> anyhow::Result<Tree> {
-    let mut tree = Tree::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
-        for object in kind.api(client, "default").list(&ListParams::default()).await? {
-            let name = object.metadata.name.clone().unwrap_or_default();
-            if name == THE_SERVERS_OWN {
-                continue;
-            }
-            let mut value = serde_json::to_value(&object)?;
-            forget(&mut value);
-            tree.insert(format!("{} {name}", kind.as_str()), value);
-        }
-    }
+    let mut tree = standing::tree(client, "default").await?;
+    tree.retain(|(_, name), _| name != THE_SERVERS_OWN);
+    tree.values_mut().for_each(standing::forget);
     let cells = Kind::VitessCell.api(client, "default");
     for cell in cells.list(&ListParams::default()).await? {
         let name = cell.metadata.name.unwrap_or_default();
@@ -165,31 +98,9 @@ async fn tree(client: &Client) -> anyhow::Result<Tree> {
             Err(kube::Error::Api(status)) => json!({ "code": status.code, "message": status.message }),
             Err(error) => return Err(error.into()),
         };
-        tree.insert(format!("Scale {name}"), scale);
+        tree.insert(("Scale".to_owned(), name), scale);
     }
     Ok(tree)
-}
-
-fn forget(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            let fields = std::mem::take(map).into_iter();
-            let fields = fields.filter(|(name, _)| !OF_ONE_SERVER.contains(&name.as_str()));
-            *map = fields.map(|(name, value)| (without_uid(name), value)).collect();
-            map.values_mut().for_each(forget);
-            // They stand in the order of their times.
-            if let Some(entries) = map.get_mut("managedFields").and_then(Value::as_array_mut) {
-                entries.sort_by_key(|entry| (entry["manager"].to_string(), entry["subresource"].to_string()));
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(forget),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// The owner of a field by its UID, in `managedFields`.
-fn without_uid(name: String) -> String {
-    if name.starts_with("k:{\"uid\":") { "k:{\"uid\":…}".to_owned() } else { name }
 }
 
 /// What the host makes of each manifest on the played server, with nobody else at work.
@@ -198,7 +109,8 @@ fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Vec<Tree>> {
     runtime.block_on(async {
         let embedded = Embedded::new(EPOCH_MS, 1, WorldSettings::default())?;
         let stop = CancellationToken::new();
-        let controller = controller(embedded.client.clone(), embedded.clock.clone(), policies);
+        let parts = embedded.parts(Arc::clone(policies), &Settings::default());
+        let controller = Controller::new(Parts { vitess: Vitess::Unknown, ..parts });
         let running = tokio::spawn(controller.run(stop.clone()));
         let mut trees = Vec::new();
         for manifest in manifests()? {
@@ -216,69 +128,25 @@ fn played(policies: &Arc<PolicySet>) -> anyhow::Result<Vec<Tree>> {
 /// The same on the real one, each until the same objects stand, or never come.
 async fn real(cluster: &Cluster, policies: &Arc<PolicySet>, wanted: &[Tree]) -> anyhow::Result<Vec<Tree>> {
     let client = &cluster.client;
-    let definitions: Result<Vec<Value>, _> =
-        pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
-    embedded::apply(client, &definitions?).await?;
-    embedded::apply(client, &classes()).await?;
+    host::install(client).await?;
+    embedded::apply(client, &[host::class_of_volumes()]).await?;
     let mut trees = Vec::new();
-    let stop = CancellationToken::new();
     let mut running = None;
     for (manifest, wanted) in manifests()?.iter().zip(wanted) {
-        let applied = async {
-            // A definition is served a moment after it was taken.
-            while embedded::apply(client, manifest).await.is_err() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(WITHIN, applied).await.context("the manifest is not taken")?;
+        host::apply(client, manifest).await?;
         if running.is_none() {
             make_ready(client).await?;
-            let controller = controller(client.clone(), Clock::system(), policies);
-            running = Some(tokio::spawn(controller.run(stop.clone())));
+            let policies = Arc::clone(policies);
+            let vitess = Vitess::Unknown;
+            running = Some(Host::start(cluster, Settings::default(), policies, vitess, Clock::system())?);
         }
-        trees.push(until(client, wanted).await?);
-    }
-    stop.cancel();
-    if let Some(running) = running {
-        running.await?;
+        let stands = async || Ok(Some(tree(client).await?).filter(|tree| tree == wanted));
+        trees.push(match ever(WITHIN, stands).await? {
+            Some(tree) => tree,
+            None => tree(client).await?,
+        });
     }
     Ok(trees)
-}
-
-/// What stands once it is as wanted, or at the end of all patience.
-async fn until(client: &Client, wanted: &Tree) -> anyhow::Result<Tree> {
-    let stands = async {
-        loop {
-            let tree = tree(client).await?;
-            if tree == *wanted {
-                return anyhow::Ok(tree);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    match tokio::time::timeout(WITHIN, stands).await {
-        Ok(tree) => tree,
-        Err(_) => tree(client).await,
-    }
-}
-
-fn differences(at: &str, played: &Value, real: &Value, found: &mut Vec<String>) {
-    match (played, real) {
-        (Value::Object(a), Value::Object(b)) => {
-            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
-                differences(&format!("{at}/{name}"), a, b, found);
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (i, (a, b)) in a.iter().zip(b).enumerate() {
-                differences(&format!("{at}/{i}"), a, b, found);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => found.push(format!("{at}: played {a}, real {b}")),
-    }
 }
 
 /// The Jobs that schedules begin, applied as the host does.
@@ -294,7 +162,7 @@ async fn jobs(client: &Client) -> anyhow::Result<Vec<Value>> {
         let api = Kind::Job.api(client, "port");
         let answer = api.patch(name, &params, &Patch::Apply(&job)).await?;
         let mut answer = serde_json::to_value(&answer)?;
-        forget(&mut answer);
+        standing::forget(&mut answer);
         stored.push(answer);
     }
     // What others make may have no labels, or may never be.
@@ -313,7 +181,7 @@ async fn jobs(client: &Client) -> anyhow::Result<Vec<Value>> {
             Err(kube::Error::Api(refused)) => json!({ "refused": refused.message }),
             Err(error) => return Err(error.into()),
         };
-        forget(&mut answer);
+        standing::forget(&mut answer);
         stored.push(answer);
     }
     Ok(stored)
@@ -330,18 +198,18 @@ fn a_scheduled_job_stands_on_both_alike() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();
-        embedded::apply(&cluster.client, &classes()).await.unwrap();
+        host::install(&cluster.client).await.unwrap();
+        embedded::apply(&cluster.client, &[host::class_of_volumes()]).await.unwrap();
         jobs(&cluster.client).await.unwrap()
     });
-    let mut found = Vec::new();
-    differences("", &json!(played), &json!(real), &mut found);
+    let found = standing::differences(&json!(played), &json!(real));
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
 fn what_stands_on_the_played_server_stands_on_the_real_one() {
     let Some(binary) = cluster::binary().unwrap() else { return };
-    let policies = policies().unwrap();
+    let policies = built!().policies(&Settings::default()).unwrap();
     let played = played(&policies).unwrap();
     assert!(played[0].len() > 20, "the host made a tree: {:?}", played[0].keys());
     let waits = |tree: &Tree| {
@@ -351,14 +219,14 @@ fn what_stands_on_the_played_server_stands_on_the_real_one() {
     };
     let waiting: Vec<usize> = played.iter().map(waits).collect();
     assert_eq!(waiting, [0, 7, 3], "cells, keyspace and control daemons wait, then the tablets");
-    let scale = |cell: &str| &played[0][&format!("Scale {}", pilothouse_api::names::cell("harbour", cell))];
+    let scale = |cell: &str| &played[0][&("Scale".to_owned(), pilothouse_api::names::cell("harbour", cell))];
     assert_eq!(scale("c")["spec"]["replicas"], 1, "begun, for the autoscaler to go on with");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let real = runtime.block_on(async {
         let cluster = Cluster::start(&binary).await.unwrap();
         real(&cluster, &policies, &played).await.unwrap()
     });
-    let mut found = Vec::new();
-    differences("", &json!(played), &json!(real), &mut found);
+    let compared = played.iter().zip(&real);
+    let found: Vec<String> = compared.flat_map(|(p, r)| standing::tree_differences(p, r)).collect();
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }

@@ -1,46 +1,39 @@
 //! A cluster that vitess-operator ran is taken over: nothing restarts, and its fields become ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse::controller::{Controller, Parts};
 use pilothouse::embedded::{self, Embedded};
 use pilothouse::kinds::Kind;
 use pilothouse::observe_only::{self, Look};
 use pilothouse::settings::Settings;
-use pilothouse::takeover::{self, PREDECESSOR};
+use pilothouse::takeover;
 use pilothouse::vitess::Vitess;
 use pilothouse_api::choices::{Choice as _, ClaimRetention};
 use pilothouse_core::guard::RULES;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::world::WorldSettings;
-use pilothouse_tests::{beside, repository, stage};
+use pilothouse_tests::beside::{self, is_here_alone};
+use pilothouse_tests::stage::virtually;
+use pilothouse_tests::standing::{self, Tree};
+use pilothouse_tests::{built, predecessor, repository};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// 2026-01-01T00:00:00Z.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// What the API server says of an object, not its writer.
-const THE_SERVERS_OWN: [&str; 6] =
-    ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
-
-/// Objects by kind and name.
-type Tree = BTreeMap<(String, String), Value>;
 
 /// Settings of a region where one zone will do.
 const ONE_ZONE: &str = "policies: { placement: { builtin: az-placement, config: { minZones: 1 } } }";
 
 fn policies(settings: &str) -> Arc<PolicySet> {
-    let program = env!("CARGO_BIN_EXE_pilothouse-under-test").as_ref();
-    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    let settings: Settings = serde_yaml_ng::from_str(settings).unwrap();
-    let runtime = stage::runtime(program, &cache, &settings).unwrap();
-    Arc::new(PolicySet::load(&runtime, &settings.policies).unwrap())
+    built!().policies(&serde_yaml_ng::from_str(settings).unwrap()).unwrap()
 }
 
 fn played() -> Embedded {
@@ -58,20 +51,6 @@ async fn run(embedded: &Embedded, policies: &Arc<PolicySet>, has_vitess: bool, t
     controller.await.unwrap();
 }
 
-async fn tree(client: &Client, namespace: &str) -> Tree {
-    let mut tree = Tree::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
-        for object in kind.api(client, namespace).list(&ListParams::default()).await.unwrap() {
-            let key = (kind.as_str().to_owned(), object.name_any());
-            let mut object = serde_json::to_value(&object).unwrap();
-            object["apiVersion"] = json!(kind.resource().api_version);
-            object["kind"] = json!(kind.as_str());
-            tree.insert(key, object);
-        }
-    }
-    tree
-}
-
 /// What stands after our own host's first hour without Vitess, as vitess-operator would have written it:
 /// owners of claims, other preparing scripts, the deprecated zone label, a budget without the cluster's label,
 /// quantities in other words, a hash on Pods.
@@ -81,8 +60,9 @@ async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) 
     manifest[0]["metadata"]["annotations"] = json!({ (ClaimRetention::KEY): "Delete" });
     embedded::apply(&first.client, &manifest).await.unwrap();
     run(&first, policies, false, HOUR).await;
-    let mut objects: Vec<Value> = tree(&first.client, "default").await.into_values().collect();
-    objects.retain(|object| !is_ours_alone(object));
+    let mut objects: Vec<Value> =
+        standing::tree(&first.client, "default").await.unwrap().into_values().collect();
+    objects.retain(|object| !is_here_alone(object));
     for object in &mut objects {
         object.as_object_mut().unwrap().remove("status");
         if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
@@ -108,38 +88,6 @@ async fn written_by_the_operator(policies: &Arc<PolicySet>, manifest: &[Value]) 
     objects
 }
 
-/// Creates the objects as vitess-operator did, owners first, with the UIDs of this server.
-async fn lay(client: &Client, objects: &[Value]) {
-    let key = |object: &Value| format!("{} {}", object["kind"], object.get("name").unwrap_or(&Value::Null));
-    let mut waiting: Vec<Value> = objects.to_vec();
-    let mut uids: BTreeMap<String, String> = BTreeMap::new();
-    while !waiting.is_empty() {
-        let (ready, later): (Vec<Value>, Vec<Value>) = waiting.into_iter().partition(|object| {
-            let owner = object.pointer("/metadata/ownerReferences/0");
-            owner.is_none_or(|owner| uids.contains_key(&key(owner)))
-        });
-        assert!(!ready.is_empty(), "no owner of {later:?}");
-        for mut object in ready {
-            for field in THE_SERVERS_OWN {
-                object["metadata"].as_object_mut().unwrap().remove(field);
-            }
-            let is_owned = object["metadata"]["ownerReferences"].is_array();
-            for owner in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
-                owner["uid"] = json!(uids[&key(owner)]);
-            }
-            let kind = Kind::of(object["kind"].as_str().unwrap()).unwrap();
-            let writer = if is_owned { PREDECESSOR } else { "kubectl" };
-            let params = PostParams { field_manager: Some(writer.to_owned()), ..PostParams::default() };
-            let object: DynamicObject = serde_json::from_value(object).unwrap();
-            let namespace = object.namespace().unwrap();
-            let made = kind.api(client, &namespace).create(&params, &object).await.unwrap();
-            let made_key = key(&json!({ "kind": kind.as_str(), "name": made.name_any() }));
-            uids.insert(made_key, made.uid().unwrap());
-        }
-        waiting = later;
-    }
-}
-
 fn manifest() -> Vec<Value> {
     let text = std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap();
     let mut documents = embedded::documents(&text).unwrap();
@@ -149,46 +97,9 @@ fn manifest() -> Vec<Value> {
 }
 
 /// What may not change when an object gets another operator.
-fn standing(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
-    let theirs = tree.iter().filter(|(_, object)| !is_ours_alone(object));
+fn kept(tree: &Tree) -> BTreeMap<&(String, String), (&Value, &Value)> {
+    let theirs = tree.iter().filter(|(_, object)| !is_here_alone(object));
     theirs.map(|(key, object)| (key, (&object["metadata"]["uid"], &object["spec"]))).collect()
-}
-
-/// Kinds and components of objects that we alone make: `docs/differences.md` says why.
-const HERE_ALONE: [(&str, &str); 2] =
-    [("PodDisruptionBudget", "vttablet"), ("PodDisruptionBudget", "vtgate")];
-
-fn is_ours_alone(object: &Value) -> bool {
-    let component = &object["metadata"]["labels"]["planetscale.com/component"];
-    HERE_ALONE.iter().any(|(kind, of)| object["kind"] == *kind && component == of)
-}
-
-fn differences(at: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
-    match (old, new) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                differences(&format!("{at}/{name}"), a.get(name), b.get(name), found);
-            }
-        }
-        (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            for i in 0..a.len().max(b.len()) {
-                differences(&format!("{at}/{i}"), a.get(i), b.get(i), found);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => found.push(format!("{at}: {a:?}, then {b:?}")),
-    }
-}
-
-/// Objects of which the operator still holds fields; runs of vtbackup apart, which end and go.
-fn held(tree: &Tree) -> Vec<&(String, String)> {
-    let holds = |object: &Value| {
-        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        entries.into_iter().flatten().any(|entry| entry["manager"] == PREDECESSOR)
-    };
-    let runs = |object: &Value| object["metadata"]["labels"]["planetscale.com/component"] == "vtbackup";
-    tree.iter().filter(|(_, object)| holds(object) && !runs(object)).map(|(key, _)| key).collect()
 }
 
 /// Claims that would go with the object that asked for them.
@@ -198,27 +109,23 @@ fn owned_claims(tree: &Tree) -> usize {
     data.filter(|(_, o)| o.pointer("/metadata/ownerReferences/0").is_some()).count()
 }
 
-fn paused() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
-}
-
 #[test]
 fn nothing_restarts_and_its_fields_become_ours() {
     let policies = policies("{}");
-    paused().block_on(async {
+    virtually(async {
         let objects = written_by_the_operator(&policies, &manifest()).await;
         let embedded = played();
-        lay(&embedded.client, &objects).await;
-        let before = tree(&embedded.client, "default").await;
-        assert!(held(&before).len() > 20, "{:?}", held(&before));
+        predecessor::lay(&embedded.client, &objects).await.unwrap();
+        let before = standing::tree(&embedded.client, "default").await.unwrap();
+        assert!(predecessor::held(&before).len() > 20, "{:?}", predecessor::held(&before));
         assert_eq!(owned_claims(&before), 6);
 
         run(&embedded, &policies, false, HOUR).await;
-        let after = tree(&embedded.client, "default").await;
-        assert_eq!(standing(&after), standing(&before));
-        assert_eq!(held(&after), Vec::<&(String, String)>::new());
+        let after = standing::tree(&embedded.client, "default").await.unwrap();
+        assert_eq!(kept(&after), kept(&before));
+        assert_eq!(predecessor::held(&after), Vec::<&(String, String)>::new());
         assert_eq!(owned_claims(&after), 0, "from now on they outlive the cluster");
-        let added = after.values().filter(|object| is_ours_alone(object)).count();
+        let added = after.values().filter(|object| is_here_alone(object)).count();
         assert_eq!(added, 4, "a shard's tablets and three cells' gateways get budgets");
 
         // What the operator wrote and the manifest no longer asks for goes: it is ours to take away.
@@ -234,7 +141,7 @@ fn nothing_restarts_and_its_fields_become_ours() {
         let patch: json_patch::Patch = serde_json::from_value(without).unwrap();
         clusters.patch("harbour", &PatchParams::default(), &Patch::Json::<()>(patch)).await.unwrap();
         run(&embedded, &policies, false, HOUR).await;
-        let last = tree(&embedded.client, "default").await;
+        let last = standing::tree(&embedded.client, "default").await.unwrap();
         assert_eq!(team(&last), 0);
         let pods = |tree: &Tree| -> Vec<Value> {
             tree.iter()
@@ -265,26 +172,23 @@ fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
         let namespace = objects[0]["metadata"]["namespace"].as_str().unwrap().to_owned();
         // Secrets are the manifest's, and nobody writes them.
         objects.retain(|object| Kind::of(object["kind"].as_str().unwrap()).is_some());
-        paused().block_on(async {
+        virtually(async {
             let embedded = played();
             let home = json!({ "metadata": { "name": namespace } });
             let namespaces: Api<Namespace> = Api::all(embedded.client.clone());
             let home = serde_json::from_value(home).unwrap();
             namespaces.create(&PostParams::default(), &home).await.unwrap();
-            lay(&embedded.client, &objects).await;
-            let before = tree(&embedded.client, &namespace).await;
+            predecessor::lay(&embedded.client, &objects).await.unwrap();
+            let before = standing::tree(&embedded.client, &namespace).await.unwrap();
             run(&embedded, &policies, false, HOUR).await;
-            let after = tree(&embedded.client, &namespace).await;
+            let after = standing::tree(&embedded.client, &namespace).await.unwrap();
             let mut changed = Vec::new();
             for ((kind, name), old) in &before {
                 let new = after.get(&(kind.clone(), name.clone())).unwrap_or(&Value::Null);
                 for part in ["/spec", "/metadata/uid"] {
-                    differences(
-                        &format!("{kind} {name} {part}"),
-                        old.pointer(part),
-                        new.pointer(part),
-                        &mut changed,
-                    );
+                    let of = |object: &Value| object.pointer(part).cloned().unwrap_or_default();
+                    let found = standing::differences(&of(old), &of(new)).into_iter();
+                    changed.extend(found.map(|line| format!("{kind} {name} {part}{line}")));
                 }
             }
             let mut known = beside::on_purpose();
@@ -295,7 +199,7 @@ fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
                 changed.extend(beside::statuses(now, recorded, &mut known));
             }
             assert!(changed.is_empty(), "{}: {}", file.display(), changed.join("\n"));
-            assert_eq!(held(&after), Vec::<&(String, String)>::new(), "{}", file.display());
+            assert_eq!(predecessor::held(&after), Vec::<&(String, String)>::new(), "{}", file.display());
             assert!(owned_claims(&before) > 0, "{}", file.display());
             assert_eq!(owned_claims(&after), 0, "{}", file.display());
         });
@@ -305,7 +209,7 @@ fn nothing_of_a_recorded_cluster_is_deleted_or_recreated() {
 #[test]
 fn a_living_cluster_goes_on_under_its_new_operator() {
     let policies = policies("{}");
-    paused().block_on(async {
+    virtually(async {
         let objects = json!(written_by_the_operator(&policies, &manifest()).await).to_string();
         // Played nodes no longer have the deprecated label, and here Pods have to be scheduled.
         let objects =
@@ -314,15 +218,15 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
         let embedded = played();
         let stop = CancellationToken::new();
         let world = tokio::spawn(embedded.world.clone().run(stop.clone().cancelled_owned()));
-        lay(&embedded.client, &objects).await;
+        predecessor::lay(&embedded.client, &objects).await.unwrap();
         let uids = |tree: &Tree| -> BTreeMap<(String, String), Value> {
             let lasting = |key: &(String, String)| !key.1.contains("vtbackup") && key.0 != "VitessBackup";
-            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_ours_alone(object));
+            let kept = tree.iter().filter(|(key, object)| lasting(key) && !is_here_alone(object));
             kept.map(|(key, object)| (key.clone(), object["metadata"]["uid"].clone())).collect()
         };
-        let before = uids(&tree(&embedded.client, "default").await);
+        let before = uids(&standing::tree(&embedded.client, "default").await.unwrap());
         run(&embedded, &policies, true, 6 * HOUR).await;
-        let after = tree(&embedded.client, "default").await;
+        let after = standing::tree(&embedded.client, "default").await.unwrap();
         assert_eq!(uids(&after), before);
         let shard = after.iter().find(|((kind, _), _)| kind == "VitessShard").unwrap().1;
         assert_eq!(shard["status"]["servingWrites"], "True", "{}", shard["status"]);
@@ -334,7 +238,7 @@ fn a_living_cluster_goes_on_under_its_new_operator() {
 #[test]
 fn a_shard_with_a_recorded_backup_is_not_begun_anew() {
     let policies = policies("{}");
-    paused().block_on(async {
+    virtually(async {
         let mut objects = written_by_the_operator(&policies, &manifest()).await;
         objects.retain(|o| o["metadata"]["labels"]["planetscale.com/component"] != "vtbackup");
         let storage = objects.iter().find(|o| o["kind"] == "VitessBackupStorage").unwrap();
@@ -355,13 +259,16 @@ fn a_shard_with_a_recorded_backup_is_not_begun_anew() {
             "spec": {}, "status": { "complete": true, "startTime": "2025-12-31T00:00:00Z" },
         }));
         let embedded = played();
-        lay(&embedded.client, &objects).await;
+        predecessor::lay(&embedded.client, &objects).await.unwrap();
         run(&embedded, &policies, false, 6 * HOUR).await;
-        let after = tree(&embedded.client, "default").await;
+        let after = standing::tree(&embedded.client, "default").await.unwrap();
         let is_run = |(_, o): &(&(String, String), &Value)| {
             o["metadata"]["labels"]["planetscale.com/component"] == "vtbackup"
         };
-        assert_eq!(after.iter().filter(is_run).map(|(key, _)| key).collect::<Vec<_>>(), [] as [&(String, String); 0]);
+        assert_eq!(
+            after.iter().filter(is_run).map(|(key, _)| key).collect::<Vec<_>>(),
+            [] as [&(String, String); 0]
+        );
         assert!(after.keys().any(|(kind, _)| kind == "VitessBackup"), "and its record stays");
     });
 }
@@ -369,11 +276,11 @@ fn a_shard_with_a_recorded_backup_is_not_begun_anew() {
 #[test]
 fn a_look_tells_the_plan_and_writes_nothing() {
     let policies = policies("{}");
-    paused().block_on(async {
+    virtually(async {
         let objects = written_by_the_operator(&policies, &manifest()).await;
         let embedded = played();
-        lay(&embedded.client, &objects).await;
-        let before = tree(&embedded.client, "default").await;
+        predecessor::lay(&embedded.client, &objects).await.unwrap();
+        let before = standing::tree(&embedded.client, "default").await.unwrap();
         let look = Look {
             client: embedded.client.clone(),
             policies,
@@ -384,7 +291,7 @@ fn a_look_tells_the_plan_and_writes_nothing() {
         };
         let plans = observe_only::plans(&look).await.unwrap();
         let text: String = plans.iter().map(|plan| format!("{plan}\n")).collect();
-        assert_eq!(tree(&embedded.client, "default").await, before);
+        assert_eq!(standing::tree(&embedded.client, "default").await.unwrap(), before);
         let file = repository("tests/takeover.txt");
         if std::env::var_os("PILOTHOUSE_ACCEPT").is_some() {
             std::fs::write(&file, &text).unwrap();
@@ -395,7 +302,7 @@ fn a_look_tells_the_plan_and_writes_nothing() {
 
 #[test]
 fn who_leads_by_the_lock_is_waited_for() {
-    paused().block_on(async {
+    virtually(async {
         let client = played().client;
         let create = async |plural: &str, object: Value| -> DynamicObject {
             let kind = object["kind"].as_str().unwrap();

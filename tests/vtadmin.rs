@@ -2,7 +2,6 @@
 //! written, put right and removed like all else, and what they keep is told nowhere.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,9 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse::kinds::Kind;
 use pilothouse_api::names::{self, VtadminSecret};
 use pilothouse_sim::apiserver::kinds::EVENTS;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::text;
-use pilothouse_tests::stage::Stage;
+use pilothouse_tests::stage::{Stage, virtually};
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -32,9 +31,7 @@ fn manifest() -> String {
 }
 
 fn stage() -> Stage {
-    let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    Stage::three_zones(program, &cache).unwrap()
+    Stage::three_zones(&built!()).unwrap()
 }
 
 /// Objects of vtadmin by name; the manifest's own Secret has no such label.
@@ -66,12 +63,6 @@ async fn up(stage: &Stage, manifest: &str) {
 fn events(stage: &Stage) -> Vec<String> {
     let events = stage.embedded.api.list(&EVENTS, Some("default")).into_iter();
     events.map(|e| format!("{} {}", text(&e, "/reason"), text(&e, "/message"))).collect()
-}
-
-fn virtually<F: Future<Output = ()>>(test: F) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use pilothouse_policy::set::PolicySet;
 pub use pilothouse_sim::checkers::Violation;
 use serde_json::{Value, json};
 
+pub use draws::Draws;
 pub use mix::{Fault, Mix, NoSuchFault};
 
 use crate::controller::{Controller, Parts};

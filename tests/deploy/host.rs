@@ -1,21 +1,13 @@
 //! `pilothouse run` as the Deployment starts it, as a process with a service account's token.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use pilothouse::settings::Settings;
 use pilothouse_tests::cluster::Cluster;
-use rustix::process::{Pid, Signal, kill_process};
+use pilothouse_tests::cluster::process::Process;
 use serde_json::{Value, json};
-
-use crate::{LOOK_AGAIN, WITHIN};
-
-/// A running host; it does not outlive this.
-pub(crate) struct Host {
-    child: Child,
-    log: PathBuf,
-}
 
 /// The one document of that kind and name.
 pub(crate) fn document<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
@@ -33,79 +25,35 @@ pub(crate) fn container<'a>(documents: &'a [Value], name: &str) -> &'a Value {
     &document(documents, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
 }
 
-impl Host {
-    /// Starts the Pod `name` of what is installed, as its service account, without a kubelet; with
-    /// `more` arguments than it has there.
-    pub(crate) async fn start(
-        cluster: &Cluster,
-        dir: &Path,
-        name: &str,
-        documents: &[Value],
-        more: &[&str],
-    ) -> anyhow::Result<Self> {
-        let file = |suffix: &str| dir.join(format!("{name}.{suffix}"));
-        // What differs on one machine: a port for each, and a cache that the next run finds again.
-        let settings = Settings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies")),
-            ..settings(documents, "pilothouse")
-        };
-        std::fs::write(file("settings"), settings.to_yaml())?;
-        std::fs::write(file("kubeconfig"), cluster.kubeconfig(&token(cluster).await?, "pilothouse"))?;
-        let container = container(documents, "pilothouse");
-        let args = container["args"].as_array().context("it has arguments")?.iter().filter_map(Value::as_str);
-        let args = args.map(|a| if a.ends_with("settings.yaml") { file("settings") } else { a.into() });
-        let names = container["env"].as_array().context("it has an environment")?.iter();
-        let named = names.filter(|e| e["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name");
-        let log = file("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_pilothouse-under-test"))
-            .args(args)
-            .args(more)
-            .env_clear()
-            .envs(named.filter_map(|e| Some((e["name"].as_str()?, name))))
-            .env("KUBECONFIG", file("kubeconfig"))
-            // As in every Pod.
-            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(file("out"))?)
-            .stderr(std::fs::File::create(&log)?)
-            .spawn()?;
-        Ok(Self { child, log })
-    }
-
-    /// Asks it to end, as a kubelet does, and waits until it has.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process")?;
-        kill_process(id, Signal::TERM)?;
-        self.end().await
-    }
-
-    /// Waits until it has ended well.
-    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        let ended = async {
-            loop {
-                if let Some(status) = self.child.try_wait()? {
-                    return anyhow::Ok(status);
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        let status = tokio::time::timeout(WITHIN, ended).await.context("the host does not end")??;
-        ensure!(status.success(), "the host ended with {status}:\n{}", self.log());
-        Ok(())
-    }
-
-    /// What it logged.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts the Pod `name` of what is installed, as its service account, without a kubelet; with
+/// `more` arguments than it has there.
+pub(crate) async fn start(
+    cluster: &Cluster,
+    dir: &Path,
+    name: &str,
+    documents: &[Value],
+    more: &[&str],
+) -> anyhow::Result<Process> {
+    let file = |suffix: &str| dir.join(format!("{name}.{suffix}"));
+    // What differs on one machine: a port for each, and a cache that the next run finds again.
+    let settings = Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies")),
+        ..settings(documents, "pilothouse")
+    };
+    std::fs::write(file("settings"), settings.to_yaml())?;
+    std::fs::write(file("kubeconfig"), cluster.kubeconfig(&token(cluster).await?, "pilothouse"))?;
+    let container = container(documents, "pilothouse");
+    let args = container["args"].as_array().context("it has arguments")?.iter().filter_map(Value::as_str);
+    let args = args.map(|a| if a.ends_with("settings.yaml") { file("settings") } else { a.into() });
+    let names = container["env"].as_array().context("it has an environment")?.iter();
+    let named = names.filter(|e| e["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
+    command.args(args).args(more).env_clear();
+    command.envs(named.filter_map(|e| Some((e["name"].as_str()?, name))));
+    // As in every Pod.
+    command.env("KUBECONFIG", file("kubeconfig")).env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+    Process::start(&mut command, file("out"), file("log"))
 }
 
 /// A token as a kubelet would mount it.

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use grants::{Grant, Scope};
-use host::Host;
 use kube::Client;
 use kube::api::ListParams;
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
+use pilothouse_tests::cluster::host::class_of_volumes;
 use pilothouse_tests::cluster::{self, Cluster};
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
@@ -51,14 +51,7 @@ async fn install(client: &Client, documents: &[Value]) -> anyhow::Result<()> {
     let definitions: Result<Vec<Value>, _> =
         pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
     embedded::apply(client, &definitions?).await?;
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
-        "metadata": {
-            "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
-    });
-    embedded::apply(client, &[class]).await?;
+    embedded::apply(client, &[class_of_volumes()]).await?;
     embedded::apply(client, documents).await?;
     Ok(())
 }
@@ -136,11 +129,11 @@ async fn life(cluster: &Cluster, installed: &[Value], namespace: &str) -> anyhow
         let lease = client.request::<Value>(http::Request::get(path).body(Vec::new())?).await;
         Ok(lease.map_or(Value::Null, |lease| lease["spec"]["holderIdentity"].clone()))
     };
-    let first = Host::start(cluster, dir.path(), "pilothouse-1", installed, &[]).await?;
+    let first = host::start(cluster, dir.path(), "pilothouse-1", installed, &[]).await?;
     until("nobody leads", async || Ok(holder().await? == "pilothouse-1"))
         .await
         .with_context(|| first.log())?;
-    let second = Host::start(cluster, dir.path(), "pilothouse-2", installed, &[]).await?;
+    let second = host::start(cluster, dir.path(), "pilothouse-2", installed, &[]).await?;
 
     let mut documents = self::cluster(namespace);
     embedded::apply(client, &documents).await?;
@@ -202,7 +195,7 @@ async fn least_that_works(documents: &[Value], namespace: &str) -> anyhow::Resul
     let scoped = given.iter().flat_map(|(grant, scopes)| scopes.iter().map(move |scope| (grant, scope)));
     are_in_force(&cluster.client, scoped).await?;
     let lived = life(&cluster, documents, namespace).await;
-    let events = cluster.audit()?;
+    let events = cluster.audit().read_on()?;
     let forbidden = grants::forbidden(&events);
     assert!(forbidden.is_empty(), "not allowed, and asked for:\n{}", forbidden.join("\n"));
     lived?;
@@ -254,12 +247,12 @@ fn a_look_needs_to_read_and_nothing_else() {
         let scoped = given.iter().flat_map(|(grant, scopes)| scopes.iter().map(move |scope| (grant, scope)));
         are_in_force(&cluster.client, scoped).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let look = Host::start(&cluster, dir.path(), "look", &documents, &["--observe-only"]).await.unwrap();
+        let look = host::start(&cluster, dir.path(), "look", &documents, &["--observe-only"]).await.unwrap();
         look.end().await.unwrap();
         let told = std::fs::read_to_string(dir.path().join("look.out")).unwrap();
         assert!(told.contains("apply VitessShard") || told.contains("apply VitessCell"), "{told}");
         assert!(told.ends_with("1 clusters, nothing was written\n"), "{told}");
-        let events = cluster.audit().unwrap();
+        let events = cluster.audit().read_on().unwrap();
         assert_eq!(grants::forbidden(&events), Vec::<String>::new());
         let verbs: BTreeSet<String> = grants::used(&events).into_iter().map(|grant| grant.verb).collect();
         assert_eq!(verbs, BTreeSet::from(["list".to_owned(), "watch".to_owned()]));

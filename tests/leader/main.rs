@@ -13,6 +13,7 @@ use pilothouse::embedded::{self, Embedded};
 use pilothouse::kinds::Kind;
 use pilothouse::lease::{self, Gate, Lease, LeaseSettings};
 use pilothouse::settings::Settings;
+use pilothouse::simulate::Draws;
 use pilothouse::telemetry::Telemetry;
 use pilothouse::vitess::Vitess;
 use pilothouse_policy::set::PolicySet;
@@ -257,28 +258,22 @@ async fn two_hosts_of_one_name_do_not_both_act() {
     assert!(!leads(&first) && leads(&twin), "what it once held under that name is another's now");
 }
 
-/// A number of `0..below`, drawn by SplitMix64.
-fn draw(seed: &mut u64, below: u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((mixed ^ (mixed >> 27)) >> 11) % below
-}
-
 /// Hours of weather that changes every few seconds for each host; crashes and clean stops between.
-async fn rough(mut seed: u64) {
+async fn rough(seed: u64) {
+    let mut draws = Draws::new(seed, "weather");
     let scene = Scene::open().await;
     let mut hosts = [scene.writer("first"), scene.writer("second")];
     for _ in 0..200 {
-        let n = usize::from(draw(&mut seed, 2) == 1);
+        let n = usize::from(draws.range(0, 1) == 1);
         let host = &mut hosts[n];
-        match draw(&mut seed, 12) {
+        match draws.range(0, 11) {
             0 => {
                 host.running.abort();
                 *host = scene.writer(host.wire.host);
             }
             1 => {
                 host.stop.cancel();
-                sleep(Duration::from_secs(draw(&mut seed, 8))).await;
+                sleep(Duration::from_secs(draws.range(0, 7))).await;
                 host.running.abort();
                 *host = scene.writer(host.wire.host);
             }
@@ -287,7 +282,7 @@ async fn rough(mut seed: u64) {
             6 | 7 => host.wire.turns(Weather::LeaseAnswersLost),
             _ => host.wire.turns(Weather::Fair),
         }
-        sleep(Duration::from_millis(draw(&mut seed, 20_000))).await;
+        sleep(Duration::from_millis(draws.range(0, 19_999))).await;
     }
     hosts.iter().for_each(|h| h.wire.turns(Weather::Fair));
     sleep(DURATION + RETRY * 2 + ACTED_ON).await;

@@ -10,6 +10,8 @@ mod script;
 use std::path::{Path, PathBuf};
 
 use pilothouse_tests::repository;
+use pilothouse_tests::seen::Teller;
+use pilothouse_tests::stage::virtually;
 
 fn check(name: &str) {
     let file =
@@ -21,9 +23,7 @@ fn check(name: &str) {
         println!("not run here: {name} needs {missing}");
         return;
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let outcome = runtime.block_on(run::run(&script));
+    let outcome = virtually(run::run(&script, &mut Teller::default()));
     let outcome = outcome.unwrap_or_else(|e| panic!("{name}: {e:#}"));
     let expected = file("txt");
     if std::env::var_os("PILOTHOUSE_ACCEPT").is_some() {

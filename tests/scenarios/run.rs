@@ -1,7 +1,6 @@
 //! Carries a script out and tells what is seen after each wait.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
@@ -10,9 +9,9 @@ use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{self, Primary, Teller};
-use pilothouse_tests::stage::{Deeds, Setting, Stage, runtime};
+use pilothouse_tests::stage::{Deeds, Setting, Stage};
+use pilothouse_tests::{built, repository};
 use serde_json::Value;
 
 use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
@@ -20,23 +19,29 @@ use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
 /// Loads the settings' policies; the default ones once for all scripts.
 fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
     static DEFAULT: Mutex<Option<Arc<PolicySet>>> = Mutex::new(None);
-    let load = || -> anyhow::Result<Arc<PolicySet>> {
-        let program = Path::new(env!("CARGO_BIN_EXE_pilothouse-under-test"));
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-        Ok(Arc::new(PolicySet::load(&runtime(program, &cache, settings)?, &settings.policies)?))
-    };
     if *settings != Settings::default() {
-        return load();
+        return built!().policies(settings);
     }
     let mut default = DEFAULT.lock().unwrap_or_else(PoisonError::into_inner);
     if default.is_none() {
-        *default = Some(load()?);
+        *default = Some(built!().policies(settings)?);
     }
     default.clone().context("just set")
 }
 
-/// What came of it, as text.
-pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
+/// Tells what stands in a namespace.
+pub(crate) trait Tell {
+    fn tell(&mut self, stage: &Stage, namespace: &str) -> String;
+}
+
+impl Tell for Teller {
+    fn tell(&mut self, stage: &Stage, namespace: &str) -> String {
+        Self::tell(self, stage, namespace)
+    }
+}
+
+/// What came of it, as text: what `teller` tells after each wait.
+pub(crate) async fn run(script: &Script, teller: &mut impl Tell) -> anyhow::Result<String> {
     let stage = Stage::start(Setting {
         zones: script.zones.clone(),
         nodes: 3,
@@ -45,19 +50,14 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
         has_vitess: script.vitess,
     })?;
     let mut told = format!("# {}\n", script.about.trim());
-    let mut scene = Scene {
-        stage,
-        namespace: script.namespace.clone(),
-        broken: String::new(),
-        teller: Teller::default(),
-    };
+    let mut scene = Scene { stage, namespace: script.namespace.clone(), broken: String::new() };
     for step in &script.steps {
         let named = step.to_string();
         let broken = scene.carry_out(step).await.with_context(|| format!("{named}; so far:\n{told}"))?;
         let hit = if broken.is_empty() { String::new() } else { format!(" ({broken})") };
         let _ = write!(told, "\n== {named}{hit}\n");
         if matches!(step, Step::WaitFor(_) | Step::Rest(_)) {
-            told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+            told.push_str(&teller.tell(&scene.stage, &scene.namespace));
         }
         if matches!(step, Step::TellTopology) {
             let cluster = scene.cluster()?;
@@ -66,7 +66,7 @@ pub(crate) async fn run(script: &Script) -> anyhow::Result<String> {
     }
     told.push_str("\n== at rest\n");
     scene.rest(script).await.with_context(|| format!("at the end; so far:\n{told}"))?;
-    told.push_str(&scene.teller.tell(&scene.stage, &scene.namespace));
+    told.push_str(&teller.tell(&scene.stage, &scene.namespace));
     scene.stage.end().await?;
     Ok(told)
 }
@@ -75,7 +75,6 @@ struct Scene {
     stage: Stage,
     namespace: String,
     broken: String,
-    teller: Teller,
 }
 
 impl Scene {

@@ -1,6 +1,7 @@
 //! What stands here beside what stood there; what differs on purpose is in `docs/differences.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use pilothouse::actuate::MANAGER;
 use pilothouse::equality;
@@ -17,24 +18,42 @@ const NOT_COMPARED: [&str; 2] = ["lastTransitionTime", "message"];
 #[derive(Debug)]
 pub struct Known(BTreeMap<String, bool>);
 
-/// The rows under those headings of the page on differences that tests hold.
+/// A heading of the page on differences.
+const ALONE: &str = "Objects here alone\n";
+
+/// The rows under the headings of the page on differences that tests hold.
 ///
 /// # Panics
 /// When the page or a heading is not there.
 #[must_use]
 pub fn on_purpose() -> Known {
+    let all = ["Fields\n", ALONE, "Statuses\n"].into_iter().flat_map(rows);
+    Known(all.map(|row| (row, false)).collect())
+}
+
+/// Whether the page says that we alone make objects of that kind and component.
+///
+/// # Panics
+/// When the page or its heading is not there.
+#[must_use]
+pub fn is_here_alone(object: &Value) -> bool {
+    static ROWS: LazyLock<Vec<String>> = LazyLock::new(|| rows(ALONE));
+    let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let row = [text("/kind"), text("/metadata/labels/planetscale.com~1component")].join(" ");
+    ROWS.contains(&row)
+}
+
+/// The first two columns of the table under a heading.
+fn rows(heading: &str) -> Vec<String> {
     let text = std::fs::read_to_string(repository("docs/differences.md")).expect("it is there");
-    let mut rows = BTreeMap::new();
-    for heading in ["Fields\n", "Objects here alone\n", "Statuses\n"] {
-        let section = text.split("\n## ").find_map(|section| section.strip_prefix(heading));
-        let lines = section.expect("its heading is there").lines();
-        rows.extend(lines.filter_map(|line| {
-            let (kind, rest) = line.strip_prefix("| ")?.split_once(" | `")?;
-            let (path, _why) = rest.split_once("` | ")?;
-            Some((format!("{kind} {path}"), false))
-        }));
-    }
-    Known(rows)
+    let section = text.split("\n## ").find_map(|section| section.strip_prefix(heading));
+    let lines = section.expect("its heading is there").lines();
+    let row = |line: &str| {
+        let (kind, rest) = line.strip_prefix("| ")?.split_once(" | `")?;
+        let (path, _why) = rest.split_once("` | ")?;
+        Some(format!("{kind} {path}"))
+    };
+    lines.filter_map(row).collect()
 }
 
 impl Known {

@@ -3,8 +3,10 @@
 //! Owns starting and ending its processes; `tests/cluster` builds them. Must not know what any test expects. Where it cannot be had, says so in one line.
 //! The rest of the control plane, and nodes, stand beside it only when a test asks for them ([`whole`]).
 
+pub mod audit;
 pub mod databases;
 pub mod host;
+pub mod process;
 mod volumes;
 pub mod whole;
 
@@ -14,9 +16,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use audit::Audit;
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::golang;
 
@@ -24,13 +27,10 @@ use crate::golang;
 const GIVEN: &str = "PILOTHOUSE_CLUSTER";
 /// Which the server makes for itself.
 const CERTIFICATE: &str = "certificates/apiserver.crt";
-/// The token of the only user, of the group that may do everything.
+/// The token of whoever tests, who may do everything.
 pub const TOKEN: &str = "tests";
-/// Who asks what, and how it is answered: by service accounts alone, of whom tests want to know.
-const AUDIT: &str = r#"{
-    "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-    "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }, { "level": "None" }]
-}"#;
+/// The token of a host that is a process of its own, which may do everything too; what it asks is in the [`Audit`].
+pub const HOST: &str = "host";
 /// A server that does not answer by then never will.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// A process tells nobody that it is ready; it is asked again until it is, or [`READY_WITHIN`] is over.
@@ -128,8 +128,9 @@ impl Cluster {
         let key = rcgen::KeyPair::generate()?;
         std::fs::write(dir.path().join("signing.key"), key.serialize_pem())?;
         std::fs::write(dir.path().join("signing.pub"), key.public_key_pem())?;
-        std::fs::write(dir.path().join("audit.yaml"), AUDIT)?;
-        std::fs::write(dir.path().join("tokens"), format!("{TOKEN},tests,tests,system:masters\n"))?;
+        std::fs::write(dir.path().join("audit.yaml"), audit::POLICY)?;
+        let user = |token: &str| format!("{token},{token},{token},system:masters\n");
+        std::fs::write(dir.path().join("tokens"), user(TOKEN) + &user(HOST))?;
         let mut server = Part::start(
             binary,
             "kube-apiserver",
@@ -193,15 +194,10 @@ impl Cluster {
         .to_string()
     }
 
-    /// What service accounts asked so far, and how it was answered, as events of the audit log.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn audit(&self) -> anyhow::Result<Vec<Value>> {
-        let log = std::fs::read_to_string(self.dir.path().join("audit.log"))?;
-        // The last line may be half written.
-        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        Ok(whole.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    /// What service accounts and hosts ask, from the server's start on.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::of(self.dir.path().join("audit.log"))
     }
 }
 

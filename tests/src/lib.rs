@@ -7,6 +7,7 @@
 pub mod beside;
 pub mod cluster;
 pub mod golang;
+pub mod predecessor;
 pub mod seen;
 pub mod stage;
 pub mod standing;

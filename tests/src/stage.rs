@@ -3,7 +3,7 @@
 //! Owns starting, stopping and waiting. Everything is virtual time: it needs a
 //! current-thread runtime that starts paused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,45 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub fn runtime(program: &Path, cache: &Path, settings: &Settings) -> anyhow::Result<Runtime> {
     let settings = Settings { cache_dir: Some(cache.to_owned()), ..settings.clone() };
     Ok(settings.runtime_with(program.to_owned())?)
+}
+
+/// Runs a test in virtual time.
+///
+/// # Panics
+/// When there is no runtime.
+pub fn virtually<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(test)
+}
+
+/// What only a test's own build knows: the product, and where its compiled policies are kept.
+pub struct Built {
+    /// The program `pilothouse`.
+    pub program: PathBuf,
+    /// The cache.
+    pub cache: PathBuf,
+}
+
+/// What this test's build made.
+#[macro_export]
+macro_rules! built {
+    () => {
+        $crate::stage::Built {
+            program: env!("CARGO_BIN_EXE_pilothouse-under-test").into(),
+            cache: std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"),
+        }
+    };
+}
+
+impl Built {
+    /// The policies that settings name.
+    ///
+    /// # Errors
+    /// When the engine does not start, or one cannot serve.
+    pub fn policies(&self, settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
+        let runtime = runtime(&self.program, &self.cache, settings)?;
+        Ok(Arc::new(PolicySet::load(&runtime, &settings.policies)?))
+    }
 }
 
 /// What a stage is made of.
@@ -96,10 +135,9 @@ impl Stage {
     ///
     /// # Errors
     /// When the policies cannot be had, or a definition of ours is refused.
-    pub fn three_zones(program: &Path, cache: &Path) -> anyhow::Result<Self> {
+    pub fn three_zones(built: &Built) -> anyhow::Result<Self> {
         let settings = Settings::default();
-        let runtime = runtime(program, cache, &settings)?;
-        let policies = Arc::new(PolicySet::load(&runtime, &settings.policies)?);
+        let policies = built.policies(&settings)?;
         let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
         Self::start(Setting { zones, nodes: 3, settings, policies, has_vitess: true })
     }

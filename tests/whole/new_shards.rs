@@ -10,15 +10,15 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
+use pilothouse::simulate::Draws;
 use pilothouse::vitess::Vitess;
 use pilothouse_tests::cluster::databases::Databases;
 use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::{Whole, until};
 use pilothouse_tests::seen::{condition, text};
-use pilothouse_tests::{cluster, repository};
+use pilothouse_tests::{built, cluster, repository};
 use serde_json::{Value, json};
 
-use crate::policies;
 use crate::rollout::Rollout;
 
 /// Four shards come up, or are rolled with a host that dies all the time, in less; or never. Where it
@@ -30,19 +30,6 @@ const WRITES_PER_MINUTE: u64 = 60;
 /// does not hold the rollout for a quarter of an hour.
 const SETTINGS: &str = "{ zones: { recoveredAfterMs: 15000 }, policies: { placement: { builtin: az-placement, config: { minZones: 1 } } } }";
 const SEED: &str = "PILOTHOUSE_SEED";
-
-/// SplitMix64.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 /// A cluster that stands, and who works on it.
 struct Scene<'a> {
@@ -63,11 +50,11 @@ impl<'a> Scene<'a> {
         let vitess = Vitess::Played(databases.world.vitess());
         let clock = databases.clock.clone();
         let settings: Settings = serde_yaml_ng::from_str(SETTINGS)?;
-        let policies = policies(&settings)?;
+        let policies = built!().policies(&settings)?;
         let host = Host::start(&whole.cluster, settings, policies, vitess, clock)?;
         let namespace = text(cluster, "/metadata/namespace").to_owned();
         let name = text(cluster, "/metadata/name").to_owned();
-        let scene = Self { whole, databases, host, draws: Draws(seed), namespace, name };
+        let scene = Self { whole, databases, host, draws: Draws::new(seed, "kills"), namespace, name };
         scene.is_ready().await?;
         for (key, _) in scene.databases.world.facts().shards {
             ensure!(
@@ -139,9 +126,9 @@ impl<'a> Scene<'a> {
                 changes_left -= 1;
                 continue;
             }
-            changes_left = self.draws.below(6);
+            changes_left = self.draws.range(0, 5);
             // Nobody can tell where in its work it is; that is what is wanted.
-            tokio::time::sleep(Duration::from_millis(self.draws.below(300))).await;
+            tokio::time::sleep(Duration::from_millis(self.draws.range(0, 300))).await;
             self.host.kill_and_restart(&self.whole.cluster).await?;
             kills += 1;
         }

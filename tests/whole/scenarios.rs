@@ -19,21 +19,10 @@ use tokio::time::Instant;
 use crate::scene::{LONGEST, QUIET, Scene};
 use crate::script::{self, Script};
 
-/// The simulator knows its own collector's deletions by their author.
-const COLLECTED: &str =
-    "the garbage collector deletes Pods with their owner, and here that looks like the host's doing";
-
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 18] = [
-    ("keyspace_removed", COLLECTED),
-    ("keyspace_put_back", COLLECTED),
-    ("keyspace_put_back_smaller", COLLECTED),
-    ("shard_removed", COLLECTED),
-    ("claims_go_too", COLLECTED),
-    ("cluster_deleted", COLLECTED),
-    ("shard_removed_by_hand", COLLECTED),
+const NOT_HERE: [(&str, &str); 10] = [
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),
@@ -41,22 +30,18 @@ const NOT_HERE: [(&str, &str); 18] = [
     ("disk_grows_offline", "volumes there grow while they are mounted"),
     ("backup_verified", "the second backup is due after eight hours"),
     ("autoscaled_gateways", "nobody acts as the autoscaler there; the real one does, at once"),
-    (
-        "surge_adopted",
-        "its two edits are one moment there; between them here, another tablet begins to stand in",
-    ),
     ("drain_taken_back", MOMENT),
     ("rollout_taken_back", MOMENT),
     ("vitess_unknown", "it tells what is refused in its rests, and they are skipped here"),
 ];
 
 /// Those whose settings are hurried, since they wait for a quarter of an hour until a zone counts as back.
-const HURRIED: [&str; 1] = ["zone_lost_and_back"];
+const HURRIED: [&str; 2] = ["surge_adopted", "zone_lost_and_back"];
 
 /// Names of scripts, with commas: only they are run.
 const ONLY: &str = "PILOTHOUSE_SCENARIOS";
 /// So many control planes at once: mostly they wait.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 7;
 
 /// The script's settings, hurried where they must be.
 fn settings(name: &str, script: &Script) -> anyhow::Result<Settings> {

@@ -21,11 +21,10 @@ use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_tests::cluster::databases::Databases;
 use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::Whole;
-use pilothouse_tests::repository;
 use pilothouse_tests::seen::{self, Shown, text};
+use pilothouse_tests::{built, repository};
 use serde_json::Value;
 
-use crate::policies;
 use crate::script::{Edit, Fill, Script, Step, SwitchTraffic, WaitFor};
 
 /// As the simulator's stage has it.
@@ -61,7 +60,7 @@ impl Scene {
         host::install(&whole.cluster.client).await?;
         let databases = Databases::play(&whole.cluster.client, 1);
         let vitess = if script.vitess { Vitess::Played(databases.world.vitess()) } else { Vitess::Unknown };
-        let policies = policies(&settings)?;
+        let policies = built!().policies(&settings)?;
         let host = Host::start(&whole.cluster, settings, policies, vitess, databases.clock.clone())?;
         Ok(Self { host, databases, whole, namespace: script.namespace.clone(), broken: String::new() })
     }
@@ -105,7 +104,10 @@ impl Scene {
             Step::Edit(edit) => self.edit(edit).await,
             Step::Remove(named) => {
                 let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
-                self.api(kind).delete(&named.name, &DeleteParams::default()).await?;
+                let api = self.api(kind);
+                let uid = api.get(&named.name).await?.uid().unwrap_or_default();
+                self.databases.world.deleted_by_others(&uid);
+                api.delete(&named.name, &DeleteParams::default()).await?;
                 Ok(())
             }
             Step::WaitFor(wait) => self.wait(wait).await,

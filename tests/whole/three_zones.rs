@@ -11,10 +11,8 @@ use pilothouse_tests::cluster::databases::Databases;
 use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::{Whole, until};
 use pilothouse_tests::seen::{condition, text};
-use pilothouse_tests::{cluster, repository};
+use pilothouse_tests::{built, cluster, repository};
 use serde_json::Value;
-
-use crate::policies;
 
 const WITHIN: Duration = Duration::from_secs(180);
 
@@ -27,7 +25,7 @@ async fn comes_up(whole: &Whole) -> anyhow::Result<()> {
     let vitess = Vitess::Played(databases.world.vitess());
     let clock = databases.clock.clone();
     let settings = Settings::default();
-    let policies = policies(&settings)?;
+    let policies = built!().policies(&settings)?;
     let _host = Host::start(&whole.cluster, settings, policies, vitess, clock)?;
     let clusters = Kind::VitessCluster.api(client, "default");
     let ready = until(WITHIN, "the cluster is Ready", async || {

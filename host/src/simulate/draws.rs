@@ -5,12 +5,12 @@
 
 /// One stream of numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Draws(u64);
+pub struct Draws(u64);
 
 impl Draws {
     /// The stream of a purpose.
     #[must_use]
-    pub(super) fn new(seed: u64, purpose: &str) -> Self {
+    pub fn new(seed: u64, purpose: &str) -> Self {
         let fnv = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         let mut stream = Self(purpose.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed.rotate_left(17), fnv));
         stream.0 ^= stream.number();
@@ -18,7 +18,8 @@ impl Draws {
     }
 
     /// The next number.
-    pub(super) fn number(&mut self) -> u64 {
+    #[must_use]
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,13 +28,15 @@ impl Draws {
     }
 
     /// One of `low..=high`.
-    pub(super) fn range(&mut self, low: u64, high: u64) -> u64 {
+    #[must_use]
+    pub fn range(&mut self, low: u64, high: u64) -> u64 {
         let span = high.saturating_sub(low).saturating_add(1);
         low + self.number() % span
     }
 
     /// As [`Draws::range`], but each order of magnitude is as likely as another. `low` is at least 1.
-    pub(super) fn spread(&mut self, low: u64, high: u64) -> u64 {
+    #[must_use]
+    pub fn spread(&mut self, low: u64, high: u64) -> u64 {
         let (low, high) = (low.max(1), high.max(1));
         let bits = self.range(u64::from(low.ilog2()), u64::from(high.ilog2()));
         let base = 1_u64 << bits;
@@ -41,12 +44,17 @@ impl Draws {
     }
 
     /// True in so many of a hundred cases.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
+    #[must_use]
+    pub fn chance(&mut self, percent: u64) -> bool {
         self.number() % 100 < percent
     }
 
     /// One of a list that is not empty.
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    ///
+    /// # Panics
+    /// When it is.
+    #[must_use]
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let last = u64::try_from(of.len()).unwrap_or(1).saturating_sub(1);
         of[usize::try_from(self.range(0, last)).unwrap_or(0)]
     }

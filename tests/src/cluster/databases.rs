@@ -25,8 +25,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// What the played Vitess goes by.
-const COPIED: [Kind; 5] =
-    [Kind::VitessCluster, Kind::VitessKeyspace, Kind::Node, Kind::PersistentVolumeClaim, Kind::Pod];
+const COPIED: [Kind; 7] = [
+    Kind::VitessCluster,
+    Kind::VitessCell,
+    Kind::VitessKeyspace,
+    Kind::VitessShard,
+    Kind::Node,
+    Kind::PersistentVolumeClaim,
+    Kind::Pod,
+];
 
 /// A played Vitess; ends when dropped.
 pub struct Databases {
@@ -84,11 +91,18 @@ impl Databases {
 /// Keeps the world's copies of one kind as the objects are.
 async fn copy(client: Client, resource: ApiResource, world: World) {
     let id = ResourceId::new(&resource.group, &resource.plural);
-    let api: Api<DynamicObject> = Api::all_with(client, &resource);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let mut changes = watch(api, watcher::Config::default()).default_backoff().boxed();
-    let (mut known, mut listed) = (BTreeSet::new(), BTreeSet::new());
+    let (mut known, mut listed, mut leaving) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let at = |o: &DynamicObject| (o.namespace().unwrap_or_default(), o.name_any());
     while let Some(change) = changes.next().await {
+        if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = &change
+            && (matches!(change, Ok(Event::Delete(_))) || object.metadata.deletion_timestamp.is_some())
+            && let Some(uid) = object.uid().filter(|uid| leaving.insert(uid.clone()))
+            && has_lost_its_owner(&client, object).await
+        {
+            world.deleted_by_others(&uid);
+        }
         match change {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
@@ -112,6 +126,23 @@ async fn copy(client: Client, resource: ApiResource, world: World) {
             // Such as a history that is gone: it is listed anew.
             Err(_) => {}
         }
+    }
+}
+
+/// Whether an object that begins to go does so by the garbage collector: it asks when the owner is no more, or
+/// waits for it alone. Who asked is not in the object.
+async fn has_lost_its_owner(client: &Client, object: &DynamicObject) -> bool {
+    let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let Some((kind, owner)) = controller.and_then(|owner| Some((Kind::of(&owner.kind)?, owner))) else {
+        return false;
+    };
+    let stands = kind.api(client, &object.namespace().unwrap_or_default()).get_opt(&owner.name).await;
+    match stands {
+        Ok(Some(found)) if found.uid().as_ref() == Some(&owner.uid) => {
+            found.finalizers().iter().any(|finalizer| finalizer == "foregroundDeletion")
+        }
+        Ok(_) => true,
+        Err(_) => false,
     }
 }
 
@@ -164,4 +195,53 @@ fn crashed(pod: &Pod, why: &str) -> Value {
         value
     });
     json!({ "conditions": unready("ContainersNotReady"), "containerStatuses": waits.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{DeleteParams, PostParams};
+    use pilothouse::embedded::Embedded;
+    use pilothouse_sim::world::WorldSettings;
+
+    use super::*;
+    use crate::stage::virtually;
+
+    async fn create(client: &Client, object: Value) -> DynamicObject {
+        let kind = object["kind"].as_str().and_then(Kind::of).expect("a kind");
+        let object = serde_json::from_value(object).expect("an object");
+        kind.api(client, "default").create(&PostParams::default(), &object).await.expect("it is taken")
+    }
+
+    fn claim(name: &str, owner: Option<&DynamicObject>) -> Value {
+        let owners = owner.map(|owner| {
+            json!([{ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": owner.name_any(),
+                "uid": owner.uid(), "controller": true }])
+        });
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": name, "namespace": "default", "ownerReferences": owners },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+        })
+    }
+
+    #[test]
+    fn the_collectors_deletions_are_told_from_the_hosts() {
+        virtually(async {
+            let client = Embedded::new(0, 1, WorldSettings::default()).expect("it starts").client;
+            let claims = Kind::PersistentVolumeClaim.api(&client, "default");
+            let owner = create(&client, claim("owner", None)).await;
+            let owned = create(&client, claim("owned", Some(&owner))).await;
+            assert!(!has_lost_its_owner(&client, &owner).await, "it has none");
+            assert!(!has_lost_its_owner(&client, &owned).await, "it stands: this is somebody's deed");
+            // In the foreground it waits for what it owns.
+            claims.delete("owner", &DeleteParams::foreground()).await.expect("it begins to go");
+            assert!(has_lost_its_owner(&client, &owned).await);
+            let freed = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+            claims.patch("owner", &PatchParams::default(), &freed).await.expect("it goes");
+            assert!(claims.get_opt("owner").await.expect("an answer").is_none());
+            assert!(has_lost_its_owner(&client, &owned).await);
+            create(&client, claim("owner", None)).await;
+            assert!(has_lost_its_owner(&client, &owned).await, "it is another one of the same name");
+        });
+    }
 }

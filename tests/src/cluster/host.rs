@@ -1,4 +1,4 @@
-//! The host on the real control plane, as a process that may die at any moment.
+//! The host on the real control plane, as a task that may die at any moment.
 //!
 //! Owns what an installation brings and the controller's life. Must not know what any test expects.
 
@@ -36,6 +36,18 @@ pub async fn install(client: &Client) -> anyhow::Result<()> {
         "metadata": { "name": "vitess" },
     });
     Ok(embedded::apply(client, &[class]).await?)
+}
+
+/// A default class of volumes that nobody provides, where nobody plays a provider.
+#[must_use]
+pub fn class_of_volumes() -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "played.pilothouse",
+        "metadata": {
+            "name": "standard",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+    })
 }
 
 /// Applies a manifest as `kubectl apply --server-side` would; a definition is served a moment after it was taken.
@@ -101,16 +113,25 @@ impl Host {
         Ok(())
     }
 
-    /// Kills it wherever it is, and starts another that knows nothing of it.
+    /// Kills it wherever it is.
     ///
     /// # Errors
-    /// When it had ended by itself, or there can be no client.
-    pub async fn kill_and_restart(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
+    /// When it had ended by itself.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
         if let Some(ended) = self.life.try_join_next() {
             ended?;
             anyhow::bail!("the host ended by itself");
         }
         self.life.shutdown().await;
+        Ok(())
+    }
+
+    /// Kills it, and starts another that knows nothing of it.
+    ///
+    /// # Errors
+    /// When it had ended by itself, or there can be no client.
+    pub async fn kill_and_restart(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
+        self.kill().await?;
         self.begin(cluster)
     }
 }

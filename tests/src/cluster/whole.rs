@@ -86,15 +86,15 @@ impl Whole {
     }
 }
 
-/// Asks `look` until it answers something: what other processes do is known by looking again.
+/// Asks `look` until it answers something: what other processes do is known by looking again. `None`: never in
+/// that time.
 ///
 /// # Errors
-/// What `look` failed with, or `what` never was.
-pub async fn until<T>(
+/// What `look` failed with.
+pub async fn ever<T>(
     within: Duration,
-    what: &str,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
+) -> anyhow::Result<Option<T>> {
     let seen = async {
         loop {
             if let Some(seen) = look().await? {
@@ -103,7 +103,19 @@ pub async fn until<T>(
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    tokio::time::timeout(within, seen).await.with_context(|| format!("never: {what}"))?
+    tokio::time::timeout(within, seen).await.ok().transpose()
+}
+
+/// As [`ever`], of something that has to be.
+///
+/// # Errors
+/// What `look` failed with, or `what` never was.
+pub async fn until<T>(
+    within: Duration,
+    what: &str,
+    look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    ever(within, look).await?.with_context(|| format!("never: {what}"))
 }
 
 /// Whether the control plane holds that a node's kubelet is well.

@@ -105,8 +105,9 @@ impl World {
         self.poke();
     }
 
-    /// The next deletion of the object with that UID is a user's whim, not the host's deed.
-    pub fn deleted_by_user(&self, uid: &str) {
+    /// The deletion of the object with that UID is not the host's deed: a user's whim, or beside somebody else's
+    /// Kubernetes its garbage collector's. To be told before it is seen.
+    pub fn deleted_by_others(&self, uid: &str) {
         self.with(|state| state.own_deletes.insert(uid.to_owned()));
     }
 

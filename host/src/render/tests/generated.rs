@@ -10,44 +10,23 @@ use pilothouse_api::validate::validate;
 use serde_json::{Value, json};
 
 use super::tree::{Tree, tree};
+use crate::simulate::Draws;
 
 const MANIFESTS: u64 = 300;
 
-/// Draws, one after the other, from a seed (Steele et al., SplitMix, OOPSLA 2014).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % most
-    }
-
-    fn chance(&mut self) -> bool {
-        self.below(2) == 0
-    }
-
-    /// A name that ends in its number, of these letters within, of up to so many characters.
-    fn name(&mut self, number: u64, within: &[u8], most: u64) -> String {
-        let mut name: Vec<u8> = (0..self.below(most - 4)).map(|_| within[self.pick(within.len())]).collect();
-        name.insert(0, b'n');
-        String::from_utf8(name).expect("of letters") + &format!("{number}")
-    }
-
-    fn pick(&mut self, of: usize) -> usize {
-        usize::try_from(self.below(of as u64)).expect("below a length")
-    }
+/// A name that ends in its number, of these letters within, of up to so many characters.
+fn name(draws: &mut Draws, number: u64, within: &[u8], most: u64) -> String {
+    let letters: Vec<u8> = (5..draws.range(5, most)).map(|_| draws.pick(within)).collect();
+    format!("n{}{number}", String::from_utf8(letters).expect("of letters"))
 }
 
 fn pool(draws: &mut Draws, cell: &str, kind: &str) -> Value {
     let mut pool = json!({
-        "cell": cell, "type": kind, "replicas": draws.below(4),
+        "cell": cell, "type": kind, "replicas": draws.range(0, 3),
         "vttablet": { "resources": {} }, "mysqld": { "resources": {} },
         "dataVolumeClaimTemplate": { "resources": { "requests": { "storage": "1Gi" } } },
     });
-    if draws.chance() {
+    if draws.chance(50) {
         pool["extraLabels"] = json!({ "example.com/team": "harbour" });
     }
     pool
@@ -57,7 +36,7 @@ fn template(draws: &mut Draws, cells: &[String]) -> Value {
     let mut pools = Vec::new();
     for cell in cells {
         for kind in ["replica", "rdonly"] {
-            if pools.is_empty() || draws.chance() {
+            if pools.is_empty() || draws.chance(50) {
                 pools.push(pool(draws, cell, kind));
             }
         }
@@ -67,8 +46,8 @@ fn template(draws: &mut Draws, cells: &[String]) -> Value {
 
 fn partitioning(draws: &mut Draws, cells: &[String]) -> Value {
     let template = template(draws, cells);
-    if draws.chance() {
-        let parts = [1, 2, 3, 4, 7][draws.pick(5)];
+    if draws.chance(50) {
+        let parts = draws.pick(&[1, 2, 3, 4, 7]);
         return json!({ "equal": { "parts": parts, "shardTemplate": template } });
     }
     let ranges = [json!({ "end": "40" }), json!({ "start": "40", "end": "c0" }), json!({ "start": "c0" })];
@@ -81,19 +60,20 @@ fn partitioning(draws: &mut Draws, cells: &[String]) -> Value {
 }
 
 fn manifest(seed: u64) -> VitessCluster {
-    let draws = &mut Draws(seed);
-    let cells: Vec<String> = (0..=draws.below(3)).map(|n| draws.name(n, b"abcXYZ019_.", 40)).collect();
+    let draws = &mut Draws::new(seed, "manifest");
+    let cells: Vec<String> = (0..=draws.range(0, 2)).map(|n| name(draws, n, b"abcXYZ019_.", 40)).collect();
     let keyspace = |draws: &mut Draws, n| {
-        let partitionings: Vec<Value> = (0..=draws.below(2)).map(|_| partitioning(draws, &cells)).collect();
-        json!({ "name": draws.name(n, b"abcXYZ019-_", 40), "partitionings": partitionings })
+        let partitionings: Vec<Value> =
+            (0..=draws.range(0, 1)).map(|_| partitioning(draws, &cells)).collect();
+        json!({ "name": name(draws, n, b"abcXYZ019-_", 40), "partitionings": partitionings })
     };
-    let keyspaces: Vec<Value> = (0..draws.below(3)).map(|n| keyspace(draws, n)).collect();
+    let keyspaces: Vec<Value> = (0..draws.range(0, 2)).map(|n| keyspace(draws, n)).collect();
     let cell = |draws: &mut Draws, name: &String| {
-        let mut cell = json!({ "name": name, "gateway": { "replicas": draws.below(3) } });
-        if draws.chance() {
+        let mut cell = json!({ "name": name, "gateway": { "replicas": draws.range(0, 2) } });
+        if draws.chance(50) {
             cell["zone"] = json!("z");
         }
-        if draws.chance() {
+        if draws.chance(50) {
             cell["lockserver"] = json!({ "etcd": {} });
         }
         cell
@@ -107,14 +87,14 @@ fn manifest(seed: u64) -> VitessCluster {
             "mysqld": { "mysql80Compatible": image }, "mysqldExporter": "prom/mysqld-exporter:v0.18.0",
         },
     });
-    if draws.chance() {
+    if draws.chance(50) {
         spec["backup"] = json!({ "engine": "builtin", "locations": [{ "volume": { "emptyDir": {} } }] });
     }
-    if draws.chance() {
+    if draws.chance(50) {
         let external = json!({ "implementation": "etcd2", "address": "etcd:2379", "rootPath": "/r" });
         spec["globalLockserver"] = json!({ "external": external });
     }
-    let name = draws.name(0, b"abc019-", 40);
+    let name = name(draws, 0, b"abc019-", 40);
     serde_json::from_value(json!({
         "apiVersion": "planetscale.com/v2", "kind": "VitessCluster",
         "metadata": { "name": name, "namespace": "default", "uid": format!("uid-of-{name}"), "generation": 1 },
