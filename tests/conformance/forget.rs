@@ -22,7 +22,9 @@ static PATCHED: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"(?s)(^|patch: )(Invalid value: )"(?:\{.*\}|map\[.*\])"(: )"#));
 /// What Go says of a value of another JSON type, by its own types' names.
 static GO_TYPE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(json: cannot unmarshal |cannot restore [a-z]+ from |cannot convert [a-z0-9]+ to ).*")
+    regex(
+        r"(json: cannot unmarshal |cannot restore [a-z]+ from |cannot convert [a-z0-9]+ to |unrecognized type: ).*",
+    )
 });
 /// Where in its machinery the real server found out.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {

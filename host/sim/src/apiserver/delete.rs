@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply::ownership;
 use super::kinds::{self, Kind, ObjectKey};
 use super::metadata;
 use super::state::State;
@@ -122,6 +123,12 @@ pub(crate) fn delete(
         if options.dry_run {
             if kind.is(&kinds::PODS) {
                 mark(state, kind, &mut object, 0, already);
+            } else if object != *old.value {
+                // The real server takes the finalizer away in vain, and has nothing to show for it.
+                let mut nothing = ownership::nothing(&kind.storage().schema, kind);
+                nothing["apiVersion"] = object["apiVersion"].clone();
+                nothing["kind"] = object["kind"].clone();
+                return Ok(Deletion { object: Stored::new(nothing, old.rv), gone: false });
             }
             return Ok(Deletion { object: Stored::new(object, old.rv), gone: true });
         }

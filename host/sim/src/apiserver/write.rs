@@ -50,6 +50,21 @@ pub(crate) struct Written {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Written {
+    /// With what the kind itself warns of.
+    pub(crate) fn new(
+        how: &WriteAs<'_>,
+        object: Arc<Stored>,
+        created: bool,
+        mut warnings: Vec<String>,
+    ) -> Self {
+        if how.subresource.is_empty() {
+            warnings.extend(builtin::warnings(how.kind, &object.value));
+        }
+        Self { object, created, warnings }
+    }
+}
+
 impl WriteAs<'_> {
     /// The schema of the stored form.
     pub(crate) fn schema(&self, state: &State) -> Arc<Schema> {
@@ -87,7 +102,7 @@ pub(crate) fn create(
     }
     let (object, warnings) = decode(how, body, false)?;
     let object = make(state, how, namespace, object).map_err(|status| status.warned(&warnings))?;
-    Ok(Written { object, created: true, warnings })
+    Ok(Written::new(how, object, true, warnings))
 }
 
 fn make(
@@ -150,7 +165,7 @@ pub(crate) fn finish_create(
         if !there.value["metadata"]["deletionTimestamp"].is_null() {
             status.message.insert_str(0, "object is being deleted: ");
         }
-        return Err(status);
+        return Err(status.warned(&builtin::warnings(kind, &object)));
     }
     if kind.is(&kinds::DEFINITIONS) {
         super::definition::prepare(state, &mut object)?;
@@ -251,8 +266,10 @@ pub(crate) fn update(
     body: Value,
 ) -> Result<Written, Status> {
     let (object, warnings) = decode(how, body, false)?;
-    let replaced = replace(state, how, key, object).map_err(|status| status.warned(&warnings))?;
-    Ok(Written { object: replaced, created: false, warnings })
+    let created = builtin::creates_on_update(how.kind) && state.store.get(key).is_none();
+    let done = if created { make_instead(state, how, key, object) } else { replace(state, how, key, object) };
+    let object = done.map_err(|status| status.warned(&warnings))?;
+    Ok(Written::new(how, object, created, warnings))
 }
 
 fn replace(
@@ -272,6 +289,26 @@ fn replace(
     }
     check_version(kind, key, &old, &object)?;
     change(state, how, key, &old, object)
+}
+
+/// An update of what is not there, where the kind takes that for a creation.
+fn make_instead(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    mut object: Value,
+) -> Result<Arc<Stored>, Status> {
+    check_place(how, key, &mut object)?;
+    let schema = how.schema(state);
+    let nothing = ownership::nothing(&schema, how.kind);
+    check_uid(how.kind, key, &Stored::new(nothing, 0), &object)?;
+    ownership::update(None, &mut object, &schema, how.kind, &how.ownership(state));
+    let owners = object["metadata"].get("managedFields").cloned();
+    reset_for_create(how, &mut object, &key.name);
+    if let Some(owners) = owners {
+        object["metadata"]["managedFields"] = owners;
+    }
+    finish_create(state, how, &key.namespace, object, &schema)
 }
 
 /// An object must be where the URL says, by name and namespace.

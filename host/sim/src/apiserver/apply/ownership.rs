@@ -211,8 +211,8 @@ pub(crate) fn update(
     };
     let given = metadata::of_mut(new).remove("managedFields");
     let mut entries = match (old, given) {
-        (None, _) => Vec::new(),
-        (Some(_), Some(given)) => read(given, own),
+        (None, None) => Vec::new(),
+        (_, Some(given)) => read(given, own),
         (Some(old), None) => read(listed(old), true),
     };
     // Once nobody owns an object, ordinary writes do not begin to.

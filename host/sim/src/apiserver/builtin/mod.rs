@@ -43,6 +43,11 @@ pub(crate) fn may_overwrite(kind: &Kind) -> bool {
     !kind.custom && ![kinds::DEFINITIONS, kinds::LEASES, kinds::DISRUPTION_BUDGETS].contains(&kind.id)
 }
 
+/// Whether an update of an object that is not there makes it.
+pub(crate) fn creates_on_update(kind: &Kind) -> bool {
+    kind.is(&kinds::SERVICES)
+}
+
 /// Defaults the server adds on every read of a request body.
 pub(crate) fn add_defaults(kind: &Kind, object: &mut Value) {
     match (&*kind.stored.group, &*kind.stored.resource) {
@@ -102,7 +107,7 @@ pub(crate) fn prepare_create(state: &mut State, kind: &Kind, object: &mut Value)
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
             object["status"] = json!({ "phase": "Active" });
         }
-        ("", "services") => networking::prepare_service(state, object, None)?,
+        ("", "services") => networking::prepare_service(state, kind, object, None)?,
         ("", "persistentvolumeclaims" | "persistentvolumes") => storage::prepare_create(state, kind, object),
         ("batch", "jobs") => workload::prepare_job(object),
         ("", "nodes") => {
@@ -134,7 +139,7 @@ pub(crate) fn prepare_update(
             pod::prepare_update(new, old);
             Ok(())
         }
-        ("", "services") => networking::prepare_service(state, new, Some(old)),
+        ("", "services") => networking::prepare_service(state, kind, new, Some(old)),
         ("", "persistentvolumeclaims") => storage::check_growth(state, kind, new, old),
         _ => Ok(()),
     }
@@ -198,6 +203,16 @@ fn check_lease(object: &Value, causes: &mut Vec<Cause>) {
             "must be greater than or equal to 0",
         ));
     }
+}
+
+/// What its writer is warned of.
+pub(crate) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let is_headless = text(object, "/spec/clusterIP") == "None";
+    if kind.is(&kinds::SERVICES) && is_headless && text(object, "/spec/sessionAffinity") != "None" {
+        warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
+    }
+    warnings
 }
 
 /// What may not change.
