@@ -19,7 +19,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
+use kube::api::{Api, ListParams, PostParams};
 use pilothouse::embedded::{self, Embedded};
 use pilothouse_sim::world::WorldSettings;
 use pilothouse_tests::cluster::{self, Cluster};
@@ -65,6 +68,20 @@ async fn serve_our_kinds(client: &Client, vocabulary: &[Kind]) -> anyhow::Result
     tokio::time::timeout(WITHIN, served).await.context("our kinds are not served")?
 }
 
+/// The class that the played world offers.
+async fn serve_our_class(played: &Client, real: &Client) -> anyhow::Result<()> {
+    let mut classes = Api::<StorageClass>::all(played.clone()).list(&ListParams::default()).await?.items;
+    for class in &mut classes {
+        class.metadata = ObjectMeta {
+            name: class.metadata.name.take(),
+            annotations: class.metadata.annotations.take(),
+            ..ObjectMeta::default()
+        };
+        Api::all(real.clone()).create(&PostParams::default(), class).await?;
+    }
+    Ok(())
+}
+
 /// Plays as many sequences as it takes, and tells of each difference once.
 async fn run(both: &Both, vocabulary: &[Kind], first: u64) -> anyhow::Result<(Counts, usize)> {
     let seeds = (first..).take(REQUESTS.div_ceil(LENGTH));
@@ -95,6 +112,7 @@ async fn compare(binary: &Path, first: u64) -> anyhow::Result<(Counts, usize)> {
     let cluster = Cluster::start(binary).await?;
     serve_our_kinds(&cluster.client, &vocabulary).await?;
     let embedded = Embedded::new(EPOCH_MS, first, WorldSettings::default())?;
+    serve_our_class(&embedded.client, &cluster.client).await?;
     let both = Both { played: embedded.client.clone(), real: cluster.client.clone() };
     run(&both, &vocabulary, first).await
 }

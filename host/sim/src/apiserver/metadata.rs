@@ -81,7 +81,7 @@ pub(crate) fn label_value_error(value: &str) -> Option<String> {
 fn name_error(kind: &Kind, name: &str) -> Option<String> {
     if kind.is(&kinds::NAMESPACES) || kind.is(&kinds::SERVICES) {
         label_error(name)
-    } else if kind.id.group == "rbac.authorization.k8s.io" {
+    } else if kind.id.group == "rbac.authorization.k8s.io" || kind.is(&kinds::DISRUPTION_BUDGETS) {
         path_segment_error(name)
     } else {
         subdomain_error(name)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
 use super::status::{Cause, Status};
@@ -422,6 +422,42 @@ fn unescape(text: &str) -> String {
     out
 }
 
+/// What of a selector object no server can understand.
+pub(crate) fn check_requirements(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(why) = super::metadata::qualified_name_error(key) {
+            causes.push(Cause::invalid(format!("{path}.matchLabels"), &json!(key), why));
+        }
+        if let Some(why) = super::metadata::label_value_error(value.as_str().unwrap_or("")) {
+            causes.push(Cause::invalid(format!("{path}.matchLabels"), value, why));
+        }
+    }
+    let rules = selector.get("matchExpressions").and_then(Value::as_array);
+    for (at, rule) in rules.into_iter().flatten().enumerate() {
+        let here = format!("{path}.matchExpressions[{at}]");
+        let some = rule.get("values").and_then(Value::as_array).is_some_and(|values| !values.is_empty());
+        match rule["operator"].as_str().unwrap_or("") {
+            "In" | "NotIn" if !some => {
+                let why = "must be specified when `operator` is 'In' or 'NotIn'";
+                causes.push(Cause::required(format!("{here}.values"), why));
+            }
+            "Exists" | "DoesNotExist" if some => {
+                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                causes.push(Cause::forbidden(format!("{here}.values"), why));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => causes.push(Cause::invalid(
+                format!("{here}.operator"),
+                &rule["operator"],
+                "not a valid selector operator",
+            )),
+        }
+        if let Some(why) = super::metadata::qualified_name_error(rule["key"].as_str().unwrap_or("")) {
+            causes.push(Cause::invalid(format!("{here}.key"), &rule["key"], why));
+        }
+    }
+}
+
 /// A `Cause` for a selector object that selects nothing sensible; used by kinds that require one.
 pub(crate) fn check_selector(
     selector: Option<&Value>,
@@ -433,12 +469,13 @@ pub(crate) fn check_selector(
         causes.push(Cause::required(path, ""));
         return;
     };
+    check_requirements(selector, path, causes);
     let parsed = LabelSelector::of_object(selector);
     if parsed.is_empty() {
         causes.push(Cause::invalid(path, selector, "empty selector is invalid for deployment"));
         return;
     }
-    let holder = serde_json::json!({ "metadata": { "labels": labels } });
+    let holder = json!({ "metadata": { "labels": labels } });
     if !parsed.matches(&holder) {
         let shown = labels.cloned().unwrap_or(Value::Null);
         causes.push(Cause::invalid(

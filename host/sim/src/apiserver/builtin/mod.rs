@@ -140,9 +140,13 @@ pub(crate) fn prepare_update(
             Ok(())
         }
         ("", "services") => networking::prepare_service(state, kind, new, Some(old)),
-        ("", "persistentvolumeclaims") => storage::check_growth(state, kind, new, old),
         _ => Ok(()),
     }
+}
+
+/// What default admission refuses of a change that is valid.
+pub(crate) fn admit_update(state: &State, kind: &Kind, new: &Value, old: &Value) -> Result<(), Status> {
+    if kind.is(&kinds::CLAIMS) { storage::check_growth(state, kind, new, old) } else { Ok(()) }
 }
 
 /// Checks of a new or changed object.

@@ -113,9 +113,7 @@ pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::required("spec.template.spec.restartPolicy", valid));
             }
         }
-        "poddisruptionbudgets" if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() => {
-            causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
-        }
+        "poddisruptionbudgets" => check_budget(spec, causes),
         "horizontalpodautoscalers" => {
             let most = spec["maxReplicas"].as_i64().unwrap_or(0);
             let least = spec["minReplicas"].as_i64().unwrap_or(1);
@@ -140,6 +138,47 @@ pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         _ => {}
     }
+}
+
+fn check_budget(spec: &Value, causes: &mut Vec<Cause>) {
+    if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+        causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
+    }
+    for field in ["minAvailable", "maxUnavailable"] {
+        check_share(&spec[field], &format!("spec.{field}"), causes);
+        check_at_most_all(&spec[field], &format!("spec.{field}"), causes);
+    }
+    selector::check_requirements(&spec["selector"], "spec.selector", causes);
+    let policy = &spec["unhealthyPodEvictionPolicy"];
+    if !policy.is_null() && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy.as_str().unwrap_or("")) {
+        let known = ["AlwaysAllow", "IfHealthyBudget"].map(|policy| format!("{policy:?}"));
+        causes.push(Cause::unsupported("spec.unhealthyPodEvictionPolicy", policy, &known));
+    }
+}
+
+/// A count that is not negative, or a percentage.
+fn check_share(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let why = match share {
+        Value::String(_) if percent(share).is_none() => {
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+        }
+        Value::Number(_) if share.as_i64().is_some_and(|count| count < 0) => {
+            "must be greater than or equal to 0"
+        }
+        _ => return,
+    };
+    causes.push(Cause::invalid(path, share, why));
+}
+
+fn check_at_most_all(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if percent(share).is_some_and(|percent| percent > 100) {
+        causes.push(Cause::invalid(path, share, "must not be greater than 100%"));
+    }
+}
+
+fn percent(share: &Value) -> Option<u64> {
+    let digits = share.as_str()?.strip_suffix('%')?;
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
