@@ -20,9 +20,12 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
 /// The whole object in Go's order of fields.
 static PATCHED: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"(?s)(^|patch: )(Invalid value: )"(?:\{.*\}|map\[.*\])"(: )"#));
-/// A budget's spec by Go's own names of its fields.
-static BUDGET: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?s)(Invalid value: )\{.*\}(: minAvailable and maxUnavailable)"));
+/// A budget's spec or a strategy by Go's own names of their fields.
+static GO_NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?s)(Invalid value: |Unsupported value: )\{.*\}(: minAvailable and maxUnavailable|: supported values: "Recreate")"#,
+    )
+});
 /// What Go says of a value of another JSON type, by its own types' names.
 static GO_TYPE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
@@ -129,7 +132,7 @@ impl Names {
         let text = GENERATED.replace_all(&text, "${1}xxxxx");
         let text = VERSION.replace_all(&text, "${1}a version");
         let text = PATCHED.replace_all(&text, "${1}${2}a patched object${3}");
-        let text = BUDGET.replace_all(&text, "${1}a budget${2}");
+        let text = GO_NAMED.replace_all(&text, "${1}an object${2}");
         let text = GO_TYPE.replace_all(&text, "another JSON type");
         let text = FRAME.replace_all(&text, "");
         let text = GO_DIFF.replace_all(&text, "");

@@ -31,6 +31,17 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
+/// How a scale subresource is asked.
+const SCALINGS: [(usize, (&str, &str)); 5] = [
+    (6, ("GET", JSON)),
+    (4, ("PUT", JSON)),
+    (4, ("PATCH", MERGE_PATCH)),
+    (2, ("PATCH", JSON_PATCH)),
+    (1, ("PATCH", APPLY)),
+];
+/// What it is asked for; `None` is no number.
+const REPLICAS: [(usize, Option<i64>); 4] = [(6, Some(4)), (3, Some(0)), (1, Some(-1)), (1, None)];
+
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Create,
@@ -47,9 +58,10 @@ enum Verb {
     Delete,
     DeleteAll,
     Status,
+    Scale,
 }
 
-const VERBS: [(usize, Verb); 14] = [
+const VERBS: [(usize, Verb); 15] = [
     (16, Verb::Create),
     (2, Verb::Generate),
     (5, Verb::Get),
@@ -64,6 +76,7 @@ const VERBS: [(usize, Verb); 14] = [
     (7, Verb::Delete),
     (1, Verb::DeleteAll),
     (9, Verb::Status),
+    (7, Verb::Scale),
 ];
 
 /// A sequence while it is made.
@@ -148,6 +161,8 @@ impl Making<'_> {
                 2 => self.patched(kind, JSON_PATCH, Some("status")),
                 _ => self.applied(kind, Some("status")),
             },
+            Verb::Scale if kind.scale => self.scaled(kind),
+            Verb::Scale => self.got(kind),
         }
     }
 
@@ -275,7 +290,7 @@ impl Making<'_> {
     }
 
     fn updated(&mut self, kind: &Kind, subresource: Option<&'static str>) -> Request {
-        let named = |r: &Request| r.name.is_some() && r.method != "DELETE";
+        let named = |r: &Request| r.name.is_some() && r.method != "DELETE" && r.subresource != Some("scale");
         let Some(earlier) = self.earlier(kind, |r| named(r) || r.method == "POST") else {
             return self.overwritten(kind);
         };
@@ -362,6 +377,28 @@ impl Making<'_> {
         object = merged(merged(head, &name), &object);
         self.precondition(kind, &mut object);
         request.body = Body::Json(object);
+        request
+    }
+
+    /// What an autoscaler asks and writes.
+    fn scaled(&mut self, kind: &Kind) -> Request {
+        let (method, media_type) = self.draws.weighed(&SCALINGS);
+        let mut request = self.bare(kind, method);
+        request.name = Some(self.name());
+        request.subresource = Some("scale");
+        request.media_type = media_type;
+        if method == "GET" {
+            return request;
+        }
+        self.write_options(&mut request);
+        let replicas = self.draws.weighed(&REPLICAS).map_or(json!("many"), |count| json!(count));
+        let mut scale = json!({ "spec": { "replicas": replicas } });
+        self.precondition(kind, &mut scale);
+        if method == "PUT" || media_type == APPLY {
+            let head = json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": { "name": request.name } });
+            scale = merged(head, &scale);
+        }
+        request.body = Body::Json(if media_type == JSON_PATCH { self.operations(&scale) } else { scale });
         request
     }
 

@@ -465,18 +465,22 @@ pub(crate) fn check_selector(
     path: &str,
     causes: &mut Vec<Cause>,
 ) {
-    let Some(selector) = selector.filter(|selector| selector.is_object()) else {
-        causes.push(Cause::required(path, ""));
-        return;
-    };
-    check_requirements(selector, path, causes);
-    let parsed = LabelSelector::of_object(selector);
-    if parsed.is_empty() {
-        causes.push(Cause::invalid(path, selector, "empty selector is invalid for deployment"));
-        return;
-    }
     let holder = json!({ "metadata": { "labels": labels } });
-    if !parsed.matches(&holder) {
+    let matches = match selector.filter(|selector| selector.is_object()) {
+        None => {
+            causes.push(Cause::required(path, ""));
+            false
+        }
+        Some(selector) => {
+            check_requirements(selector, path, causes);
+            let parsed = LabelSelector::of_object(selector);
+            if parsed.is_empty() {
+                causes.push(Cause::invalid(path, selector, "empty selector is invalid for deployment"));
+            }
+            parsed.matches(&holder)
+        }
+    };
+    if !matches {
         let shown = labels.cloned().unwrap_or(Value::Null);
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",

@@ -351,18 +351,8 @@ pub(crate) fn change(
     finish_change(state, how, key, old, object, &schema)
 }
 
-/// resourceVersion and UID, if the new object carries them.
-pub(crate) fn check_preconditions(
-    kind: &Kind,
-    key: &ObjectKey,
-    old: &Stored,
-    object: &Value,
-) -> Result<(), Status> {
-    check_uid(kind, key, old, object)?;
-    check_version(kind, key, old, object)
-}
-
-fn check_uid(kind: &Kind, key: &ObjectKey, old: &Stored, object: &Value) -> Result<(), Status> {
+/// The UID, if the new object carries one.
+pub(crate) fn check_uid(kind: &Kind, key: &ObjectKey, old: &Stored, object: &Value) -> Result<(), Status> {
     let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
     let uid = old.value["metadata"]["uid"].as_str().unwrap_or("");
     if let Some(wanted) = given("uid").filter(|wanted| *wanted != uid) {

@@ -8,6 +8,7 @@ use super::fieldset::{FieldSet, Step};
 use super::typed;
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::metadata;
+use crate::apiserver::scale;
 use crate::apiserver::schema::{Place, Schema};
 use crate::apiserver::status::Status;
 
@@ -221,6 +222,13 @@ pub(crate) fn update(
         return;
     }
     let touched = difference.added.union(&difference.modified);
+    // A count that nobody owns is scaled without becoming anybody's, and who scales is never told with a time.
+    let scales = write_by.subresource == "scale";
+    if scales && entries.iter().all(|entry| entry.fields.shared_with(&touched).is_empty()) {
+        write(new, entries);
+        return;
+    }
+    let time = if scales { String::new() } else { write_by.time.clone() };
     let mine = |entry: &Entry| {
         !entry.applied
             && entry.manager == write_by.manager
@@ -236,10 +244,20 @@ pub(crate) fn update(
     }
     let mut gained = touched;
     strip(&mut gained, write_by.subresource, kind);
+    // A Scale leaves a zero out.
+    if scales
+        && kind
+            .storage()
+            .scale
+            .as_ref()
+            .is_some_and(|paths| *scale::at(new, &paths.spec_replicas) == json!(0))
+    {
+        gained = FieldSet::default();
+    }
     match entries.iter_mut().find(|entry| mine(entry)) {
         Some(entry) => {
             if !gained.is_empty() {
-                entry.time.clone_from(&write_by.time);
+                entry.time = time;
                 entry.fields = Fields::Read(entry.fields.read().union(&gained));
             }
         }
@@ -248,7 +266,7 @@ pub(crate) fn update(
             applied: false,
             api_version: write_by.api_version.clone(),
             subresource: write_by.subresource.to_owned(),
-            time: write_by.time.clone(),
+            time,
             fields: Fields::Read(gained),
         }),
     }

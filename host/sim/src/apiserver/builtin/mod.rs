@@ -2,6 +2,7 @@
 //!
 //! One file a family of kinds; this file only sends each kind to its own.
 
+mod deployment;
 mod networking;
 mod pod;
 pub(super) mod scheduling;

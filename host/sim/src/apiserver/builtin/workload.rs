@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{default, immutable, pod, text};
+use super::{default, deployment, immutable, pod, text};
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::selector;
 use crate::apiserver::status::Cause;
@@ -93,19 +93,10 @@ pub(super) fn prepare_job(object: &mut Value) {
 pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match &*kind.id.resource {
-        "deployments" | "replicasets" => {
-            not_negative(spec, "replicas", causes);
-            let labels = spec.pointer("/template/metadata/labels");
-            selector::check_selector(spec.get("selector"), labels, "spec.selector", causes);
-            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
-            let restart = &spec["template"]["spec"]["restartPolicy"];
-            if *restart != json!("Always") {
-                let allowed = ["\"Always\"".to_owned()];
-                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
-            }
-        }
+        "deployments" => deployment::check(object, causes),
+        "replicasets" => deployment::check_template(spec, causes),
         "jobs" => {
-            not_negative(spec, "parallelism", causes);
+            not_negative(spec, "spec", "parallelism", causes);
             pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
             let restart = &spec["template"]["spec"]["restartPolicy"];
             if *restart == json!("Always") {
@@ -157,7 +148,7 @@ fn check_budget(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// A count that is not negative, or a percentage.
-fn check_share(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+pub(super) fn check_share(share: &Value, path: &str, causes: &mut Vec<Cause>) {
     let why = match share {
         Value::String(_) if percent(share).is_none() => {
             "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
@@ -170,7 +161,7 @@ fn check_share(share: &Value, path: &str, causes: &mut Vec<Cause>) {
     causes.push(Cause::invalid(path, share, why));
 }
 
-fn check_at_most_all(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+pub(super) fn check_at_most_all(share: &Value, path: &str, causes: &mut Vec<Cause>) {
     if percent(share).is_some_and(|percent| percent > 100) {
         causes.push(Cause::invalid(path, share, "must not be greater than 100%"));
     }
@@ -181,11 +172,11 @@ fn percent(share: &Value) -> Option<u64> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
-    if spec[field].as_i64().is_some_and(|count| count < 0) {
+pub(super) fn not_negative(part: &Value, path: &str, field: &str, causes: &mut Vec<Cause>) {
+    if part[field].as_i64().is_some_and(|count| count < 0) {
         causes.push(Cause::invalid(
-            format!("spec.{field}"),
-            &spec[field],
+            format!("{path}.{field}"),
+            &part[field],
             "must be greater than or equal to 0",
         ));
     }
