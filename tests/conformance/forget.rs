@@ -26,6 +26,10 @@ static GO_NAMED: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?s)(Invalid value: |Unsupported value: )\{.*\}(: minAvailable and maxUnavailable|: supported values: "Recreate")"#,
     )
 });
+/// A Job's template by Go's own names of its fields.
+static GO_TEMPLATE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r#"(?s)(Invalid value: )\{"(?:labels|metadata|Spec|spec)":.*\}(: field is immutable)"#)
+});
 /// What Go says of a value of another JSON type, by its own types' names.
 static GO_TYPE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
@@ -133,6 +137,7 @@ impl Names {
         let text = VERSION.replace_all(&text, "${1}a version");
         let text = PATCHED.replace_all(&text, "${1}${2}a patched object${3}");
         let text = GO_NAMED.replace_all(&text, "${1}an object${2}");
+        let text = GO_TEMPLATE.replace_all(&text, "${1}a template${2}");
         let text = GO_TYPE.replace_all(&text, "another JSON type");
         let text = FRAME.replace_all(&text, "");
         let text = GO_DIFF.replace_all(&text, "");

@@ -486,8 +486,8 @@ pub(crate) fn finish_change(
     if !kind.custom && how.subresource.is_empty() {
         builtin::admit_update(state, kind, &object, &old.value)?;
     }
-    // A claim is first kept without the phase that every reader is told of.
-    let grows = kind.is(&kinds::CLAIMS) && !how.dry_run && state.store.is_as_made(key, old.rv);
+    let grows =
+        builtin::is_kept_in_part(kind, &old.value) && !how.dry_run && state.store.is_as_made(key, old.rv);
     if !grows && same_but_for_times(&object, &old.value) {
         return Ok(Arc::clone(old));
     }

@@ -3,6 +3,7 @@
 //! One file a family of kinds; this file only sends each kind to its own.
 
 mod deployment;
+pub(super) mod job;
 mod networking;
 mod pod;
 pub(super) mod scheduling;
@@ -110,7 +111,7 @@ pub(crate) fn prepare_create(state: &mut State, kind: &Kind, object: &mut Value)
         }
         ("", "services") => networking::prepare_service(state, kind, object, None)?,
         ("", "persistentvolumeclaims" | "persistentvolumes") => storage::prepare_create(state, kind, object),
-        ("batch", "jobs") => workload::prepare_job(object),
+        ("batch", "jobs") => job::prepare(object),
         ("", "nodes") => {
             let capacity = object["status"]["capacity"].clone();
             if !capacity.is_null() {
@@ -141,8 +142,16 @@ pub(crate) fn prepare_update(
             Ok(())
         }
         ("", "services") => networking::prepare_service(state, kind, new, Some(old)),
+        ("batch", "jobs") => job::check_labels_stay(new),
         _ => Ok(()),
     }
+}
+
+/// Whether an object is first kept without what every reader is told of: a claim without its phase, a Job without
+/// the labels of its template. Then the first write changes it, whatever it says.
+pub(crate) fn is_kept_in_part(kind: &Kind, object: &Value) -> bool {
+    let of_pods = || object.pointer("/spec/template/metadata/labels");
+    kind.is(&kinds::CLAIMS) || kind.is(&kinds::JOBS) && object["metadata"].get("labels") == of_pods()
 }
 
 /// What default admission refuses of a change that is valid.

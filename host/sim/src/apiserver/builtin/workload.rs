@@ -1,8 +1,8 @@
-//! Deployments, ReplicaSets, Jobs, disruption budgets and autoscalers.
+//! Defaults of Deployments, ReplicaSets and Jobs; disruption budgets and autoscalers.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{default, deployment, immutable, pod, text};
+use super::{default, deployment, immutable, job, pod, text};
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::selector;
 use crate::apiserver::status::Cause;
@@ -41,6 +41,7 @@ pub(super) fn add_defaults(kind: &Kind, object: &mut Value) {
             default(spec, "manualSelector", json!(false));
             default(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
             pod::add_spec_defaults(&mut spec["template"]["spec"]);
+            job::add_label_defaults(object);
         }
         "horizontalpodautoscalers" => {
             default(spec, "minReplicas", json!(1));
@@ -67,43 +68,12 @@ fn add_scaling_defaults(behavior: &mut Value) {
     default(&mut behavior["scaleUp"], "stabilizationWindowSeconds", json!(0));
 }
 
-/// The selector and labels by which a Job knows its Pods.
-pub(super) fn prepare_job(object: &mut Value) {
-    object["status"] = json!({});
-    if object["spec"]["manualSelector"] == json!(true) {
-        return;
-    }
-    let uid = object["metadata"]["uid"].clone();
-    let name = object["metadata"]["name"].clone();
-    object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
-    for (label, value) in [
-        ("controller-uid", &uid),
-        ("batch.kubernetes.io/controller-uid", &uid),
-        ("job-name", &name),
-        ("batch.kubernetes.io/job-name", &name),
-    ] {
-        object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
-    }
-    if object["metadata"].get("labels").and_then(Value::as_object).is_none_or(Map::is_empty) {
-        let of_pods = object["spec"]["template"]["metadata"]["labels"].clone();
-        object["metadata"]["labels"] = of_pods;
-    }
-}
-
 pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match &*kind.id.resource {
         "deployments" => deployment::check(object, causes),
         "replicasets" => deployment::check_template(spec, causes),
-        "jobs" => {
-            not_negative(spec, "spec", "parallelism", causes);
-            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
-            let restart = &spec["template"]["spec"]["restartPolicy"];
-            if *restart == json!("Always") {
-                let valid = "valid values: \"OnFailure\", \"Never\"";
-                causes.push(Cause::required("spec.template.spec.restartPolicy", valid));
-            }
-        }
+        "jobs" => job::check(object, causes),
         "poddisruptionbudgets" => check_budget(spec, causes),
         "horizontalpodautoscalers" => {
             let most = spec["maxReplicas"].as_i64().unwrap_or(0);
@@ -186,7 +156,6 @@ pub(super) fn check_update(kind: &Kind, new: &Value, old: &Value, causes: &mut V
     let why = "field is immutable";
     immutable("spec.selector", &new["spec"]["selector"], &old["spec"]["selector"], why, causes);
     if &*kind.id.resource == "jobs" {
-        immutable("spec.template", &new["spec"]["template"], &old["spec"]["template"], why, causes);
-        immutable("spec.completions", &new["spec"]["completions"], &old["spec"]["completions"], why, causes);
+        job::check_update(new, old, causes);
     }
 }
