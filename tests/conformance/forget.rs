@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value, json};
 
-use crate::server::Answer;
+use crate::server::{Answer, EXPIRED};
 
 static TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"));
 static UID: LazyLock<Regex> =
@@ -76,7 +76,8 @@ impl Names {
             *warning = self.text(warning);
         }
         let is_list = |value: &Value| value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-        if is_list(&answer.body) {
+        // An expired list is told with a token as well.
+        if is_list(&answer.body) || answer.code == EXPIRED {
             forget_place(&mut answer.body);
         }
         if let Some(events) = answer.body.as_array_mut() {

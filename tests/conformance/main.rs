@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 use counts::Counts;
 use play::Both;
+use server::EXPIRED;
 use vocabulary::Kind;
 
 /// Another run, or one again: the seed of its first sequence.
@@ -40,6 +42,8 @@ const REQUESTS: usize = 20_000;
 const LENGTH: usize = 60;
 /// Sequences at the same time, each in a namespace of its own.
 const AT_ONCE: usize = 12;
+/// Sequences with a compaction in them, at the same time.
+const AWAY: usize = 12;
 /// Differences that are shrunk and told; of more than these the others are the same, mostly.
 const TOLD: usize = 12;
 /// Differences of one run that nothing but the clock makes: owners stand in the order of their times, and the second
@@ -107,14 +111,60 @@ async fn run(both: &Both, vocabulary: &[Kind], first: u64) -> anyhow::Result<(Co
     Ok((counts, not_again))
 }
 
+/// Clients that have been away while both servers forgot what was: each of them works before and comes back after.
+async fn run_across_compaction(
+    embedded: &Embedded,
+    cluster: &mut Cluster,
+    vocabulary: &[Kind],
+    first: u64,
+) -> anyhow::Result<Counts> {
+    let both = Both { played: embedded.client.clone(), real: cluster.client.clone() };
+    let begun = (first..).take(AWAY).map(|seed| {
+        let both = both.clone();
+        async move {
+            let mut playing = both.begin(&format!("away{seed}")).await?;
+            let mut before = sequence::sequence(seed, vocabulary, LENGTH);
+            before.retain(|request| request.method != "WATCH");
+            let outcome = playing.play(&before).await?;
+            anyhow::Ok((seed, playing, before, outcome))
+        }
+    });
+    let begun = try_join_all(begun).await?;
+    // Something happens after all of it, so that none of their versions is the newest.
+    both.begin("last").await?;
+    embedded.api.compact(u64::MAX);
+    cluster.forget_history().await?;
+    serve_our_kinds(&cluster.client, vocabulary).await?;
+    let mut counts = Counts::default();
+    for (seed, mut playing, before, outcome) in begun {
+        let went_well = outcome.difference.is_none();
+        counts.add(seed, outcome);
+        if went_well {
+            playing.served_by(&cluster.client);
+            let after = sequence::after_absence(seed, vocabulary, before);
+            counts.add(seed, playing.play(&after).await?);
+        }
+    }
+    for (seed, found, times) in counts.differing.values() {
+        println!("seed {seed}, {times} times, across a compaction: request #{}, {}", found.id, found.sort);
+        found.lines.iter().for_each(|line| println!("    {line}"));
+    }
+    for sort in ["GET", "WATCH"] {
+        anyhow::ensure!(counts.answered(sort, EXPIRED) > 0, "no {sort} asked for what is forgotten");
+    }
+    Ok(counts)
+}
+
 async fn compare(binary: &Path, first: u64) -> anyhow::Result<(Counts, usize)> {
     let vocabulary = vocabulary::read()?;
-    let cluster = Cluster::start(binary).await?;
+    let mut cluster = Cluster::start(binary).await?;
     serve_our_kinds(&cluster.client, &vocabulary).await?;
     let embedded = Embedded::new(EPOCH_MS, first, WorldSettings::default())?;
     serve_our_class(&embedded.client, &cluster.client).await?;
     let both = Both { played: embedded.client.clone(), real: cluster.client.clone() };
-    run(&both, &vocabulary, first).await
+    let (mut counts, not_again) = run(&both, &vocabulary, first).await?;
+    counts.join(run_across_compaction(&embedded, &mut cluster, &vocabulary, first).await?);
+    Ok((counts, not_again))
 }
 
 #[test]

@@ -25,6 +25,9 @@ const LABELS: [&str; 10] = [
 /// Watches at the end of a sequence, at the same time: each takes its whole second.
 const WATCHES: usize = 4;
 
+/// Lists of whoever has been away.
+const AFTER_ABSENCE: usize = 12;
+
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -98,6 +101,24 @@ pub(super) fn sequence(seed: u64, vocabulary: &[Kind], length: usize) -> Vec<Req
         making.watch();
     }
     making.done
+}
+
+/// What a client asks that has been away while the history was forgotten: to go on with lists, to see old ones again,
+/// and what happened since. `done` is what it did before.
+pub(super) fn after_absence(seed: u64, vocabulary: &[Kind], done: Vec<Request>) -> Vec<Request> {
+    let before = done.len();
+    let mut draws = Draws::new(seed);
+    let kinds = (0..2).map(|_| draws.pick(vocabulary)).collect();
+    let mut making = Making { draws, kinds, done };
+    for _ in 0..AFTER_ABSENCE {
+        let kind = *making.draws.pick(&making.kinds);
+        let request = if making.draws.chance(50) { making.gone_on(kind) } else { making.listed_again(kind) };
+        making.done.push(request);
+    }
+    for _ in 0..WATCHES {
+        making.watch();
+    }
+    making.done.split_off(before)
 }
 
 /// The patch laid on the value, as RFC 7396 says.
@@ -274,6 +295,20 @@ impl Making<'_> {
                 "" => {}
                 rule => request.query.push(("resourceVersionMatch", rule.to_owned())),
             }
+        }
+        request
+    }
+
+    /// As it was, or at least as new, after an earlier answer.
+    fn listed_again(&mut self, kind: &Kind) -> Request {
+        let mut request = self.bare(kind, "GET");
+        self.selected(kind, &mut request);
+        let earlier = self.earlier(kind, |r| r.name.is_some() || r.method == "POST");
+        let version = earlier.map_or("0".to_owned(), |r| Part::Version.of(r.id));
+        request.query.push(("resourceVersion", version));
+        match self.draws.weighed(&[(4, "Exact"), (1, "NotOlderThan"), (2, "")]) {
+            "" => request.query.push(("limit", "2".to_owned())),
+            rule => request.query.push(("resourceVersionMatch", rule.to_owned())),
         }
         request
     }
