@@ -56,6 +56,14 @@ impl Counts {
         self.of(|code| code.is_some_and(|code| code < 300))
     }
 
+    /// Of sequences that are not shrunk.
+    pub(super) fn tell_differences(&self, of: &str) {
+        for (seed, found, times) in self.differing.values() {
+            println!("{of} {seed}, {times} times: request #{}, {}", found.id, found.sort);
+            found.lines.iter().for_each(|line| println!("    {line}"));
+        }
+    }
+
     pub(super) fn tell(&self) {
         println!("{} requests, {} of them taken by both servers", self.all(), self.taken());
         let forgotten = ["GET", "WATCH"].map(|sort| self.answered(sort, EXPIRED));

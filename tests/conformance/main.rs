@@ -10,6 +10,7 @@ mod draws;
 mod forget;
 mod play;
 mod script;
+mod seldom;
 mod sequence;
 mod server;
 mod vocabulary;
@@ -88,7 +89,7 @@ async fn serve_our_class(played: &Client, real: &Client) -> anyhow::Result<()> {
 
 /// Plays as many sequences as it takes, and tells of each difference once.
 async fn run(both: &Both, vocabulary: &[Kind], first: u64) -> anyhow::Result<(Counts, usize)> {
-    let seeds = (first..).take(REQUESTS.div_ceil(LENGTH));
+    let seeds = (first..).take(REQUESTS.div_ceil(LENGTH + sequence::WATCHES));
     let played = stream::iter(seeds).map(|seed| async move {
         let sequence = sequence::sequence(seed, vocabulary, LENGTH);
         anyhow::Ok((seed, both.play(&format!("s{seed}"), &sequence).await?))
@@ -109,6 +110,16 @@ async fn run(both: &Both, vocabulary: &[Kind], first: u64) -> anyhow::Result<(Co
         seen.as_ref().unwrap_or(found).lines.iter().for_each(|line| println!("    {line}"));
     }
     Ok((counts, not_again))
+}
+
+/// The written sequences.
+async fn run_seldom(both: &Both) -> anyhow::Result<Counts> {
+    let mut counts = Counts::default();
+    for (at, sequence) in (0..).zip(seldom::sequences()) {
+        counts.add(at, both.play(&format!("seldom{at}"), &sequence).await?);
+    }
+    counts.tell_differences("written sequence");
+    Ok(counts)
 }
 
 /// Clients that have been away while both servers forgot what was: each of them works before and comes back after.
@@ -136,19 +147,17 @@ async fn run_across_compaction(
     cluster.forget_history().await?;
     serve_our_kinds(&cluster.client, vocabulary).await?;
     let mut counts = Counts::default();
+    let mut back = Vec::new();
     for (seed, mut playing, before, outcome) in begun {
-        let went_well = outcome.difference.is_none();
-        counts.add(seed, outcome);
-        if went_well {
+        if outcome.difference.is_none() {
             playing.served_by(&cluster.client);
             let after = sequence::after_absence(seed, vocabulary, before);
-            counts.add(seed, playing.play(&after).await?);
+            back.push(async move { anyhow::Ok((seed, playing.play(&after).await?)) });
         }
+        counts.add(seed, outcome);
     }
-    for (seed, found, times) in counts.differing.values() {
-        println!("seed {seed}, {times} times, across a compaction: request #{}, {}", found.id, found.sort);
-        found.lines.iter().for_each(|line| println!("    {line}"));
-    }
+    try_join_all(back).await?.into_iter().for_each(|(seed, outcome)| counts.add(seed, outcome));
+    counts.tell_differences("across a compaction, seed");
     for sort in ["GET", "WATCH"] {
         anyhow::ensure!(counts.answered(sort, EXPIRED) > 0, "no {sort} asked for what is forgotten");
     }
@@ -163,6 +172,7 @@ async fn compare(binary: &Path, first: u64) -> anyhow::Result<(Counts, usize)> {
     serve_our_class(&embedded.client, &cluster.client).await?;
     let both = Both { played: embedded.client.clone(), real: cluster.client.clone() };
     let (mut counts, not_again) = run(&both, &vocabulary, first).await?;
+    counts.join(run_seldom(&both).await?);
     counts.join(run_across_compaction(&embedded, &mut cluster, &vocabulary, first).await?);
     Ok((counts, not_again))
 }

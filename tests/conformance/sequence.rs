@@ -23,7 +23,7 @@ const LABELS: [&str; 10] = [
     "app in one",
 ];
 /// Watches at the end of a sequence, at the same time: each takes its whole second.
-const WATCHES: usize = 4;
+pub(super) const WATCHES: usize = 4;
 
 /// Lists of whoever has been away.
 const AFTER_ABSENCE: usize = 12;
@@ -428,18 +428,27 @@ impl Making<'_> {
         self.write_options(&mut request);
         let replicas = self.draws.weighed(&REPLICAS).map_or(json!("many"), |count| json!(count));
         let mut scale = json!({ "spec": { "replicas": replicas } });
-        self.precondition(kind, &mut scale);
+        if self.draws.chance(15)
+            && let Some(earlier) = self.earlier(kind, |r| r.name.is_some() || r.method == "POST")
+        {
+            scale["metadata"]["resourceVersion"] = json!(Part::Version.of(earlier.id));
+        }
         if method == "PUT" || media_type == APPLY {
             let head = json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": { "name": request.name } });
             scale = merged(head, &scale);
         }
-        request.body = Body::Json(if media_type == JSON_PATCH { self.operations(&scale) } else { scale });
+        if media_type == JSON_PATCH {
+            scale = json!([{ "op": "replace", "path": "/spec/replicas", "value": replicas }]);
+        }
+        request.body = Body::Json(scale);
         request
     }
 
     fn deleted(&mut self, kind: &Kind) -> Request {
         let mut request = self.bare(kind, "DELETE");
-        request.name = Some(self.name());
+        // What waits for its finalizers is deleted again, now in another way.
+        let again = self.draws.chance(35).then(|| self.earlier(kind, |r| r.method == "DELETE")).flatten();
+        request.name = Some(again.as_ref().and_then(|r| r.name.clone()).unwrap_or_else(|| self.name()));
         let mut options = json!({});
         match self.draws.weighed(&[
             (12, ""),
@@ -455,7 +464,8 @@ impl Making<'_> {
             options["gracePeriodSeconds"] = json!(self.draws.below(3));
         }
         if self.draws.chance(20)
-            && let Some(earlier) = self.earlier(kind, |r| r.name.is_some() || r.method == "POST")
+            && let Some(earlier) =
+                again.or_else(|| self.earlier(kind, |r| r.name.is_some() || r.method == "POST"))
         {
             let (field, part) =
                 if self.draws.chance(50) { ("uid", Part::Uid) } else { ("resourceVersion", Part::Version) };

@@ -132,6 +132,14 @@ pub(crate) fn delete(
             }
             return Ok(Deletion { object: Stored::new(object, old.rv), gone: true });
         }
+        // The real server takes the finalizer away first, and then misses its own version among the preconditions.
+        if object != *old.value && options.resource_version.is_some() && !kind.is(&kinds::PODS) {
+            let rv = old.rv;
+            let why = format!(
+                "Precondition failed: ResourceVersion in precondition: , ResourceVersion in object meta: {rv}"
+            );
+            return Err(Status::conflict(kind, &key.name, &why));
+        }
         // What was stored last is what watchers see; a Pod's end is written down before it goes.
         let mut last = (*old.value).clone();
         if kind.is(&kinds::PODS) {
@@ -216,9 +224,9 @@ fn grace_of(kind: &Kind, object: &Value, options: &DeleteOptions, already: bool)
         grace = 0;
     }
     if already {
-        // A second deletion may only shorten it.
+        // A second deletion may only shorten it, and looks at nothing else.
         let set = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-        grace = if options.grace_seconds.is_some() { grace.min(set) } else { set };
+        grace = options.grace_seconds.map_or(set, |asked| asked.max(0).min(set));
     }
     grace
 }

@@ -156,8 +156,8 @@ fn apply(
         }
         let mut object = ownership::apply(None, &config, &schema, kind, &by, force)?;
         settle(how, &mut object, &schema, &described)?;
-        write::check_place(how, key, &mut config)?;
         check_no_preconditions(how, key, &config)?;
+        write::check_place(how, key, &mut config)?;
         add_head(&mut object, kind, key);
         write::check_namespace(state, kind, &key.namespace, &key.name)?;
         let object = write::finish_create(state, how, &key.namespace, object, &schema)?;

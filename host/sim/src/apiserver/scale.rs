@@ -71,7 +71,7 @@ fn replicas_of(kind: &Kind, wanted: &Value, patched: bool) -> Result<i64, Status
     })
 }
 
-/// A built-in's scale is a resource of its own in some refusals.
+/// Of a patch a built-in's scale is a resource of its own.
 fn about_scale(kind: &Kind, mut status: Status) -> Status {
     if !kind.custom {
         let resource = &*kind.id.resource;
@@ -131,7 +131,8 @@ pub(crate) fn answer(
     for field in ["resourceVersion", "uid"] {
         object["metadata"][field] = wanted["metadata"][field].clone();
     }
-    write::check_uid(kind, &key, &old, &object).map_err(|status| about_scale(kind, status))?;
+    let about = |status| if verb == "patch" { about_scale(kind, status) } else { status };
+    write::check_uid(kind, &key, &old, &object).map_err(about)?;
     write::check_version(kind, &key, &old, &object)?;
     let stored = write::change(state, &how, &key, &old, object)?;
     Ok(Answer::json(200, &scale_of(kind, paths, &stored.value)))

@@ -300,7 +300,16 @@ impl FieldSelector {
 
     /// The one name that is meant, if the selector says so.
     pub(crate) fn name(&self) -> Option<&str> {
-        let named = |(path, _, equal): &&(String, String, bool)| path == "metadata.name" && *equal;
+        self.wanted("metadata.name")
+    }
+
+    /// The one node whose Pods are meant, if the selector says so.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.wanted("spec.nodeName")
+    }
+
+    fn wanted(&self, field: &str) -> Option<&str> {
+        let named = |(path, _, equal): &&(String, String, bool)| path == field && *equal;
         self.terms.iter().find(named).map(|(_, wanted, _)| wanted.as_str())
     }
 

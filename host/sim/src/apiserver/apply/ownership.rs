@@ -228,6 +228,9 @@ pub(crate) fn update(
         write(new, entries);
         return;
     }
+    // A Scale leaves a zero out.
+    let count = kind.storage().scale.as_ref().map(|paths| scale::at(new, &paths.spec_replicas));
+    let zeroed = scales && count == Some(&json!(0));
     let time = if scales { String::new() } else { write_by.time.clone() };
     let mine = |entry: &Entry| {
         !entry.applied
@@ -237,21 +240,14 @@ pub(crate) fn update(
     };
     // Changed fields leave every other owner; removed ones leave all.
     for entry in entries.iter_mut() {
-        if !mine(entry) {
+        if !mine(entry) || zeroed {
             entry.fields.lose(&touched);
         }
         entry.fields.lose(&difference.removed);
     }
     let mut gained = touched;
     strip(&mut gained, write_by.subresource, kind);
-    // A Scale leaves a zero out.
-    if scales
-        && kind
-            .storage()
-            .scale
-            .as_ref()
-            .is_some_and(|paths| *scale::at(new, &paths.spec_replicas) == json!(0))
-    {
+    if zeroed {
         gained = FieldSet::default();
     }
     match entries.iter_mut().find(|entry| mine(entry)) {
@@ -320,7 +316,7 @@ pub(crate) fn apply(
         }
     }
     if !force && !conflicts.is_empty() {
-        return Err(conflict(&conflicts));
+        return Err(conflict(conflicts));
     }
     for entry in entries.iter_mut().filter(|entry| !mine(entry)) {
         entry.fields.lose(&touched);
@@ -404,9 +400,15 @@ fn drop_what_pruning_emptied(result: &mut Value, config: &Value, owned: Option<&
     });
 }
 
-fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
+fn conflict(mut conflicts: Vec<(Entry, FieldSet)>) -> Status {
+    // In the order of their texts, in which a time stands before the subresource.
+    let key = |entry: &Entry| {
+        let Entry { manager, applied, api_version, time, subresource, .. } = entry.clone();
+        (manager, !applied, api_version, time, subresource.is_empty())
+    };
+    conflicts.sort_by_key(|(entry, _)| key(entry));
     let mut flat = Vec::new();
-    for (entry, contested) in conflicts {
+    for (entry, contested) in &conflicts {
         let mut name = format!("\"{}\"", entry.manager);
         if !entry.subresource.is_empty() {
             name.push_str(&format!(" with subresource \"{}\"", entry.subresource));
@@ -421,9 +423,12 @@ fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
     let lines = |of: &str| -> String {
         flat.iter().filter(|(name, _)| name == of).map(|(_, path)| format!("\n- {path}")).collect()
     };
-    let mut names: Vec<&String> = flat.iter().map(|(name, _)| name).collect();
-    names.sort();
-    names.dedup();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in &flat {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let message = if let [(name, path)] = flat.as_slice() {
         format!("Apply failed with 1 conflict: conflict with {name}: {path}")
     } else {
