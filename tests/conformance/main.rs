@@ -3,6 +3,7 @@
 //!
 //! `vocabulary.yaml` says what can be asked; what the played server answers 501 is counted and told, never compared.
 //! A sequence that is not answered alike is shrunk and printed, with the seed that makes it again.
+//! Some sequences go on after both servers forgot what was; what random requests seldom meet is written in `seldom.rs`.
 
 mod compare;
 mod counts;
