@@ -41,47 +41,25 @@ pub(super) struct Difference {
 }
 
 /// A pair of namespaces while a sequence is played.
-struct Playing {
+pub(super) struct Playing {
     played: Server,
     real: Server,
     names: [Names; 2],
 }
 
 impl Both {
-    /// Plays a sequence in a fresh namespace, to the first difference.
-    pub(super) async fn play(&self, namespace: &str, sequence: &[Request]) -> anyhow::Result<Outcome> {
-        let mut playing = Playing {
+    /// A fresh namespace on both.
+    pub(super) async fn begin(&self, namespace: &str) -> anyhow::Result<Playing> {
+        Ok(Playing {
             played: Server::new(self.played.clone(), namespace).await?,
             real: Server::new(self.real.clone(), namespace).await?,
             names: Default::default(),
-        };
-        let mut outcome = Outcome { answered: Vec::new(), difference: None };
-        let first_watch = sequence.iter().position(|r| r.method == "WATCH").unwrap_or(sequence.len());
-        let (one_by_one, at_once) = sequence.split_at(first_watch);
-        for request in one_by_one {
-            let played = playing.played.send(request).await?;
-            let mut real =
-                if played.code == 501 { played.clone() } else { playing.real.send(request).await? };
-            for _ in 0..LOOKS {
-                if !request.may_be_late() || playing.agree(&played, &real) {
-                    break;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-                real = playing.real.send(request).await?;
-            }
-            if playing.differ(&mut outcome, request, &played, &real) {
-                return Ok(outcome);
-            }
-        }
-        let played = try_join_all(at_once.iter().map(|r| playing.played.send(r)));
-        let real = try_join_all(at_once.iter().map(|r| playing.real.send(r)));
-        let (played, real) = futures::try_join!(played, real)?;
-        for ((request, played), real) in at_once.iter().zip(&played).zip(&real) {
-            if playing.differ(&mut outcome, request, played, real) {
-                break;
-            }
-        }
-        Ok(outcome)
+        })
+    }
+
+    /// Plays a sequence in a fresh namespace, to the first difference.
+    pub(super) async fn play(&self, namespace: &str, sequence: &[Request]) -> anyhow::Result<Outcome> {
+        self.begin(namespace).await?.play(sequence).await
     }
 
     /// Drops what the difference does not need; plays what is left to see whether it is still the same.
@@ -122,6 +100,41 @@ impl Both {
 }
 
 impl Playing {
+    /// The same namespaces where the real server was started anew.
+    pub(super) fn served_by(&mut self, real: &Client) {
+        self.real.reach_by(real);
+    }
+
+    /// Plays requests, to the first difference.
+    pub(super) async fn play(&mut self, sequence: &[Request]) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome { answered: Vec::new(), difference: None };
+        let first_watch = sequence.iter().position(|r| r.method == "WATCH").unwrap_or(sequence.len());
+        let (one_by_one, at_once) = sequence.split_at(first_watch);
+        for request in one_by_one {
+            let played = self.played.send(request).await?;
+            let mut real = if played.code == 501 { played.clone() } else { self.real.send(request).await? };
+            for _ in 0..LOOKS {
+                if !request.may_be_late() || self.agree(&played, &real) {
+                    break;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+                real = self.real.send(request).await?;
+            }
+            if self.differ(&mut outcome, request, &played, &real) {
+                return Ok(outcome);
+            }
+        }
+        let played = try_join_all(at_once.iter().map(|r| self.played.send(r)));
+        let real = try_join_all(at_once.iter().map(|r| self.real.send(r)));
+        let (played, real) = futures::try_join!(played, real)?;
+        for ((request, played), real) in at_once.iter().zip(&played).zip(&real) {
+            if self.differ(&mut outcome, request, played, real) {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
     fn agree(&self, played: &Answer, real: &Answer) -> bool {
         let [mut of_played, mut of_real] = self.names.clone();
         differences(&of_played.forget(played), &of_real.forget(real)).is_empty()
@@ -133,7 +146,7 @@ impl Playing {
             outcome.answered.push((request.sort(), None));
             return false;
         }
-        outcome.answered.push((request.sort(), Some(real.code)));
+        outcome.answered.push((request.sort(), Some(real.told())));
         let [of_played, of_real] = &mut self.names;
         let lines = differences(&of_played.forget(played), &of_real.forget(real));
         self.played.remember(request, played);

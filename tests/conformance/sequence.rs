@@ -23,13 +23,27 @@ const LABELS: [&str; 10] = [
     "app in one",
 ];
 /// Watches at the end of a sequence, at the same time: each takes its whole second.
-const WATCHES: usize = 4;
+pub(super) const WATCHES: usize = 4;
+
+/// Lists of whoever has been away.
+const AFTER_ABSENCE: usize = 12;
 
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
+
+/// How a scale subresource is asked.
+const SCALINGS: [(usize, (&str, &str)); 5] = [
+    (6, ("GET", JSON)),
+    (4, ("PUT", JSON)),
+    (4, ("PATCH", MERGE_PATCH)),
+    (2, ("PATCH", JSON_PATCH)),
+    (1, ("PATCH", APPLY)),
+];
+/// What it is asked for; `None` is no number.
+const REPLICAS: [(usize, Option<i64>); 4] = [(6, Some(4)), (3, Some(0)), (1, Some(-1)), (1, None)];
 
 #[derive(Debug, Clone, Copy)]
 enum Verb {
@@ -47,9 +61,10 @@ enum Verb {
     Delete,
     DeleteAll,
     Status,
+    Scale,
 }
 
-const VERBS: [(usize, Verb); 14] = [
+const VERBS: [(usize, Verb); 15] = [
     (16, Verb::Create),
     (2, Verb::Generate),
     (5, Verb::Get),
@@ -64,6 +79,7 @@ const VERBS: [(usize, Verb); 14] = [
     (7, Verb::Delete),
     (1, Verb::DeleteAll),
     (9, Verb::Status),
+    (7, Verb::Scale),
 ];
 
 /// A sequence while it is made.
@@ -85,6 +101,24 @@ pub(super) fn sequence(seed: u64, vocabulary: &[Kind], length: usize) -> Vec<Req
         making.watch();
     }
     making.done
+}
+
+/// What a client asks that has been away while the history was forgotten: to go on with lists, to see old ones again,
+/// and what happened since. `done` is what it did before.
+pub(super) fn after_absence(seed: u64, vocabulary: &[Kind], done: Vec<Request>) -> Vec<Request> {
+    let before = done.len();
+    let mut draws = Draws::new(seed);
+    let kinds = (0..2).map(|_| draws.pick(vocabulary)).collect();
+    let mut making = Making { draws, kinds, done };
+    for _ in 0..AFTER_ABSENCE {
+        let kind = *making.draws.pick(&making.kinds);
+        let request = if making.draws.chance(50) { making.gone_on(kind) } else { making.listed_again(kind) };
+        making.done.push(request);
+    }
+    for _ in 0..WATCHES {
+        making.watch();
+    }
+    making.done.split_off(before)
 }
 
 /// The patch laid on the value, as RFC 7396 says.
@@ -148,6 +182,8 @@ impl Making<'_> {
                 2 => self.patched(kind, JSON_PATCH, Some("status")),
                 _ => self.applied(kind, Some("status")),
             },
+            Verb::Scale if kind.scale => self.scaled(kind),
+            Verb::Scale => self.got(kind),
         }
     }
 
@@ -263,6 +299,20 @@ impl Making<'_> {
         request
     }
 
+    /// As it was, or at least as new, after an earlier answer.
+    fn listed_again(&mut self, kind: &Kind) -> Request {
+        let mut request = self.bare(kind, "GET");
+        self.selected(kind, &mut request);
+        let earlier = self.earlier(kind, |r| r.name.is_some() || r.method == "POST");
+        let version = earlier.map_or("0".to_owned(), |r| Part::Version.of(r.id));
+        request.query.push(("resourceVersion", version));
+        match self.draws.weighed(&[(4, "Exact"), (1, "NotOlderThan"), (2, "")]) {
+            "" => request.query.push(("limit", "2".to_owned())),
+            rule => request.query.push(("resourceVersionMatch", rule.to_owned())),
+        }
+        request
+    }
+
     /// The next page of an earlier list; where there was none, a list.
     fn gone_on(&mut self, kind: &Kind) -> Request {
         let paged = |r: &Request| r.is_list() && r.query.iter().any(|(key, _)| *key == "limit");
@@ -275,7 +325,7 @@ impl Making<'_> {
     }
 
     fn updated(&mut self, kind: &Kind, subresource: Option<&'static str>) -> Request {
-        let named = |r: &Request| r.name.is_some() && r.method != "DELETE";
+        let named = |r: &Request| r.name.is_some() && r.method != "DELETE" && r.subresource != Some("scale");
         let Some(earlier) = self.earlier(kind, |r| named(r) || r.method == "POST") else {
             return self.overwritten(kind);
         };
@@ -365,9 +415,40 @@ impl Making<'_> {
         request
     }
 
+    /// What an autoscaler asks and writes.
+    fn scaled(&mut self, kind: &Kind) -> Request {
+        let (method, media_type) = self.draws.weighed(&SCALINGS);
+        let mut request = self.bare(kind, method);
+        request.name = Some(self.name());
+        request.subresource = Some("scale");
+        request.media_type = media_type;
+        if method == "GET" {
+            return request;
+        }
+        self.write_options(&mut request);
+        let replicas = self.draws.weighed(&REPLICAS).map_or(json!("many"), |count| json!(count));
+        let mut scale = json!({ "spec": { "replicas": replicas } });
+        if self.draws.chance(15)
+            && let Some(earlier) = self.earlier(kind, |r| r.name.is_some() || r.method == "POST")
+        {
+            scale["metadata"]["resourceVersion"] = json!(Part::Version.of(earlier.id));
+        }
+        if method == "PUT" || media_type == APPLY {
+            let head = json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": { "name": request.name } });
+            scale = merged(head, &scale);
+        }
+        if media_type == JSON_PATCH {
+            scale = json!([{ "op": "replace", "path": "/spec/replicas", "value": replicas }]);
+        }
+        request.body = Body::Json(scale);
+        request
+    }
+
     fn deleted(&mut self, kind: &Kind) -> Request {
         let mut request = self.bare(kind, "DELETE");
-        request.name = Some(self.name());
+        // What waits for its finalizers is deleted again, now in another way.
+        let again = self.draws.chance(35).then(|| self.earlier(kind, |r| r.method == "DELETE")).flatten();
+        request.name = Some(again.as_ref().and_then(|r| r.name.clone()).unwrap_or_else(|| self.name()));
         let mut options = json!({});
         match self.draws.weighed(&[
             (12, ""),
@@ -383,7 +464,8 @@ impl Making<'_> {
             options["gracePeriodSeconds"] = json!(self.draws.below(3));
         }
         if self.draws.chance(20)
-            && let Some(earlier) = self.earlier(kind, |r| r.name.is_some() || r.method == "POST")
+            && let Some(earlier) =
+                again.or_else(|| self.earlier(kind, |r| r.name.is_some() || r.method == "POST"))
         {
             let (field, part) =
                 if self.draws.chance(50) { ("uid", Part::Uid) } else { ("resourceVersion", Part::Version) };

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::script::{Body, Part, Request};
 use crate::sequence::merged;
 
+/// The code of what asks for a history that is forgotten.
+pub(super) const EXPIRED: u16 = 410;
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answer {
@@ -20,6 +23,16 @@ pub(super) struct Answer {
     pub(super) warnings: Vec<String>,
     /// An object, a list or a Status; of a watch all its events.
     pub(super) body: Value,
+}
+
+impl Answer {
+    /// Its code, or that of the error event that ends a watch.
+    pub(super) fn told(&self) -> u16 {
+        let last = self.body.as_array().and_then(|events| events.last());
+        let failed =
+            last.filter(|event| event["type"] == "ERROR").and_then(|event| event["object"]["code"].as_u64());
+        failed.and_then(|code| u16::try_from(code).ok()).unwrap_or(self.code)
+    }
 }
 
 /// A server, seen from a namespace of its own.
@@ -43,6 +56,11 @@ impl Server {
         anyhow::ensure!(answer.code == 201, "namespace {namespace}: {answer:?}");
         server.own = answer.body;
         Ok(server)
+    }
+
+    /// Another way to the same server.
+    pub(super) fn reach_by(&mut self, client: &Client) {
+        self.client = client.clone();
     }
 
     /// Sends a request; a watch until it ends.
@@ -85,7 +103,7 @@ impl Server {
 
     /// Keeps an answer for later requests.
     pub(super) fn remember(&mut self, request: &Request, answer: &Answer) {
-        if answer.code < 300 && request.method != "WATCH" {
+        if (answer.code < 300 || answer.code == EXPIRED) && request.method != "WATCH" {
             self.answers.insert(request.id, answer.body.clone());
         }
     }

@@ -18,6 +18,9 @@ pub(super) struct Kind {
     /// Whether it has a status subresource.
     #[serde(default)]
     pub(super) status: bool,
+    /// Whether it has a scale subresource.
+    #[serde(default)]
+    pub(super) scale: bool,
     /// Whole objects without names.
     pub(super) objects: Vec<Value>,
     /// Merge patches.

@@ -19,7 +19,7 @@ use anyhow::{Context as _, bail};
 use audit::Audit;
 use kube::{Client, Config};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::golang;
 
@@ -90,14 +90,23 @@ impl Drop for Part {
     }
 }
 
+/// How the server is started.
+struct How {
+    binary: PathBuf,
+    args: Vec<String>,
+}
+
 /// A running API server on its own etcd; both end with it.
 pub struct Cluster {
     /// A client that may do everything.
     pub client: Client,
     port: u16,
-    // In the order in which they end.
-    _server: Part,
-    _etcd: Part,
+    /// Whom the server's etcd talks to.
+    clients: u16,
+    server: How,
+    // In the order in which they end; without a server while it is started anew.
+    running: Option<Part>,
+    etcd: Part,
     dir: tempfile::TempDir,
 }
 
@@ -131,42 +140,40 @@ impl Cluster {
         std::fs::write(dir.path().join("audit.yaml"), audit::POLICY)?;
         let user = |token: &str| format!("{token},{token},{token},system:masters\n");
         std::fs::write(dir.path().join("tokens"), user(TOKEN) + &user(HOST))?;
-        let mut server = Part::start(
-            binary,
-            "kube-apiserver",
-            dir.path(),
-            &[
-                flag("etcd-servers", &at(clients)),
-                flag("bind-address", "127.0.0.1"),
-                flag("secure-port", &secure.to_string()),
-                flag("cert-dir", "certificates"),
-                flag("service-account-issuer", "https://kubernetes.default.svc"),
-                flag("service-account-key-file", "signing.pub"),
-                flag("service-account-signing-key-file", "signing.key"),
-                flag("token-auth-file", "tokens"),
-                flag("authorization-mode", "RBAC"),
-                flag("service-cluster-ip-range", "10.0.0.0/16"),
-                flag("disable-admission-plugins", "ServiceAccount"),
-                flag("audit-policy-file", "audit.yaml"),
-                flag("audit-log-path", "audit.log"),
-            ],
-        )?;
-        let certificate = dir.path().join(CERTIFICATE);
-        let ready = async {
-            loop {
-                etcd.check()?;
-                server.check()?;
-                if let Ok(client) = client(secure, &certificate, true)
-                    && client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.is_ok()
-                {
-                    return anyhow::Ok(client);
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        let client =
-            tokio::time::timeout(READY_WITHIN, ready).await.context("the API server is not ready")??;
-        Ok(Self { client, port: secure, _server: server, _etcd: etcd, dir })
+        let args = vec![
+            flag("etcd-servers", &at(clients)),
+            flag("bind-address", "127.0.0.1"),
+            flag("secure-port", &secure.to_string()),
+            flag("cert-dir", "certificates"),
+            flag("service-account-issuer", "https://kubernetes.default.svc"),
+            flag("service-account-key-file", "signing.pub"),
+            flag("service-account-signing-key-file", "signing.key"),
+            flag("token-auth-file", "tokens"),
+            flag("authorization-mode", "RBAC"),
+            flag("service-cluster-ip-range", "10.0.0.0/16"),
+            flag("disable-admission-plugins", "ServiceAccount"),
+            flag("audit-policy-file", "audit.yaml"),
+            flag("audit-log-path", "audit.log"),
+        ];
+        let how = How { binary: binary.to_owned(), args };
+        let (server, client) = serve(&how, dir.path(), secure, &mut etcd).await?;
+        Ok(Self { client, port: secure, clients, server: how, running: Some(server), etcd, dir })
+    }
+
+    /// Takes away what etcd knows of the past, and what the server itself remembers of it by starting it anew.
+    ///
+    /// # Errors
+    /// When etcd refuses, or the server does not answer in two minutes.
+    pub async fn forget_history(&mut self) -> anyhow::Result<()> {
+        let etcd = Client::try_from(Config::new(format!("http://127.0.0.1:{}", self.clients).parse()?))?;
+        let ask = |path: &str, body: Value| http::Request::post(path).body(body.to_string().into_bytes());
+        let seen: Value = etcd.request(ask("/v3/kv/range", json!({ "key": "YQ==" }))?).await?;
+        let newest = &seen["header"]["revision"];
+        let _: Value = etcd.request(ask("/v3/kv/compaction", json!({ "revision": newest }))?).await?;
+        drop(self.running.take());
+        let (server, client) = serve(&self.server, self.dir.path(), self.port, &mut self.etcd).await?;
+        (self.running, self.client) = (Some(server), client);
+        Ok(())
     }
 
     /// A client for a host: it may do everything, with connections of its own.
@@ -199,6 +206,26 @@ impl Cluster {
     pub fn audit(&self) -> Audit {
         Audit::of(self.dir.path().join("audit.log"))
     }
+}
+
+/// The server, once it answers, and a client that may do everything.
+async fn serve(how: &How, dir: &Path, port: u16, etcd: &mut Part) -> anyhow::Result<(Part, Client)> {
+    let mut server = Part::start(&how.binary, "kube-apiserver", dir, &how.args)?;
+    let certificate = dir.join(CERTIFICATE);
+    let ready = async {
+        loop {
+            etcd.check()?;
+            server.check()?;
+            if let Ok(client) = client(port, &certificate, true)
+                && client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.is_ok()
+            {
+                return anyhow::Ok(client);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let client = tokio::time::timeout(READY_WITHIN, ready).await.context("the API server is not ready")??;
+    Ok((server, client))
 }
 
 /// Whoever tests waits and asks again; a host's client must not, as in the product, or it keeps its host from looking again.

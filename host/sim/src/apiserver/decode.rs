@@ -68,6 +68,10 @@ impl WriteAs<'_> {
                 let kind = &self.kind.kind;
                 format!("json: cannot unmarshal {found} into Go struct field {kind}.{path} of type {wanted}")
             }
+            Unreadable::NoQuantity => {
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+                    .to_owned()
+            }
             Unreadable::NoBase64 { at } => format!("illegal base64 data at input byte {at}"),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply::ownership;
 use super::kinds::{self, Kind, ObjectKey};
 use super::metadata;
 use super::state::State;
@@ -122,8 +123,22 @@ pub(crate) fn delete(
         if options.dry_run {
             if kind.is(&kinds::PODS) {
                 mark(state, kind, &mut object, 0, already);
+            } else if object != *old.value {
+                // The real server takes the finalizer away in vain, and has nothing to show for it.
+                let mut nothing = ownership::nothing(&kind.storage().schema, kind);
+                nothing["apiVersion"] = object["apiVersion"].clone();
+                nothing["kind"] = object["kind"].clone();
+                return Ok(Deletion { object: Stored::new(nothing, old.rv), gone: false });
             }
             return Ok(Deletion { object: Stored::new(object, old.rv), gone: true });
+        }
+        // The real server takes the finalizer away first, and then misses its own version among the preconditions.
+        if object != *old.value && options.resource_version.is_some() && !kind.is(&kinds::PODS) {
+            let rv = old.rv;
+            let why = format!(
+                "Precondition failed: ResourceVersion in precondition: , ResourceVersion in object meta: {rv}"
+            );
+            return Err(Status::conflict(kind, &key.name, &why));
         }
         // What was stored last is what watchers see; a Pod's end is written down before it goes.
         let mut last = (*old.value).clone();
@@ -209,9 +224,9 @@ fn grace_of(kind: &Kind, object: &Value, options: &DeleteOptions, already: bool)
         grace = 0;
     }
     if already {
-        // A second deletion may only shorten it.
+        // A second deletion may only shorten it, and looks at nothing else.
         let set = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-        grace = if options.grace_seconds.is_some() { grace.min(set) } else { set };
+        grace = options.grace_seconds.map_or(set, |asked| asked.max(0).min(set));
     }
     grace
 }

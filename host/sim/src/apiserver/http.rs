@@ -18,7 +18,7 @@ use super::state::State;
 use super::status::Status;
 use super::watching::{self, Watch};
 use super::write::{self, FieldValidation, WriteAs, Written};
-use super::{ApiServer, discovery, eviction, openapi, scale};
+use super::{ApiServer, builtin, discovery, eviction, openapi, scale};
 
 /// An answer.
 pub(crate) enum Reply {
@@ -402,8 +402,10 @@ fn object_verb(
         }
         "delete" => {
             let options = delete_options(call)?;
-            let deletion = delete::delete(state, &asked.kind, &asked.key()?, &options)?;
-            Ok(deletion_answer(&rendering, asked, &deletion))
+            let warnings = deletion_warnings(asked, &options);
+            let deletion = delete::delete(state, &asked.kind, &asked.key()?, &options)
+                .map_err(|status| status.warned(&warnings))?;
+            Ok(Answer { warnings, ..deletion_answer(&rendering, asked, &deletion) })
         }
         "deletecollection" => delete_collection(state, call, asked, &rendering),
         _ => Err(Status::method_not_allowed()),
@@ -439,6 +441,14 @@ pub(crate) fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
     let mut options = DeleteOptions::read(&value)?;
     options.dry_run |= call.dry_run()?;
     Ok(options)
+}
+
+/// Only of Jobs what becomes of their Pods is no default that people expect.
+fn deletion_warnings(asked: &Asked, options: &DeleteOptions) -> Vec<String> {
+    if asked.kind.is(&kinds::JOBS) && options.propagation.is_none() {
+        return vec![builtin::job::DELETION_WARNING.to_owned()];
+    }
+    Vec::new()
 }
 
 /// A Status for what is gone (but Pods and custom objects in some forms are shown), the object for what waits.
@@ -487,5 +497,5 @@ fn delete_collection(
             Err(status) => return Err(status),
         }
     }
-    Ok(Answer::ok(rendering.page(&page)))
+    Ok(Answer { warnings: deletion_warnings(asked, &options), ..Answer::ok(rendering.page(&page)) })
 }

@@ -8,7 +8,6 @@ use super::status::Cause;
 
 const DNS_1123_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const DNS_1123_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-const DNS_1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
@@ -32,14 +31,6 @@ fn subdomain_error(name: &str) -> Option<String> {
         return Some("must be no more than 253 bytes".to_owned());
     }
     (!name.split('.').all(is_label)).then(|| DNS_1123_SUBDOMAIN.to_owned())
-}
-
-fn dns_1035_error(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".to_owned());
-    }
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!is_label(name) || !starts_well).then(|| DNS_1035_LABEL.to_owned())
 }
 
 fn path_segment_error(name: &str) -> Option<String> {
@@ -88,11 +79,9 @@ pub(crate) fn label_value_error(value: &str) -> Option<String> {
 }
 
 fn name_error(kind: &Kind, name: &str) -> Option<String> {
-    if kind.is(&kinds::NAMESPACES) {
+    if kind.is(&kinds::NAMESPACES) || kind.is(&kinds::SERVICES) {
         label_error(name)
-    } else if kind.is(&kinds::SERVICES) {
-        dns_1035_error(name)
-    } else if kind.id.group == "rbac.authorization.k8s.io" {
+    } else if kind.id.group == "rbac.authorization.k8s.io" || kind.is(&kinds::DISRUPTION_BUDGETS) {
         path_segment_error(name)
     } else {
         subdomain_error(name)

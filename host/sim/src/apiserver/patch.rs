@@ -5,6 +5,7 @@ use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Value, json};
 
 use super::apply::{ownership, typed};
+use super::builtin;
 use super::convert;
 use super::decode;
 use super::kinds::ObjectKey;
@@ -63,8 +64,7 @@ pub(crate) fn patch(
     let changed = write::check_version(kind, key, &old, &object)
         .and_then(|()| write::change(state, how, key, &old, object))
         .map_err(|status| status.warned(&warnings))?;
-    let object = changed;
-    Ok(Written { object, created: false, warnings })
+    Ok(Written::new(how, changed, false, warnings))
 }
 
 /// The object with the patch laid on, not yet decoded.
@@ -131,7 +131,7 @@ fn apply(
     }
     let live = state.store.get(key).cloned();
     let status_write = how.subresource == "status";
-    if live.is_none() && status_write {
+    if live.is_none() && status_write && !builtin::creates_on_update(kind) {
         return Err(Status::not_found(kind, &key.name));
     }
     let mut config = decode_config(how, config)?;
@@ -156,12 +156,12 @@ fn apply(
         }
         let mut object = ownership::apply(None, &config, &schema, kind, &by, force)?;
         settle(how, &mut object, &schema, &described)?;
-        write::check_place(how, key, &mut config)?;
         check_no_preconditions(how, key, &config)?;
+        write::check_place(how, key, &mut config)?;
         add_head(&mut object, kind, key);
         write::check_namespace(state, kind, &key.namespace, &key.name)?;
         let object = write::finish_create(state, how, &key.namespace, object, &schema)?;
-        return Ok(Written { object, created: true, warnings: Vec::new() });
+        return Ok(Written::new(how, object, true, Vec::new()));
     };
     let mut object =
         ownership::apply(Some(&write::writable(how, &live.value)), &config, &schema, kind, &by, force)?;
@@ -178,7 +178,7 @@ fn apply(
         object["metadata"]["managedFields"] = owners;
     }
     let object = write::finish_change(state, how, key, &live, object, &schema)?;
-    Ok(Written { object, created: false, warnings: Vec::new() })
+    Ok(Written::new(how, object, false, Vec::new()))
 }
 
 /// An apply's configuration in stored form: checked, but with no defaults (they would be owned).

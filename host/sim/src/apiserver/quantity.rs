@@ -52,9 +52,53 @@ pub fn of_value(value: &Value) -> Option<i128> {
     }
 }
 
+/// As the real server writes it: the whole number with the largest suffix of its own family, small ones without.
+/// Below thousandths, and as powers of ten, it stays as it was given. `None` if it is none.
+pub(crate) fn canonical(value: &Value) -> Option<String> {
+    let thousandths = of_value(value)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
+    if text.ends_with(['n', 'u']) || text.contains(['e', 'E']) && !text.ends_with(['i', 'E']) {
+        return Some(text);
+    }
+    let (mut number, mut steps) = (thousandths, 0);
+    if text.ends_with('i') && thousandths.abs() >= 1_024_000 {
+        number = thousandths.signum() * ((thousandths.abs() + 999) / 1_000);
+        while number % 1_024 == 0 && steps < 6 {
+            (number, steps) = (number / 1_024, steps + 1);
+        }
+        return Some(format!("{number}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][steps]));
+    }
+    while number % 1_000 == 0 && number != 0 && steps < 7 {
+        (number, steps) = (number / 1_000, steps + 1);
+    }
+    let suffix = if number == 0 { "" } else { ["m", "", "k", "M", "G", "T", "P", "E"][steps] };
+    Some(format!("{number}{suffix}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_are_written_as_the_real_server_writes_them() {
+        let cases = [
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("1023Ki", "1023Ki"),
+            ("0.5Ki", "512"),
+            ("1000", "1k"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("0Gi", "0"),
+            ("2E", "2E"),
+            ("1e3", "1e3"),
+        ];
+        for (given, written) in cases {
+            assert_eq!(canonical(&Value::from(given)).as_deref(), Some(written), "{given}");
+        }
+        assert_eq!(canonical(&Value::from(1)).as_deref(), Some("1"));
+        assert_eq!(canonical(&Value::from("big")), None);
+    }
 
     #[test]
     fn quantities_compare() {
@@ -65,6 +109,7 @@ mod tests {
         assert_eq!(parse("-1"), Some(-1000));
         assert!(parse("1Gi") < parse("1.1Gi"));
         assert_eq!(parse("x"), None);
+        assert_eq!(parse("-"), None);
         assert_eq!(parse("1Xi"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, ObjectKey, Served};
+use super::kinds::{self, Kind, ObjectKey, Served};
 use super::request::Query;
 use super::selector::{FieldSelector, LabelSelector};
 use super::state::State;
@@ -200,6 +200,9 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
         past = shelf.objects_at(at);
         &past
     };
+    // The newest Pods are kept by their nodes as well: whoever asks for a node's is told of no others.
+    let newest_kept = goes_on.is_none() && (asked.is_none() || !exact);
+    let node = selection.fields.node().filter(|_| newest_kept && kind.is(&kinds::PODS));
     let after = goes_on.map(|token| token.after);
     let mut items = Vec::new();
     let mut last = None;
@@ -210,7 +213,7 @@ pub(crate) fn list(state: &State, kind: &Kind, selection: &Selection, query: &Qu
         }
         // A full page does not look whether what is left is meant at all.
         if limit > 0 && items.len() == limit {
-            left += 1;
+            left += usize::from(node.is_none_or(|node| stored.value["spec"]["nodeName"] == *node));
             continue;
         }
         if !selection.matches(&names.0, &stored.value) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::apply::ownership;
 use super::convert;
-use super::kinds::Kind;
+use super::kinds::{self, Kind};
 use super::read::Page;
 use super::status::Status;
 use super::store::Stored;
@@ -177,6 +177,10 @@ impl Rendering<'_> {
                 object["kind"] = json!(self.kind.kind);
                 object["apiVersion"] = json!(self.kind.api_version(self.version));
                 object["metadata"] = metadata;
+                // A count that the server keeps as a number, though its readers may leave it out.
+                if self.kind.is(&kinds::DEPLOYMENTS) {
+                    object["spec"]["replicas"] = json!(0);
+                }
                 object
             }
             Form::Metadata => {

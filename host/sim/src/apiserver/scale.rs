@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::http::{Answer, Asked, Call, write_as};
 use super::kinds::{Kind, ScalePaths};
 use super::patch::{self, PatchKind};
+use super::schema::normalise::json_word;
 use super::selector::LabelSelector;
 use super::state::State;
 use super::status::Status;
@@ -52,6 +53,34 @@ fn scale_of(kind: &Kind, paths: &ScalePaths, object: &Value) -> Value {
     scale
 }
 
+/// The count a Scale asks for, or why it is none.
+fn replicas_of(kind: &Kind, wanted: &Value, patched: bool) -> Result<i64, Status> {
+    let given = &wanted["spec"]["replicas"];
+    if given.is_null() {
+        return Ok(0);
+    }
+    let found = json_word(given);
+    let why =
+        format!("json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32");
+    given.as_i64().ok_or_else(|| match patched {
+        true => Status::bad_patched(wanted, &why),
+        false if kind.custom => Status::bad_request(
+            "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:111\"",
+        ),
+        false => Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}")),
+    })
+}
+
+/// Of a patch a built-in's scale is a resource of its own.
+fn about_scale(kind: &Kind, mut status: Status) -> Status {
+    if !kind.custom {
+        let resource = &*kind.id.resource;
+        status.message = status.message.replacen(resource, &format!("{resource}/scale"), 1);
+        status.details.kind.push_str("/scale");
+    }
+    status
+}
+
 /// GET, PUT and PATCH of `…/scale`.
 pub(crate) fn answer(
     state: &mut State,
@@ -62,18 +91,22 @@ pub(crate) fn answer(
     let Some(paths) = &asked.served.scale else { return Err(Status::no_such_path()) };
     let key = asked.key()?;
     let kind = &asked.kind;
+    let manager = call.manager();
+    let how = WriteAs { subresource: "scale", ..write_as(call, asked, "", &manager)? };
+    let body = if verb == "update" { call.json_body()? } else { None };
+    if let Some(body) = &body {
+        replicas_of(kind, body, false)?;
+    }
     let old: Arc<Stored> =
         state.store.get(&key).cloned().ok_or_else(|| Status::not_found(kind, &key.name))?;
     let before = scale_of(kind, paths, &old.value);
-    let manager = call.manager();
-    let how = WriteAs { subresource: "scale", ..write_as(call, asked, "", &manager)? };
     let wanted = match verb {
         "get" if kind.custom && at(&old.value, &paths.spec_replicas).is_null() => {
             let path = &paths.spec_replicas;
             return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
         }
         "get" => return Ok(Answer::json(200, &before)),
-        "update" => call.json_body()?.ok_or_else(|| Status::bad_request("the request has no body"))?,
+        "update" => body.ok_or_else(|| Status::bad_request("the request has no body"))?,
         "patch" => match call.patch()? {
             (PatchKind::Apply, _) => {
                 return Err(Status::unsupported("server-side apply of the scale subresource"));
@@ -83,13 +116,8 @@ pub(crate) fn answer(
         },
         _ => return Err(Status::method_not_allowed()),
     };
-    let replicas = match &wanted["spec"]["replicas"] {
-        Value::Null => 0,
-        value => value
-            .as_i64()
-            .ok_or_else(|| Status::bad_request("spec.replicas of a Scale must be an integer"))?,
-    };
-    if replicas < 0 {
+    let replicas = replicas_of(kind, &wanted, verb == "patch")?;
+    if replicas < 0 && !kind.custom {
         let cause = super::status::Cause::invalid(
             "spec.replicas",
             &json!(replicas),
@@ -103,7 +131,9 @@ pub(crate) fn answer(
     for field in ["resourceVersion", "uid"] {
         object["metadata"][field] = wanted["metadata"][field].clone();
     }
-    write::check_preconditions(kind, &key, &old, &object)?;
+    let about = |status| if verb == "patch" { about_scale(kind, status) } else { status };
+    write::check_uid(kind, &key, &old, &object).map_err(about)?;
+    write::check_version(kind, &key, &old, &object)?;
     let stored = write::change(state, &how, &key, &old, object)?;
     Ok(Answer::json(200, &scale_of(kind, paths, &stored.value)))
 }

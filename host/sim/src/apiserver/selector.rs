@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
 use super::status::{Cause, Status};
@@ -300,7 +300,16 @@ impl FieldSelector {
 
     /// The one name that is meant, if the selector says so.
     pub(crate) fn name(&self) -> Option<&str> {
-        let named = |(path, _, equal): &&(String, String, bool)| path == "metadata.name" && *equal;
+        self.wanted("metadata.name")
+    }
+
+    /// The one node whose Pods are meant, if the selector says so.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.wanted("spec.nodeName")
+    }
+
+    fn wanted(&self, field: &str) -> Option<&str> {
+        let named = |(path, _, equal): &&(String, String, bool)| path == field && *equal;
         self.terms.iter().find(named).map(|(_, wanted, _)| wanted.as_str())
     }
 
@@ -422,6 +431,42 @@ fn unescape(text: &str) -> String {
     out
 }
 
+/// What of a selector object no server can understand.
+pub(crate) fn check_requirements(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(why) = super::metadata::qualified_name_error(key) {
+            causes.push(Cause::invalid(format!("{path}.matchLabels"), &json!(key), why));
+        }
+        if let Some(why) = super::metadata::label_value_error(value.as_str().unwrap_or("")) {
+            causes.push(Cause::invalid(format!("{path}.matchLabels"), value, why));
+        }
+    }
+    let rules = selector.get("matchExpressions").and_then(Value::as_array);
+    for (at, rule) in rules.into_iter().flatten().enumerate() {
+        let here = format!("{path}.matchExpressions[{at}]");
+        let some = rule.get("values").and_then(Value::as_array).is_some_and(|values| !values.is_empty());
+        match rule["operator"].as_str().unwrap_or("") {
+            "In" | "NotIn" if !some => {
+                let why = "must be specified when `operator` is 'In' or 'NotIn'";
+                causes.push(Cause::required(format!("{here}.values"), why));
+            }
+            "Exists" | "DoesNotExist" if some => {
+                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                causes.push(Cause::forbidden(format!("{here}.values"), why));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => causes.push(Cause::invalid(
+                format!("{here}.operator"),
+                &rule["operator"],
+                "not a valid selector operator",
+            )),
+        }
+        if let Some(why) = super::metadata::qualified_name_error(rule["key"].as_str().unwrap_or("")) {
+            causes.push(Cause::invalid(format!("{here}.key"), &rule["key"], why));
+        }
+    }
+}
+
 /// A `Cause` for a selector object that selects nothing sensible; used by kinds that require one.
 pub(crate) fn check_selector(
     selector: Option<&Value>,
@@ -429,17 +474,22 @@ pub(crate) fn check_selector(
     path: &str,
     causes: &mut Vec<Cause>,
 ) {
-    let Some(selector) = selector.filter(|selector| selector.is_object()) else {
-        causes.push(Cause::required(path, ""));
-        return;
+    let holder = json!({ "metadata": { "labels": labels } });
+    let matches = match selector.filter(|selector| selector.is_object()) {
+        None => {
+            causes.push(Cause::required(path, ""));
+            false
+        }
+        Some(selector) => {
+            check_requirements(selector, path, causes);
+            let parsed = LabelSelector::of_object(selector);
+            if parsed.is_empty() {
+                causes.push(Cause::invalid(path, selector, "empty selector is invalid for deployment"));
+            }
+            parsed.matches(&holder)
+        }
     };
-    let parsed = LabelSelector::of_object(selector);
-    if parsed.is_empty() {
-        causes.push(Cause::invalid(path, selector, "empty selector is invalid for deployment"));
-        return;
-    }
-    let holder = serde_json::json!({ "metadata": { "labels": labels } });
-    if !parsed.matches(&holder) {
+    if !matches {
         let shown = labels.cloned().unwrap_or(Value::Null);
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",

@@ -254,8 +254,10 @@ impl Status {
 
     /// 500.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        let message = format!("Internal error occurred: {}", message.into());
-        Self::plain(500, "InternalError", message)
+        let why = message.into();
+        let mut status = Self::plain(500, "InternalError", format!("Internal error occurred: {why}"));
+        status.details.causes = vec![Cause { reason: "", message: why, field: String::new() }];
+        status
     }
 
     /// 501: the played server does not do `what`; never answered by the real one.
@@ -348,9 +350,11 @@ impl Cause {
     }
 
     fn to_value(&self) -> Value {
-        let mut cause = json!({ "reason": self.reason, "message": self.message });
-        if !self.field.is_empty() {
-            cause["field"] = json!(self.field);
+        let mut cause = json!({ "message": self.message });
+        for (key, text) in [("reason", self.reason), ("field", self.field.as_str())] {
+            if !text.is_empty() {
+                cause[key] = json!(text);
+            }
         }
         cause
     }

@@ -179,6 +179,13 @@ impl Store {
         }
     }
 
+    /// Whether what was committed under `rv` is the object's first state, as far as history tells.
+    pub(crate) fn is_as_made(&self, key: &ObjectKey, rv: u64) -> bool {
+        let Some(shelf) = self.shelves.get(&key.kind) else { return false };
+        let at = shelf.log.partition_point(|change| change.rv < rv);
+        shelf.log.get(at).is_some_and(|change| change.rv == rv && change.what == ChangeKind::Added)
+    }
+
     /// Every commit after `rv`, or `None` if that history is gone.
     pub(crate) fn changes_since(&self, rv: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
         if rv < self.compacted {

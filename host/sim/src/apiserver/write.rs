@@ -50,6 +50,21 @@ pub(crate) struct Written {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Written {
+    /// With what the kind itself warns of.
+    pub(crate) fn new(
+        how: &WriteAs<'_>,
+        object: Arc<Stored>,
+        created: bool,
+        mut warnings: Vec<String>,
+    ) -> Self {
+        if how.subresource.is_empty() {
+            warnings.extend(builtin::warnings(how.kind, &object.value));
+        }
+        Self { object, created, warnings }
+    }
+}
+
 impl WriteAs<'_> {
     /// The schema of the stored form.
     pub(crate) fn schema(&self, state: &State) -> Arc<Schema> {
@@ -87,7 +102,7 @@ pub(crate) fn create(
     }
     let (object, warnings) = decode(how, body, false)?;
     let object = make(state, how, namespace, object).map_err(|status| status.warned(&warnings))?;
-    Ok(Written { object, created: true, warnings })
+    Ok(Written::new(how, object, true, warnings))
 }
 
 fn make(
@@ -150,7 +165,7 @@ pub(crate) fn finish_create(
         if !there.value["metadata"]["deletionTimestamp"].is_null() {
             status.message.insert_str(0, "object is being deleted: ");
         }
-        return Err(status);
+        return Err(status.warned(&builtin::warnings(kind, &object)));
     }
     if kind.is(&kinds::DEFINITIONS) {
         super::definition::prepare(state, &mut object)?;
@@ -251,8 +266,10 @@ pub(crate) fn update(
     body: Value,
 ) -> Result<Written, Status> {
     let (object, warnings) = decode(how, body, false)?;
-    let replaced = replace(state, how, key, object).map_err(|status| status.warned(&warnings))?;
-    Ok(Written { object: replaced, created: false, warnings })
+    let created = builtin::creates_on_update(how.kind) && state.store.get(key).is_none();
+    let done = if created { make_instead(state, how, key, object) } else { replace(state, how, key, object) };
+    let object = done.map_err(|status| status.warned(&warnings))?;
+    Ok(Written::new(how, object, created, warnings))
 }
 
 fn replace(
@@ -272,6 +289,26 @@ fn replace(
     }
     check_version(kind, key, &old, &object)?;
     change(state, how, key, &old, object)
+}
+
+/// An update of what is not there, where the kind takes that for a creation.
+fn make_instead(
+    state: &mut State,
+    how: &WriteAs<'_>,
+    key: &ObjectKey,
+    mut object: Value,
+) -> Result<Arc<Stored>, Status> {
+    check_place(how, key, &mut object)?;
+    let schema = how.schema(state);
+    let nothing = ownership::nothing(&schema, how.kind);
+    check_uid(how.kind, key, &Stored::new(nothing, 0), &object)?;
+    ownership::update(None, &mut object, &schema, how.kind, &how.ownership(state));
+    let owners = object["metadata"].get("managedFields").cloned();
+    reset_for_create(how, &mut object, &key.name);
+    if let Some(owners) = owners {
+        object["metadata"]["managedFields"] = owners;
+    }
+    finish_create(state, how, &key.namespace, object, &schema)
 }
 
 /// An object must be where the URL says, by name and namespace.
@@ -314,18 +351,8 @@ pub(crate) fn change(
     finish_change(state, how, key, old, object, &schema)
 }
 
-/// resourceVersion and UID, if the new object carries them.
-pub(crate) fn check_preconditions(
-    kind: &Kind,
-    key: &ObjectKey,
-    old: &Stored,
-    object: &Value,
-) -> Result<(), Status> {
-    check_uid(kind, key, old, object)?;
-    check_version(kind, key, old, object)
-}
-
-fn check_uid(kind: &Kind, key: &ObjectKey, old: &Stored, object: &Value) -> Result<(), Status> {
+/// The UID, if the new object carries one.
+pub(crate) fn check_uid(kind: &Kind, key: &ObjectKey, old: &Stored, object: &Value) -> Result<(), Status> {
     let given = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
     let uid = old.value["metadata"]["uid"].as_str().unwrap_or("");
     if let Some(wanted) = given("uid").filter(|wanted| *wanted != uid) {
@@ -456,7 +483,12 @@ pub(crate) fn finish_change(
         }
         return Err(Status::invalid(kind, &key.name, causes));
     }
-    if same_but_for_times(&object, &old.value) {
+    if !kind.custom && how.subresource.is_empty() {
+        builtin::admit_update(state, kind, &object, &old.value)?;
+    }
+    let grows =
+        builtin::is_kept_in_part(kind, &old.value) && !how.dry_run && state.store.is_as_made(key, old.rv);
+    if !grows && same_but_for_times(&object, &old.value) {
         return Ok(Arc::clone(old));
     }
     if kind.is(&kinds::DEFINITIONS) && how.subresource.is_empty() {

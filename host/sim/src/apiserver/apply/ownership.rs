@@ -8,6 +8,7 @@ use super::fieldset::{FieldSet, Step};
 use super::typed;
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::metadata;
+use crate::apiserver::scale;
 use crate::apiserver::schema::{Place, Schema};
 use crate::apiserver::status::Status;
 
@@ -211,8 +212,8 @@ pub(crate) fn update(
     };
     let given = metadata::of_mut(new).remove("managedFields");
     let mut entries = match (old, given) {
-        (None, _) => Vec::new(),
-        (Some(_), Some(given)) => read(given, own),
+        (None, None) => Vec::new(),
+        (_, Some(given)) => read(given, own),
         (Some(old), None) => read(listed(old), true),
     };
     // Once nobody owns an object, ordinary writes do not begin to.
@@ -221,6 +222,16 @@ pub(crate) fn update(
         return;
     }
     let touched = difference.added.union(&difference.modified);
+    // A count that nobody owns is scaled without becoming anybody's, and who scales is never told with a time.
+    let scales = write_by.subresource == "scale";
+    if scales && entries.iter().all(|entry| entry.fields.shared_with(&touched).is_empty()) {
+        write(new, entries);
+        return;
+    }
+    // A Scale leaves a zero out.
+    let count = kind.storage().scale.as_ref().map(|paths| scale::at(new, &paths.spec_replicas));
+    let zeroed = scales && count == Some(&json!(0));
+    let time = if scales { String::new() } else { write_by.time.clone() };
     let mine = |entry: &Entry| {
         !entry.applied
             && entry.manager == write_by.manager
@@ -229,17 +240,20 @@ pub(crate) fn update(
     };
     // Changed fields leave every other owner; removed ones leave all.
     for entry in entries.iter_mut() {
-        if !mine(entry) {
+        if !mine(entry) || zeroed {
             entry.fields.lose(&touched);
         }
         entry.fields.lose(&difference.removed);
     }
     let mut gained = touched;
     strip(&mut gained, write_by.subresource, kind);
+    if zeroed {
+        gained = FieldSet::default();
+    }
     match entries.iter_mut().find(|entry| mine(entry)) {
         Some(entry) => {
             if !gained.is_empty() {
-                entry.time.clone_from(&write_by.time);
+                entry.time = time;
                 entry.fields = Fields::Read(entry.fields.read().union(&gained));
             }
         }
@@ -248,7 +262,7 @@ pub(crate) fn update(
             applied: false,
             api_version: write_by.api_version.clone(),
             subresource: write_by.subresource.to_owned(),
-            time: write_by.time.clone(),
+            time,
             fields: Fields::Read(gained),
         }),
     }
@@ -302,7 +316,7 @@ pub(crate) fn apply(
         }
     }
     if !force && !conflicts.is_empty() {
-        return Err(conflict(&conflicts));
+        return Err(conflict(conflicts));
     }
     for entry in entries.iter_mut().filter(|entry| !mine(entry)) {
         entry.fields.lose(&touched);
@@ -386,9 +400,15 @@ fn drop_what_pruning_emptied(result: &mut Value, config: &Value, owned: Option<&
     });
 }
 
-fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
+fn conflict(mut conflicts: Vec<(Entry, FieldSet)>) -> Status {
+    // In the order of their texts, in which a time stands before the subresource.
+    let key = |entry: &Entry| {
+        let Entry { manager, applied, api_version, time, subresource, .. } = entry.clone();
+        (manager, !applied, api_version, time, subresource.is_empty())
+    };
+    conflicts.sort_by_key(|(entry, _)| key(entry));
     let mut flat = Vec::new();
-    for (entry, contested) in conflicts {
+    for (entry, contested) in &conflicts {
         let mut name = format!("\"{}\"", entry.manager);
         if !entry.subresource.is_empty() {
             name.push_str(&format!(" with subresource \"{}\"", entry.subresource));
@@ -403,9 +423,12 @@ fn conflict(conflicts: &[(Entry, FieldSet)]) -> Status {
     let lines = |of: &str| -> String {
         flat.iter().filter(|(name, _)| name == of).map(|(_, path)| format!("\n- {path}")).collect()
     };
-    let mut names: Vec<&String> = flat.iter().map(|(name, _)| name).collect();
-    names.sort();
-    names.dedup();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in &flat {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let message = if let [(name, path)] = flat.as_slice() {
         format!("Apply failed with 1 conflict: conflict with {name}: {path}")
     } else {

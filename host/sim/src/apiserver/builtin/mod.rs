@@ -2,6 +2,8 @@
 //!
 //! One file a family of kinds; this file only sends each kind to its own.
 
+mod deployment;
+pub(super) mod job;
 mod networking;
 mod pod;
 pub(super) mod scheduling;
@@ -41,6 +43,11 @@ pub(crate) fn counts_generations(kind: &Kind) -> bool {
 /// Whether an update without a resourceVersion is taken.
 pub(crate) fn may_overwrite(kind: &Kind) -> bool {
     !kind.custom && ![kinds::DEFINITIONS, kinds::LEASES, kinds::DISRUPTION_BUDGETS].contains(&kind.id)
+}
+
+/// Whether an update of an object that is not there makes it.
+pub(crate) fn creates_on_update(kind: &Kind) -> bool {
+    kind.is(&kinds::SERVICES)
 }
 
 /// Defaults the server adds on every read of a request body.
@@ -102,9 +109,9 @@ pub(crate) fn prepare_create(state: &mut State, kind: &Kind, object: &mut Value)
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
             object["status"] = json!({ "phase": "Active" });
         }
-        ("", "services") => networking::prepare_service(state, object, None)?,
+        ("", "services") => networking::prepare_service(state, kind, object, None)?,
         ("", "persistentvolumeclaims" | "persistentvolumes") => storage::prepare_create(state, kind, object),
-        ("batch", "jobs") => workload::prepare_job(object),
+        ("batch", "jobs") => job::prepare(object),
         ("", "nodes") => {
             let capacity = object["status"]["capacity"].clone();
             if !capacity.is_null() {
@@ -134,10 +141,22 @@ pub(crate) fn prepare_update(
             pod::prepare_update(new, old);
             Ok(())
         }
-        ("", "services") => networking::prepare_service(state, new, Some(old)),
-        ("", "persistentvolumeclaims") => storage::check_growth(state, kind, new, old),
+        ("", "services") => networking::prepare_service(state, kind, new, Some(old)),
+        ("batch", "jobs") => job::check_labels_stay(new),
         _ => Ok(()),
     }
+}
+
+/// Whether an object is first kept without what every reader is told of: a claim without its phase, a Job without
+/// the labels of its template. Then the first write changes it, whatever it says.
+pub(crate) fn is_kept_in_part(kind: &Kind, object: &Value) -> bool {
+    let of_pods = || object.pointer("/spec/template/metadata/labels");
+    kind.is(&kinds::CLAIMS) || kind.is(&kinds::JOBS) && object["metadata"].get("labels") == of_pods()
+}
+
+/// What default admission refuses of a change that is valid.
+pub(crate) fn admit_update(state: &State, kind: &Kind, new: &Value, old: &Value) -> Result<(), Status> {
+    if kind.is(&kinds::CLAIMS) { storage::check_growth(state, kind, new, old) } else { Ok(()) }
 }
 
 /// Checks of a new or changed object.
@@ -198,6 +217,16 @@ fn check_lease(object: &Value, causes: &mut Vec<Cause>) {
             "must be greater than or equal to 0",
         ));
     }
+}
+
+/// What its writer is warned of.
+pub(crate) fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let is_headless = text(object, "/spec/clusterIP") == "None";
+    if kind.is(&kinds::SERVICES) && is_headless && text(object, "/spec/sessionAffinity") != "None" {
+        warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
+    }
+    warnings
 }
 
 /// What may not change.

@@ -3,17 +3,23 @@
 use serde_json::{Value, json};
 
 use super::{default, immutable, text};
-use crate::apiserver::kinds;
+use crate::apiserver::kinds::{self, Kind};
 use crate::apiserver::metadata;
 use crate::apiserver::state::State;
 use crate::apiserver::status::{Cause, Status};
+
+const PORT_NUMBER: &str = "must be between 1 and 65535, inclusive";
 
 pub(super) fn add_service_defaults(object: &mut Value) {
     let spec = &mut object["spec"];
     default(spec, "sessionAffinity", json!("None"));
     default(spec, "type", json!("ClusterIP"));
-    if text(spec, "/sessionAffinity") == "ClientIP" {
-        default(spec, "sessionAffinityConfig", json!({ "clientIP": { "timeoutSeconds": 10800 } }));
+    match text(spec, "/sessionAffinity") {
+        "ClientIP" => {
+            default(spec, "sessionAffinityConfig", json!({ "clientIP": { "timeoutSeconds": 10800 } }));
+        }
+        "None" => drop(spec.as_object_mut().and_then(|spec| spec.remove("sessionAffinityConfig"))),
+        _ => {}
     }
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         if matches!(&port["targetPort"], Value::Null)
@@ -47,22 +53,28 @@ pub(super) fn add_policy_defaults(object: &mut Value) {
 /// Addresses and node ports: kept from before, or allotted.
 pub(super) fn prepare_service(
     state: &mut State,
+    kind: &Kind,
     object: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
     if old.is_none() {
         object["status"] = json!({ "loadBalancer": {} });
     }
-    let kind = text(object, "/spec/type").to_owned();
-    if kind == "ExternalName" {
+    let way = text(object, "/spec/type").to_owned();
+    if way == "ExternalName" {
         return Ok(());
     }
     if let Some(old) = old {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        for field in ["clusterIP", "clusterIPs", "ipFamilyPolicy"] {
             let unset = object["spec"].get(field).is_none_or(Value::is_null);
             if let Some(value) = old["spec"].get(field).filter(|_| unset) {
                 object["spec"][field] = value.clone();
             }
+        }
+        // One who speaks of the first address alone means both fields.
+        let (now, before) = (&object["spec"], &old["spec"]);
+        if now["clusterIP"] != before["clusterIP"] && now["clusterIPs"] == before["clusterIPs"] {
+            object["spec"]["clusterIPs"] = json!([now["clusterIP"]]);
         }
     }
     if text(object, "/spec/clusterIP").is_empty() {
@@ -71,13 +83,35 @@ pub(super) fn prepare_service(
     }
     let address = object["spec"]["clusterIP"].clone();
     default(&mut object["spec"], "clusterIPs", json!([address]));
-    default(&mut object["spec"], "ipFamilies", json!(["IPv4"]));
-    default(&mut object["spec"], "ipFamilyPolicy", json!("SingleStack"));
+    assign_families(&mut object["spec"])
+        .map_err(|causes| Status::invalid(kind, text(object, "/metadata/name"), causes))?;
     let balanced = object["spec"]["allocateLoadBalancerNodePorts"] != json!(false);
-    if kind == "NodePort" || kind == "LoadBalancer" && balanced {
+    if way == "NodePort" || way == "LoadBalancer" && balanced {
         allot_node_ports(state, object, old);
     }
     Ok(())
+}
+
+/// The cluster has addresses of one family; only endpoints that nobody selects may be of any.
+fn assign_families(spec: &mut Value) -> Result<(), Vec<Cause>> {
+    let selects = spec["selector"].as_object().is_some_and(|selector| !selector.is_empty());
+    let any = spec["clusterIPs"][0] == json!("None") && !selects;
+    default(spec, "ipFamilyPolicy", json!(if any { "RequireDualStack" } else { "SingleStack" }));
+    let dual = spec["ipFamilyPolicy"] != json!("SingleStack");
+    let mut causes = Vec::new();
+    if dual && !any && spec["ipFamilyPolicy"] == json!("RequireDualStack") {
+        let why = "this cluster is not configured for dual-stack services";
+        causes.push(Cause::invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], why));
+    }
+    for (at, family) in spec["ipFamilies"].as_array().into_iter().flatten().enumerate() {
+        if !any && *family != json!("IPv4") {
+            let path = format!("spec.ipFamilies[{at}]");
+            causes.push(Cause::invalid(path, family, "not configured on this cluster"));
+        }
+    }
+    let families = if any && dual { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
+    default(spec, "ipFamilies", families);
+    if causes.is_empty() { Ok(()) } else { Err(causes) }
 }
 
 fn services_use(state: &State, matches: impl Fn(&Value) -> bool) -> bool {
@@ -130,6 +164,36 @@ fn next_port(state: &mut State) -> i64 {
     }
 }
 
+/// A number, or a container port's name.
+fn check_target(target: &Value, path: String, causes: &mut Vec<Cause>) {
+    let whys: Vec<&str> = match target.as_str() {
+        None if target.as_i64().is_some_and(|port| (1..=65535).contains(&port)) => Vec::new(),
+        None => vec![PORT_NUMBER],
+        Some(name) => port_name_errors(name),
+    };
+    causes.extend(whys.into_iter().map(|why| Cause::invalid(path.clone(), target, why)));
+}
+
+fn port_name_errors(name: &str) -> Vec<&'static str> {
+    let mut whys = Vec::new();
+    if name.len() > 15 {
+        whys.push("must be no more than 15 characters");
+    }
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        whys.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+    }
+    if !name.chars().any(|c| c.is_ascii_lowercase()) {
+        whys.push("must contain at least one letter (a-z)");
+    }
+    if name.contains("--") {
+        whys.push("must not contain consecutive hyphens");
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        whys.push("must not begin or end with a hyphen");
+    }
+    whys
+}
+
 pub(super) fn check_service(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let kind = text(spec, "/type");
@@ -160,12 +224,9 @@ pub(super) fn check_service(object: &Value, causes: &mut Vec<Cause>) {
         }
         names.push(name);
         if !port["port"].as_i64().is_some_and(|port| (1..=65535).contains(&port)) {
-            causes.push(Cause::invalid(
-                format!("{here}.port"),
-                &port["port"],
-                "must be between 1 and 65535, inclusive",
-            ));
+            causes.push(Cause::invalid(format!("{here}.port"), &port["port"], PORT_NUMBER));
         }
+        check_target(&port["targetPort"], format!("{here}.targetPort"), causes);
         let identity = (port["port"].clone(), port["protocol"].clone());
         if numbers.contains(&identity) {
             let shown = json!({ "port": identity.0, "protocol": identity.1 });
@@ -179,6 +240,6 @@ pub(super) fn check_service_update(new: &Value, old: &Value, causes: &mut Vec<Ca
     let had = !text(old, "/spec/clusterIP").is_empty() && text(old, "/spec/type") != "ExternalName";
     if had && text(new, "/spec/type") != "ExternalName" {
         let why = "may not change once set";
-        immutable("spec.clusterIPs[0]", &new["spec"]["clusterIP"], &old["spec"]["clusterIP"], why, causes);
+        immutable("spec.clusterIPs[0]", &new["spec"]["clusterIPs"], &old["spec"]["clusterIPs"], why, causes);
     }
 }

@@ -10,6 +10,20 @@ use crate::apiserver::status::Cause;
 pub(super) fn add_defaults(object: &mut Value) {
     add_spec_defaults(&mut object["spec"]);
     default(&mut object["spec"], "enableServiceLinks", json!(true));
+    if object["status"].is_object() {
+        join_addresses(&mut object["status"]);
+    }
+}
+
+/// A Pod's address stands twice; the single one counts where they differ.
+fn join_addresses(status: &mut Value) {
+    let first = text(status, "/podIPs/0/ip").to_owned();
+    let single = text(status, "/podIP").to_owned();
+    if single.is_empty() && !first.is_empty() {
+        status["podIP"] = json!(first);
+    } else if single != first {
+        status["podIPs"] = json!([{ "ip": single }]);
+    }
 }
 
 /// Defaults of a Pod's spec, also inside a template.

@@ -13,10 +13,14 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 pub(super) fn add_defaults(kind: &Kind, object: &mut Value) {
     match &*kind.id.resource {
-        "persistentvolumeclaims" => default(&mut object["spec"], "volumeMode", json!("Filesystem")),
+        "persistentvolumeclaims" => {
+            default(&mut object["spec"], "volumeMode", json!("Filesystem"));
+            default(&mut object["status"], "phase", json!("Pending"));
+        }
         "persistentvolumes" => {
             default(&mut object["spec"], "volumeMode", json!("Filesystem"));
             default(&mut object["spec"], "persistentVolumeReclaimPolicy", json!("Retain"));
+            default(&mut object["status"], "phase", json!("Pending"));
         }
         "storageclasses" => {
             default(object, "reclaimPolicy", json!("Delete"));
@@ -215,22 +219,31 @@ fn check_claim_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     {
         map.remove("storageClassName");
     }
-    if bound && let Some(storage) = old.pointer("/spec/resources/requests/storage") {
-        expected["resources"]["requests"]["storage"] = storage.clone();
+    if bound
+        && let Some(storage) = old.pointer("/spec/resources/requests/storage")
+        && let Some(requests) = expected.pointer_mut("/resources/requests").filter(|value| value.is_object())
+    {
+        requests["storage"] = storage.clone();
     }
     if expected != old["spec"] {
         causes.push(Cause::forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"));
-        return;
     }
     let (now, before) = (requested(new), requested(old));
     if now < before {
         let capacity = old.pointer("/status/capacity/storage").and_then(quantity::of_value);
         // Taking back a growth that has not happened is allowed down to just above what is there.
-        if capacity.is_none() || now <= capacity {
+        if now.unwrap_or(0) <= capacity.unwrap_or(0) {
             causes.push(Cause::forbidden(
                 "spec.resources.requests.storage",
                 "field can not be less than status.capacity",
             ));
         }
     }
+    immutable(
+        "volumeMode",
+        &new["spec"]["volumeMode"],
+        &old["spec"]["volumeMode"],
+        "field is immutable",
+        causes,
+    );
 }

@@ -1,8 +1,8 @@
-//! Deployments, ReplicaSets, Jobs, disruption budgets and autoscalers.
+//! Defaults of Deployments, ReplicaSets and Jobs; disruption budgets and autoscalers.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{default, immutable, pod, text};
+use super::{default, deployment, immutable, job, pod, text};
 use crate::apiserver::kinds::Kind;
 use crate::apiserver::selector;
 use crate::apiserver::status::Cause;
@@ -41,6 +41,7 @@ pub(super) fn add_defaults(kind: &Kind, object: &mut Value) {
             default(spec, "manualSelector", json!(false));
             default(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
             pod::add_spec_defaults(&mut spec["template"]["spec"]);
+            job::add_label_defaults(object);
         }
         "horizontalpodautoscalers" => {
             default(spec, "minReplicas", json!(1));
@@ -67,55 +68,13 @@ fn add_scaling_defaults(behavior: &mut Value) {
     default(&mut behavior["scaleUp"], "stabilizationWindowSeconds", json!(0));
 }
 
-/// The selector and labels by which a Job knows its Pods.
-pub(super) fn prepare_job(object: &mut Value) {
-    object["status"] = json!({});
-    if object["spec"]["manualSelector"] == json!(true) {
-        return;
-    }
-    let uid = object["metadata"]["uid"].clone();
-    let name = object["metadata"]["name"].clone();
-    object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
-    for (label, value) in [
-        ("controller-uid", &uid),
-        ("batch.kubernetes.io/controller-uid", &uid),
-        ("job-name", &name),
-        ("batch.kubernetes.io/job-name", &name),
-    ] {
-        object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
-    }
-    if object["metadata"].get("labels").and_then(Value::as_object).is_none_or(Map::is_empty) {
-        let of_pods = object["spec"]["template"]["metadata"]["labels"].clone();
-        object["metadata"]["labels"] = of_pods;
-    }
-}
-
 pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match &*kind.id.resource {
-        "deployments" | "replicasets" => {
-            not_negative(spec, "replicas", causes);
-            let labels = spec.pointer("/template/metadata/labels");
-            selector::check_selector(spec.get("selector"), labels, "spec.selector", causes);
-            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
-            let restart = &spec["template"]["spec"]["restartPolicy"];
-            if *restart != json!("Always") {
-                let allowed = ["\"Always\"".to_owned()];
-                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", restart, &allowed));
-            }
-        }
-        "jobs" => {
-            not_negative(spec, "parallelism", causes);
-            pod::check_spec(&spec["template"]["spec"], "spec.template.spec", causes);
-            let restart = &spec["template"]["spec"]["restartPolicy"];
-            if *restart == json!("Always") {
-                let valid = "valid values: \"OnFailure\", \"Never\"";
-                causes.push(Cause::required("spec.template.spec.restartPolicy", valid));
-            }
-        }
-        "poddisruptionbudgets" if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() => {
-            causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
-        }
+        "deployments" => deployment::check(object, causes),
+        "replicasets" => deployment::check_template(spec, causes),
+        "jobs" => job::check(object, causes),
+        "poddisruptionbudgets" => check_budget(spec, causes),
         "horizontalpodautoscalers" => {
             let most = spec["maxReplicas"].as_i64().unwrap_or(0);
             let least = spec["minReplicas"].as_i64().unwrap_or(1);
@@ -142,11 +101,52 @@ pub(super) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
-    if spec[field].as_i64().is_some_and(|count| count < 0) {
+fn check_budget(spec: &Value, causes: &mut Vec<Cause>) {
+    if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+        causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
+    }
+    for field in ["minAvailable", "maxUnavailable"] {
+        check_share(&spec[field], &format!("spec.{field}"), causes);
+        check_at_most_all(&spec[field], &format!("spec.{field}"), causes);
+    }
+    selector::check_requirements(&spec["selector"], "spec.selector", causes);
+    let policy = &spec["unhealthyPodEvictionPolicy"];
+    if !policy.is_null() && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy.as_str().unwrap_or("")) {
+        let known = ["AlwaysAllow", "IfHealthyBudget"].map(|policy| format!("{policy:?}"));
+        causes.push(Cause::unsupported("spec.unhealthyPodEvictionPolicy", policy, &known));
+    }
+}
+
+/// A count that is not negative, or a percentage.
+pub(super) fn check_share(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let why = match share {
+        Value::String(_) if percent(share).is_none() => {
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+        }
+        Value::Number(_) if share.as_i64().is_some_and(|count| count < 0) => {
+            "must be greater than or equal to 0"
+        }
+        _ => return,
+    };
+    causes.push(Cause::invalid(path, share, why));
+}
+
+pub(super) fn check_at_most_all(share: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if percent(share).is_some_and(|percent| percent > 100) {
+        causes.push(Cause::invalid(path, share, "must not be greater than 100%"));
+    }
+}
+
+fn percent(share: &Value) -> Option<u64> {
+    let digits = share.as_str()?.strip_suffix('%')?;
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+pub(super) fn not_negative(part: &Value, path: &str, field: &str, causes: &mut Vec<Cause>) {
+    if part[field].as_i64().is_some_and(|count| count < 0) {
         causes.push(Cause::invalid(
-            format!("spec.{field}"),
-            &spec[field],
+            format!("{path}.{field}"),
+            &part[field],
             "must be greater than or equal to 0",
         ));
     }
@@ -156,7 +156,6 @@ pub(super) fn check_update(kind: &Kind, new: &Value, old: &Value, causes: &mut V
     let why = "field is immutable";
     immutable("spec.selector", &new["spec"]["selector"], &old["spec"]["selector"], why, causes);
     if &*kind.id.resource == "jobs" {
-        immutable("spec.template", &new["spec"]["template"], &old["spec"]["template"], why, causes);
-        immutable("spec.completions", &new["spec"]["completions"], &old["spec"]["completions"], why, causes);
+        job::check_update(new, old, causes);
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::path::Path;
 use super::{Schema, Type};
+use crate::apiserver::quantity;
 
 /// Drops what the schema does not know; returns the dropped fields' paths in order.
 pub(crate) fn prune(value: &mut Value, schema: &Schema) -> Vec<String> {
@@ -74,9 +75,16 @@ pub(crate) fn add_defaults(value: &mut Value, schema: &Schema) {
 /// Why a built-in's value cannot be read.
 pub(crate) enum Unreadable {
     /// A value of the wrong JSON type.
-    WrongType { path: String, found: &'static str, wanted: &'static str },
+    WrongType {
+        path: String,
+        found: &'static str,
+        wanted: &'static str,
+    },
     /// A text that is no base64 from this byte on.
-    NoBase64 { at: usize },
+    NoBase64 {
+        at: usize,
+    },
+    NoQuantity,
 }
 
 /// Brings a built-in's value to its typed form: wrong types refused, `null`s dropped, always-present fields added.
@@ -119,6 +127,9 @@ fn to_typed_at(value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<()
             if let Some(at) = not_base64(text) {
                 return Err(Unreadable::NoBase64 { at });
             }
+        }
+        Value::String(_) | Value::Number(_) if schema.kind == Type::Quantity => {
+            *value = Value::String(quantity::canonical(value).ok_or(Unreadable::NoQuantity)?);
         }
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
