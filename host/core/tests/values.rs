@@ -163,6 +163,7 @@ fn others(leaf: &Value) -> Vec<Value> {
             "started",
             "spare",
             "rdonly",
+            "upgrade",
         ]
         .map(Value::from)
         .to_vec(),
