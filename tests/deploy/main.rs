@@ -14,9 +14,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use grants::{Grant, Scope};
 use kube::Client;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
+use pilothouse_api::labels;
 use pilothouse_tests::cluster::host::class_of_volumes;
 use pilothouse_tests::cluster::{self, Cluster};
 use pilothouse_tests::repository;
@@ -26,6 +27,10 @@ use serde_json::{Value, json};
 const WITHIN: Duration = Duration::from_secs(60);
 /// Other processes work; what they made is asked for again until it is there, or [`WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Kinds that people make, records of backups, Jobs, each of which is made once, and claims, which nobody owns.
+const NOT_MADE_ANEW: [Kind; 4] =
+    [Kind::VitessCluster, Kind::VitessBackup, Kind::Job, Kind::PersistentVolumeClaim];
 
 /// The objects of `host/deploy/manifests`, in the order of its kustomization.
 fn manifests() -> Vec<Value> {
@@ -141,6 +146,7 @@ async fn life(cluster: &Cluster, installed: &[Value], namespace: &str) -> anyhow
     let tablets = ListParams::default().labels("planetscale.com/component=vttablet");
     let made = until("six tablets", async || Ok(pods.list(&tablets).await?.items.len() == 6)).await;
     made.with_context(|| first.log())?;
+    forgotten(client, namespace).await.with_context(|| first.log())?;
 
     first.stop().await?;
     until("the other leads", async || Ok(holder().await? == "pilothouse-2"))
@@ -168,6 +174,26 @@ async fn life(cluster: &Cluster, installed: &[Value], namespace: &str) -> anyhow
     .with_context(|| second.log())?;
     second.stop().await?;
     anyhow::ensure!(holder().await?.is_null(), "the Lease is released");
+    Ok(())
+}
+
+/// Somebody takes the label by which a host sees what is its own, of an object of every kind. Where it
+/// would make that object it finds it, and knows it by its owner.
+async fn forgotten(client: &Client, namespace: &str) -> anyhow::Result<()> {
+    let made = Kind::ALL.into_iter().filter(|kind| kind.is_namespaced() && kind.is_watched());
+    for kind in made.filter(|kind| !NOT_MADE_ANEW.contains(kind)) {
+        let api = kind.api(client, namespace);
+        let ours = ListParams::default().labels(labels::CLUSTER);
+        let one = api.list(&ours).await?.items.into_iter().next();
+        let name = one.and_then(|one| one.metadata.name).with_context(|| kind.as_str())?;
+        let label = |to: Value| Patch::Merge(json!({ "metadata": { "labels": { labels::CLUSTER: to } } }));
+        api.patch(&name, &PatchParams::default(), &label(Value::Null)).await?;
+        until(&format!("{} {name} is seen again", kind.as_str()), async || {
+            let labels = api.get(&name).await?.metadata.labels.unwrap_or_default();
+            Ok(labels.contains_key(labels::CLUSTER))
+        })
+        .await?;
+    }
     Ok(())
 }
 
