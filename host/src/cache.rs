@@ -181,7 +181,7 @@ impl Cache {
         if !kind.is_namespaced() {
             return self.put_shared(kind, name.to_owned(), &object);
         }
-        let Some(key) = home(kind, head) else { return BTreeSet::new() };
+        let Some(key) = home(kind, head) else { return self.remove_homeless(kind, head) };
         let held = self.clusters.entry(key.clone()).or_default();
         let uid = head.uid.as_deref().unwrap_or_default();
         let same = held.known(kind, name).filter(|(known, _)| *known == uid);
@@ -221,6 +221,22 @@ impl Cache {
         let Some(key) = home(kind, head) else { return BTreeSet::new() };
         self.remove_member(&key, kind, &name);
         BTreeSet::from([key])
+    }
+
+    /// An object whose label somebody took away: it is seen again when it would be made.
+    fn remove_homeless(&mut self, kind: Kind, head: &ObjectMeta) -> BTreeSet<ClusterKey> {
+        let (name, namespace) = (head.name.as_deref(), head.namespace.as_deref());
+        let (name, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
+        let is_it = |(key, held): &(&ClusterKey, &Held)| {
+            key.namespace == namespace
+                && held.known(kind, name).is_some_and(|(uid, _)| Some(uid) == head.uid.as_deref())
+        };
+        let homes: BTreeSet<ClusterKey> =
+            self.clusters.iter().filter(is_it).map(|(key, _)| key.clone()).collect();
+        for key in &homes {
+            self.remove_member(key, kind, name);
+        }
+        homes
     }
 
     fn remove_member(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
