@@ -123,7 +123,7 @@ impl Fleet {
 }
 
 /// Kinds of which a cluster has objects.
-pub(crate) const KINDS: [Kind; 9] = [
+pub(crate) const KINDS: [Kind; 10] = [
     Kind::VitessCluster,
     Kind::VitessCell,
     Kind::VitessKeyspace,
@@ -132,5 +132,6 @@ pub(crate) const KINDS: [Kind; 9] = [
     Kind::Deployment,
     Kind::PersistentVolumeClaim,
     Kind::Pod,
+    Kind::PodDisruptionBudget,
     Kind::Service,
 ];
