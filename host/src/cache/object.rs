@@ -123,7 +123,7 @@ impl Cached {
 impl Typed {
     fn of(kind: Kind, read: &Read) -> Self {
         fn parse<K: DeserializeOwned>(read: &Read, wrap: fn(Box<K>) -> Typed) -> Typed {
-            read.typed::<K>().map_or_else(|e| Typed::Unreadable(e.to_string()), |k| wrap(Box::new(k)))
+            read.typed::<K>().map_or_else(Typed::Unreadable, |k| wrap(Box::new(k)))
         }
         let shard = |shard: Box<VitessShard>| Self::Shard(Box::new(AskedShard::read(*shard)));
         match kind {

@@ -46,10 +46,13 @@ impl Read {
     ///
     /// # Errors
     /// When it does not fit the type: which field, and why.
-    pub fn typed<K: DeserializeOwned>(&self) -> Result<K, serde_json::Error> {
-        // Said once more without the place in a text that nobody sees.
-        serde_json::from_str(&self.text)
-            .or_else(|_| serde_json::from_value(serde_json::from_str(&self.text)?))
+    pub fn typed<K: DeserializeOwned>(&self) -> Result<K, String> {
+        serde_json::from_str(&self.text).map_err(|error| {
+            let said = error.to_string();
+            // The place in a text that nobody sees.
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            said.strip_suffix(&place).unwrap_or(&said).to_owned()
+        })
     }
 
     /// Its JSON.
