@@ -19,14 +19,12 @@ use pilothouse::embedded;
 use pilothouse::kinds::Kind;
 use pilothouse_api::labels;
 use pilothouse_tests::cluster::host::class_of_volumes;
-use pilothouse_tests::cluster::{self, Cluster};
+use pilothouse_tests::cluster::{self, Cluster, whole};
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
 
 /// What takes longer than this never comes.
 const WITHIN: Duration = Duration::from_secs(60);
-/// Other processes work; what they made is asked for again until it is there, or [`WITHIN`] is over.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Kinds that people make, records of backups, Jobs, each of which is made once, and claims, which nobody owns.
 const NOT_MADE_ANEW: [Kind; 4] =
@@ -86,15 +84,9 @@ async fn are_in_force(client: &Client, given: impl Iterator<Item = (&Grant, &Sco
     Ok(())
 }
 
-/// Waits until something holds.
+/// Waits until something holds; what takes longer than [`WITHIN`] never does.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let waited = async {
-        while !holds().await? {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(WITHIN, waited).await.with_context(|| what.to_owned())?
+    whole::until(WITHIN, what, async || Ok(holds().await?.then_some(()))).await
 }
 
 /// The example with three zones, in another namespace, with a second keyspace, vtadmin, scheduled
