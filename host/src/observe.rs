@@ -32,7 +32,7 @@ use crate::asked::{Asked, AskedShard};
 use crate::cache::{Cached, ClusterKey, Members, Typed};
 use crate::kinds::Kind;
 use crate::vitess::Observation;
-use volumes::{Run, created};
+use volumes::Run;
 
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{

@@ -7,6 +7,7 @@ use pilothouse_api::{
     EtcdLockserver, VitessBackupSchedule, VitessBackupStorage, VitessCell, VitessCluster, VitessKeyspace,
     VitessShard,
 };
+use pilothouse_core::Millis;
 use serde::de::DeserializeOwned;
 
 use crate::asked::AskedShard;
@@ -89,6 +90,13 @@ impl Cached {
     #[must_use]
     pub fn version(&self) -> &str {
         self.read.head.resource_version.as_deref().unwrap_or_default()
+    }
+
+    /// When it was created; 0 if the server gave no time.
+    #[must_use]
+    pub fn created(&self) -> Millis {
+        let created = self.read.head.creation_timestamp.as_ref();
+        created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0)
     }
 
     /// A label's value; empty if absent.

@@ -101,7 +101,7 @@ fn stand(tablet: &mut TabletView, pod: &Cached, seen: &Seen<'_>) {
     tablet.pod = pod_state(pod);
     pod.name().clone_into(&mut tablet.pod_name);
     pod.uid().clone_into(&mut tablet.pod_uid);
-    tablet.pod_since = super::created(pod);
+    tablet.pod_since = pod.created();
     tablet.ready = is_ready(pod);
     (tablet.drain, tablet.drain_withdrawn) = drain(pod);
     let started = pod.annotation(annotations::DRAIN_STARTED).unwrap_or_default();

@@ -124,14 +124,8 @@ pub(crate) fn has_backup_pod_succeeded(members: &Members, shard: &ShardId) -> bo
     backup_pods(members, shard).any(|pod| matches!(run(pod), Run::Succeeded(_)))
 }
 
-/// When an object was created.
-pub(super) fn created(object: &Cached) -> Millis {
-    let created = object.head().creation_timestamp.as_ref();
-    created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0)
-}
-
 pub(super) fn run(pod: &Cached) -> Run {
-    let started = created(pod);
+    let started = pod.created();
     let finished = || {
         let terminated = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");
         terminated.and_then(Value::as_str).and_then(parse_rfc3339).unwrap_or(started)

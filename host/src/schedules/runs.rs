@@ -130,12 +130,10 @@ fn is_over(pod: &Cached) -> bool {
 }
 
 fn read(job: &Cached) -> Job {
-    let created = job.head().creation_timestamp.as_ref();
-    let created = created.and_then(|t| Millis::try_from(t.0.as_millisecond()).ok()).unwrap_or(0);
     let due = job.annotation(annotations::BACKUP_SCHEDULED_AT).and_then(parse_rfc3339);
     Job {
         name: job.name().to_owned(),
-        due: due.unwrap_or(created),
+        due: due.unwrap_or(job.created()),
         state: state(job.field("/status/conditions")),
     }
 }
