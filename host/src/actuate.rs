@@ -4,6 +4,7 @@
 //! answer into an outcome. Decides nothing: a step that no longer fits is
 //! overtaken, and the next pass looks again.
 
+mod as_new;
 mod eviction;
 mod levels;
 mod memory;

@@ -58,7 +58,7 @@ impl Members {
         self.objects.range((kind, String::new())..).take_while(move |((k, _), _)| *k == kind).map(|(_, o)| o)
     }
 
-    /// Another number whenever any object was written, made or removed.
+    /// One more whenever any object was written, made or removed; no cluster ever has one twice.
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
@@ -182,7 +182,7 @@ impl Cache {
             return self.put_shared(kind, name.to_owned(), &object);
         }
         let Some(key) = home(kind, head) else { return self.remove_homeless(kind, head) };
-        let held = self.clusters.entry(key.clone()).or_default();
+        let held = self.clusters.entry(key.clone()).or_insert_with(|| Held::since(self.revision));
         let uid = head.uid.as_deref().unwrap_or_default();
         let same = held.known(kind, name).filter(|(known, _)| *known == uid);
         match same.and_then(|(_, old)| Some(version(head)?.cmp(&old?))) {
@@ -191,7 +191,7 @@ impl Cache {
             Some(Ordering::Greater) | None => {}
         }
         self.revision += 1;
-        held.put(kind, object, self.revision);
+        held.put(kind, object);
         BTreeSet::from([key])
     }
 
@@ -242,7 +242,7 @@ impl Cache {
     fn remove_member(&mut self, key: &ClusterKey, kind: Kind, name: &str) {
         if let Some(held) = self.clusters.get_mut(key) {
             self.revision += 1;
-            held.remove(kind, name, self.revision);
+            held.remove(kind, name);
             if held.is_empty() {
                 self.clusters.remove(key);
             }

@@ -196,8 +196,11 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 && !pilot.postpones(report)
             {
                 let told = pilot.report(report).await;
-                // What was written is seen once more at once: whoever makes place for another first would come back.
-                rests &= told == Told::Nothing;
+                if let Told::Alone(objects) = told {
+                    settled.told(objects);
+                }
+                // What else has changed is seen at once: whoever makes place for another first would come back.
+                rests &= matches!(told, Told::Nothing | Told::Alone(_));
                 unwritten = if told == Told::InPart { unwritten.saturating_add(1) } else { 0 };
                 if unwritten > 0 {
                     // The view is the same next time, but what it says does not stand yet.

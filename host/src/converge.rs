@@ -5,6 +5,7 @@
 //! parent that was rendered in this very pass.
 
 mod above;
+mod inputs;
 mod levels;
 mod paused;
 mod rolling;
@@ -13,13 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_api::VitessCell;
-use pilothouse_api::labels::{self, Component};
+use pilothouse_api::labels;
 use pilothouse_api::vitess_cell::VitessCellStatus;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::mysql;
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::rollout::{Apply, Means};
-use pilothouse_core::topology::{Cell, Zone};
+use pilothouse_core::topology::Cell;
 use pilothouse_core::view::{BackupView, ClusterView, VitessSource};
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ use crate::rollout::{self, Waiting};
 use crate::takeover;
 use crate::vitess::Observation;
 use above::{Above, Reached, is_annotated};
+use inputs::Inputs;
 use rolling::verdict;
 
 /// How long the host's own steps stay valid.
@@ -41,9 +43,6 @@ const OWN_STEP_TTL_MS: u64 = 30_000;
 
 /// The container of a tablet's Pod that runs MySQL.
 const MYSQLD: &str = "mysqld";
-
-/// Where a status keeps what rendering reads: surge tablets and gateways, a zone that a policy chose.
-const REMEMBERED: [&str; 3] = ["/status/surgeTablets", "/status/gateway/surge", "/status/assignedZone"];
 
 /// What is rendered, and how it compares.
 #[derive(Debug, Default)]
@@ -81,21 +80,6 @@ struct Parent {
     above: Above,
     /// Whether the cascade was asked for here.
     cascades: bool,
-}
-
-/// What a parent's children are rendered from. Of its status only what remembers a decision:
-/// the rest of it is our own report.
-#[derive(Debug, Default, Clone, PartialEq)]
-struct Inputs {
-    generation: Option<i64>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    remembered: Vec<Value>,
-    zones: BTreeMap<Cell, Zone>,
-    claims: BTreeMap<String, u64>,
-    backups: Vec<BackupView>,
-    /// The image of the cluster's databases: that of the first shard by name.
-    mysqld: String,
 }
 
 #[derive(Debug)]
@@ -143,7 +127,7 @@ impl Rendering {
     }
 
     fn render(&mut self, members: &Members, backups: &[BackupView]) {
-        let zones = zones_of_cells(members);
+        let zones = inputs::zones_of_cells(members);
         let mut parents = BTreeMap::new();
         let mut reached = Reached::new();
         self.order.clear();
@@ -151,7 +135,7 @@ impl Rendering {
         self.unplaced.clear();
         let may_have_children = |o: &Cached| !matches!(o.typed(), Typed::Raw) && !o.is_terminating();
         for (kind, object) in members.all().filter(|(_, o)| may_have_children(o)) {
-            let inputs = inputs(kind, object, members, &zones, backups);
+            let inputs = inputs::of(object, members, &zones, backups);
             let at = (kind, object.name().to_owned());
             let above = Above::of(kind, object, reached.contains(&at));
             let cascades = is_annotated(object);
@@ -367,52 +351,6 @@ fn mysqld(pod: &Value) -> &str {
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
     let image = containers.filter(|c| c["name"] == MYSQLD).find_map(|c| c["image"].as_str());
     image.unwrap_or_default()
-}
-
-fn zones_of_cells(members: &Members) -> BTreeMap<Cell, Zone> {
-    observe::cell_objects(members)
-        .filter_map(|c| Some((Cell(c.spec.template.name.clone()), observe::cell_zone(c)?)))
-        .collect()
-}
-
-fn inputs(
-    kind: Kind,
-    object: &Cached,
-    members: &Members,
-    zones: &BTreeMap<Cell, Zone>,
-    backups: &[BackupView],
-) -> Inputs {
-    let mut inputs = Inputs {
-        generation: object.head().generation,
-        labels: object.head().labels.clone(),
-        annotations: object.head().annotations.clone(),
-        remembered: remembered(kind, object),
-        ..Inputs::default()
-    };
-    match kind {
-        Kind::VitessShard => {
-            inputs.zones = zones.clone();
-            let claims = members.of(Kind::PersistentVolumeClaim);
-            let of_tablets = claims.filter(|c| c.label(labels::COMPONENT) == Component::Vttablet.as_str());
-            let size = |c: &Arc<Cached>| Some((c.name().to_owned(), observe::requested_bytes(c)?));
-            inputs.claims = of_tablets.filter_map(size).collect();
-        }
-        Kind::EtcdLockserver => inputs.zones = zones.clone(),
-        Kind::VitessBackupStorage => inputs.backups = backups.to_vec(),
-        Kind::VitessCell => {
-            let images = observe::shards_asked(members).map(|shard| &shard.object.spec.images);
-            let mysqld = images.filter_map(|images| images.mysqld.as_ref()?.chosen()).next();
-            inputs.mysqld = mysqld.map(|(_, image)| image.to_owned()).unwrap_or_default();
-        }
-        _ => {}
-    }
-    inputs
-}
-
-/// What rendering reads of a status.
-fn remembered(kind: Kind, object: &Cached) -> Vec<Value> {
-    let remembers = matches!(kind, Kind::VitessCell | Kind::VitessShard);
-    REMEMBERED.iter().filter(|_| remembers).filter_map(|at| object.field(at).cloned()).collect()
 }
 
 /// The children of one of our own kinds; `None` for other kinds and unusable specs.

@@ -32,8 +32,10 @@ use crate::vitess::Observation;
 /// Characters of a waiting change that a status repeats: it may have to repeat many.
 const PENDING_MOST: usize = 1_000;
 
-/// A report waits for another pass no longer than this.
-const REPORT_WITHIN_MS: Millis = 1_000;
+/// A report waits for other passes no longer than this.
+const REPORT_WITHIN_MS: Millis = 5_000;
+/// Where a report waits, another pass comes after this even if no watch tells of anything.
+const LOOK_AGAIN_MS: Millis = 1_000;
 
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -308,9 +310,8 @@ impl Pilot {
     }
 
     /// Whether a report may wait for the next pass, which it then asks for: objects were made and
-    /// nothing else, more is to come as soon as the watches tell of them, and there is a status to
-    /// be seen meanwhile. A new cluster takes several such passes, and each would write every
-    /// status anew.
+    /// nothing else, and more is to come as soon as the watches tell of them. A new cluster takes
+    /// several such passes, and each would write every status anew.
     pub(crate) fn postpones(&mut self, report: &mut Report) -> bool {
         let now = report.view.as_of;
         let is_made = |(step, outcome): &(Step, Outcome)| {
@@ -322,12 +323,10 @@ impl Pilot {
         };
         let went_well =
             !report.outcomes.is_empty() && report.refusals.is_empty() && report.outcomes.iter().all(is_made);
-        let is_seen =
-            observe::cluster(&self.key, &self.members).is_ok_and(|cluster| cluster.status.is_some());
         let since = *self.untold.since.get_or_insert(now);
-        if went_well && is_seen && now < since + REPORT_WITHIN_MS {
+        if went_well && now < since + REPORT_WITHIN_MS {
             self.untold.outcomes.append(&mut report.outcomes);
-            report.requeue_after_ms = report.requeue_after_ms.min(REPORT_WITHIN_MS);
+            report.requeue_after_ms = report.requeue_after_ms.min(LOOK_AGAIN_MS);
             return true;
         }
         let untold = std::mem::take(&mut self.untold);

@@ -39,10 +39,34 @@ use crate::takeover;
 pub enum Told {
     /// All of it stood there before.
     Nothing,
+    /// Something was written, all of it stands now, and nothing else has changed meanwhile: the
+    /// revision of the cluster's objects with it.
+    Alone(u64),
     /// Something was written, and all of it stands now.
     All,
     /// Something could not be written.
     InPart,
+}
+
+/// How a status was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrote {
+    /// It changed its object once, as one seen by this pass.
+    Once,
+    /// It stands, or its object is gone; how often that changed is not known.
+    More,
+    /// It does not stand.
+    Failed,
+}
+
+impl Told {
+    const fn and(self, wrote: Wrote) -> Self {
+        match (self, wrote) {
+            (Self::InPart, _) | (_, Wrote::Failed) => Self::InPart,
+            (Self::Alone(revision), Wrote::Once) => Self::Alone(revision + 1),
+            (Self::Nothing | Self::Alone(_) | Self::All, Wrote::Once | Wrote::More) => Self::All,
+        }
+    }
 }
 
 /// A status that differs from the one that stands.
@@ -91,22 +115,19 @@ impl Pilot {
         wanted.extend(schedules::statuses(self, report));
         wanted.extend(backup_storages::statuses(self, report));
         wanted.extend(cluster::status(self, report));
-        let said_nothing = wanted.is_empty();
-        let mut stands = true;
+        let mut told = if wanted.is_empty() { Told::Nothing } else { Told::Alone(self.members.revision()) };
         for status in wanted {
-            stands &= self.write_status(status).await;
+            told = told.and(self.write_status(status).await);
         }
         self.said = crate::events::emit(self, report, &self.said).await;
-        if !stands {
-            Told::InPart
-        } else if said_nothing {
-            Told::Nothing
-        } else {
-            Told::All
+        let now = || self.effects.cache.lock().expect("no panic under the lock").revision_of(&self.key);
+        match told {
+            Told::Alone(expected) if expected != now() => Told::All,
+            told => told,
         }
     }
 
-    async fn write_status(&self, wanted: Wanted) -> bool {
+    async fn write_status(&self, wanted: Wanted) -> Wrote {
         let Wanted { kind, name, status } = wanted;
         let resource = kind.resource();
         let mut body = json!({
@@ -120,16 +141,22 @@ impl Pilot {
         match kind.patch(client, at, Part::Status, &params, &Patch::Apply(&body)).await {
             Ok(object) => {
                 let release = takeover::release(&object, Part::Status);
+                let seen = self.members.get(kind, &name).map(|object| &object.head().resource_version);
+                let is_new = seen != Some(&object.head.resource_version);
                 self.effects.written(kind, object);
                 match release {
-                    Some(release) => self.effects.merge(&self.key, kind, &name, &release).await.is_ok(),
-                    None => true,
+                    Some(release) => match self.effects.merge(&self.key, kind, &name, &release).await {
+                        Ok(()) => Wrote::More,
+                        Err(_) => Wrote::Failed,
+                    },
+                    None if is_new => Wrote::Once,
+                    None => Wrote::More,
                 }
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => true,
+            Err(kube::Error::Api(status)) if status.code == 404 => Wrote::More,
             Err(error) => {
                 tracing::warn!(cluster = %self.key, kind = kind.as_str(), name, %error, "status not written");
-                false
+                Wrote::Failed
             }
         }
     }

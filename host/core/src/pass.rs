@@ -104,6 +104,14 @@ impl Settled {
             kept.revision = revision;
         }
     }
+
+    /// What the pass found was told, and nothing but that has changed the cluster's objects, which
+    /// are at `objects` now: it still holds, since no decision reads what is told.
+    pub const fn told(&mut self, objects: u64) {
+        if let Some(kept) = &mut self.0 {
+            kept.revision.objects = objects;
+        }
+    }
 }
 
 /// Looks again after this long when no policy asks for less.

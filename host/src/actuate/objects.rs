@@ -1,6 +1,7 @@
 //! Writes of rendered objects, and guarded deletes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use pilothouse_api::labels::{self, annotations};
@@ -8,8 +9,10 @@ use pilothouse_core::action::ObjectRef;
 use pilothouse_core::schedule::JobState;
 use pilothouse_core::topology::ShardId;
 use pilothouse_core::view::ClusterView;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::as_new::AsNew;
 use super::{Effects, Error, INITIAL_MANAGER, MANAGER};
 use crate::cache::ClusterKey;
 use crate::claims;
@@ -17,9 +20,6 @@ use crate::equality::{self, Watched};
 use crate::kinds::{Kind, Part, Read};
 use crate::render::{self, Initial, Rendered};
 use crate::takeover;
-
-/// The version of an empty store: no object has it.
-const NEVER: &str = "1";
 
 impl Effects {
     /// Applies a rendered object; one that exists and is not ours is left alone.
@@ -39,7 +39,7 @@ impl Effects {
         };
         let version = answer.head.resource_version.clone().filter(|_| rendered.initial.is_none());
         let begun = match &rendered.initial {
-            Some(_) => rendered.initial_in(&answer.whole().map_err(kube::Error::SerdeError)?.data),
+            Some(_) => rendered.initial_in(&answer.body().map_err(kube::Error::SerdeError)?),
             None => None,
         };
         self.written(kind, answer);
@@ -50,9 +50,7 @@ impl Effects {
     /// Applies what is not there; `None` if it is. Asks for a version that nothing ever has, so
     /// that nobody's object is touched, and no request is spent on looking first.
     async fn create(&self, kind: Kind, rendered: &Rendered) -> Result<Option<Read>, Error> {
-        let mut value = rendered.value.clone();
-        value["metadata"]["resourceVersion"] = NEVER.into();
-        match self.applied(kind, &rendered.object, &value).await {
+        match self.applied(kind, &rendered.object, &AsNew(&rendered.value)).await {
             Err(Error::Api(kube::Error::Api(status))) if status.code == 409 => Ok(None),
             answer => answer.map(Some),
         }
@@ -86,7 +84,12 @@ impl Effects {
     }
 
     /// The answer to an apply.
-    async fn applied(&self, kind: Kind, object: &ObjectRef, value: &Value) -> Result<Read, Error> {
+    async fn applied<V: Serialize + fmt::Debug>(
+        &self,
+        kind: Kind,
+        object: &ObjectRef,
+        value: &V,
+    ) -> Result<Read, Error> {
         let params = PatchParams::apply(MANAGER).force();
         let at = (object.namespace.as_str(), object.name.as_str());
         Ok(kind.patch(&self.client, at, Part::Main, &params, &Patch::Apply(value)).await?)

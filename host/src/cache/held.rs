@@ -13,13 +13,13 @@ pub(super) enum Held {
     Packed(Packed),
 }
 
-impl Default for Held {
-    fn default() -> Self {
-        Self::Packed(Packed::default())
-    }
-}
-
 impl Held {
+    /// Nothing yet. `revision` is of the whole cache: what was held under the same name before
+    /// never had a higher one.
+    pub(super) fn since(revision: u64) -> Self {
+        Self::Packed(Packed::since(revision))
+    }
+
     /// UID and version of an object.
     pub(super) fn known(&self, kind: Kind, name: &str) -> Option<(&str, Option<u64>)> {
         match self {
@@ -28,31 +28,31 @@ impl Held {
         }
     }
 
-    pub(super) fn put(&mut self, kind: Kind, object: Read, revision: u64) {
+    pub(super) fn put(&mut self, kind: Kind, object: Read) {
         match self {
             Self::Open(members) => {
                 let members = Arc::make_mut(members);
                 let name = object.head.name.clone().unwrap_or_default();
                 members.objects.insert((kind, name), Arc::new(Cached::new(kind, object)));
-                members.revision = revision;
+                members.revision += 1;
             }
             Self::Packed(packed) => {
                 packed.put(kind, &object);
-                packed.revision = revision;
+                packed.revision += 1;
             }
         }
     }
 
-    pub(super) fn remove(&mut self, kind: Kind, name: &str, revision: u64) {
+    pub(super) fn remove(&mut self, kind: Kind, name: &str) {
         match self {
             Self::Open(members) => {
                 let members = Arc::make_mut(members);
                 members.objects.remove(&(kind, name.to_owned()));
-                members.revision = revision;
+                members.revision += 1;
             }
             Self::Packed(packed) => {
                 packed.remove(kind, name);
-                packed.revision = revision;
+                packed.revision += 1;
             }
         }
     }

@@ -9,16 +9,18 @@ use pilothouse_api::{
 };
 use pilothouse_core::Millis;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::asked::AskedShard;
 use crate::kinds::{Kind, Read};
 
-/// One object. It is kept as it came; the tree is made when somebody reads more than its head, and
-/// the type when somebody reads the spec of one of our own kinds. Many are replaced before that.
+/// One object. It is kept as it came; a tree is made when somebody reads more than its head (without
+/// metadata, where that is enough), and the type when somebody reads the spec of one of our own kinds. Many are replaced before that.
 #[derive(Debug, Clone)]
 pub struct Cached {
     kind: Kind,
     read: Read,
+    body: OnceLock<Value>,
     whole: OnceLock<DynamicObject>,
     typed: OnceLock<Typed>,
 }
@@ -44,7 +46,7 @@ impl Cached {
     /// As it came.
     #[must_use]
     pub const fn new(kind: Kind, read: Read) -> Self {
-        Self { kind, read, whole: OnceLock::new(), typed: OnceLock::new() }
+        Self { kind, read, body: OnceLock::new(), whole: OnceLock::new(), typed: OnceLock::new() }
     }
 
     /// As it came.
@@ -111,12 +113,17 @@ impl Cached {
         self.read.head.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// A field by JSON pointer below the top (`/status/phase`).
+    /// A field by JSON pointer below the top (`/status/phase`); none of its type and metadata.
+    ///
+    /// # Panics
+    /// When the API server gave something else than an object.
     #[must_use]
-    pub fn field(&self, pointer: &str) -> Option<&serde_json::Value> {
+    pub fn field(&self, pointer: &str) -> Option<&Value> {
+        let body = || self.body.get_or_init(|| self.read.body().expect("an object of the API server's"));
+        let body = self.whole.get().map_or_else(body, |whole| &whole.data);
         // The library's own `pointer` makes a new string of each name on the way.
-        pointer.split('/').skip(1).try_fold(&self.whole().data, |value, name| match value {
-            serde_json::Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        pointer.split('/').skip(1).try_fold(body, |value, name| match value {
+            Value::Array(items) => items.get(name.parse::<usize>().ok()?),
             _ => value.get(name),
         })
     }

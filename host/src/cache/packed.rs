@@ -9,7 +9,7 @@ use super::{Members, version};
 use crate::kinds::{Kind, Read};
 
 /// A cluster's objects, packed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Packed {
     objects: BTreeMap<(Kind, Box<str>), Text>,
     pub(super) revision: u64,
@@ -23,8 +23,13 @@ struct Text {
 }
 
 impl Packed {
+    /// Nothing yet.
+    pub(super) const fn since(revision: u64) -> Self {
+        Self { objects: BTreeMap::new(), revision }
+    }
+
     pub(super) fn of(members: &Members) -> Self {
-        let mut packed = Self { objects: BTreeMap::new(), revision: members.revision };
+        let mut packed = Self::since(members.revision);
         for ((kind, _), object) in &members.objects {
             packed.put(*kind, object.read());
         }

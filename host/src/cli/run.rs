@@ -37,9 +37,8 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let candidate = settings.lease.candidate(|name| std::env::var(name).ok()).context("settings")?;
     let policies = Arc::new(settings.load_policies()?);
-    // One for the loop, one for what must not wait for it, as the Lease: more would only hand
-    // answers to each other.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One for all: several would only hand answers, and the memory that they are in, to each other.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         // Passes, watches and the Lease try again by themselves, when it suits them: a request
         // that the client repeats by itself would pass the gate but once.

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use kube::Resource;
 use kube::api::{ApiResource, DynamicObject, TypeMeta};
 use kube::core::DynamicResourceScope;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -39,7 +39,17 @@ impl Read {
     /// # Errors
     /// When it is no Kubernetes object.
     pub fn whole(&self) -> Result<DynamicObject, serde_json::Error> {
-        serde_json::from_str::<Whole>(&self.text).map(|Whole(object)| object)
+        let Named { api_version, kind, metadata } = serde_json::from_str(&self.text)?;
+        let types = api_version.zip(kind).map(|(api_version, kind)| TypeMeta { api_version, kind });
+        Ok(DynamicObject { types, metadata, data: self.body()? })
+    }
+
+    /// All but its type and metadata, most of which is `managedFields`.
+    ///
+    /// # Errors
+    /// When it is no Kubernetes object.
+    pub fn body(&self) -> Result<Value, serde_json::Error> {
+        serde_json::from_str(&self.text).map(|Body(body)| body)
     }
 
     /// As a type.
@@ -114,10 +124,20 @@ impl From<HeadFields> for ObjectMeta {
     }
 }
 
-/// An untyped object, read in one go.
-struct Whole(DynamicObject);
+/// What names an object and keeps books of it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    api_version: Option<String>,
+    kind: Option<String>,
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
 
-impl<'de> Deserialize<'de> for Whole {
+/// All the rest of an object.
+struct Body(Value);
+
+impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(Fields)
     }
@@ -126,26 +146,22 @@ impl<'de> Deserialize<'de> for Whole {
 struct Fields;
 
 impl<'de> Visitor<'de> for Fields {
-    type Value = Whole;
+    type Value = Body;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a Kubernetes object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Whole, A::Error> {
-        let (mut api_version, mut kind) = (None, None);
-        let mut metadata = ObjectMeta::default();
-        let mut data = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Body, A::Error> {
+        let mut body = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            match name.as_str() {
-                "apiVersion" => api_version = Some(fields.next_value()?),
-                "kind" => kind = Some(fields.next_value()?),
-                "metadata" => metadata = fields.next_value()?,
-                _ => drop(data.insert(name, fields.next_value()?)),
+            if matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+                fields.next_value::<IgnoredAny>()?;
+            } else {
+                body.insert(name, fields.next_value()?);
             }
         }
-        let types = api_version.zip(kind).map(|(api_version, kind)| TypeMeta { api_version, kind });
-        Ok(Whole(DynamicObject { types, metadata, data: Value::Object(data) }))
+        Ok(Body(Value::Object(body)))
     }
 }
 

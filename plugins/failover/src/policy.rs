@@ -9,17 +9,9 @@ use crate::{emergency, first, planned};
 /// The decision for one view.
 pub(crate) fn decide(view: &View<'_>, config: &Config) -> Decision<Action> {
     let mut decision = Decision::default();
-    match view.vitess {
-        VitessSource::Observed | VitessSource::Played => {}
-        VitessSource::Unknown if view.shards().is_empty() => return decision,
-        VitessSource::Unknown => {
-            decision.info(
-                "VitessUnknown",
-                "",
-                "nothing is known of Vitess, so no primary is chosen or moved",
-            );
-            return decision;
-        }
+    // No primary is chosen or moved then; the host says so in every status.
+    if view.vitess == VitessSource::Unknown {
+        return decision;
     }
     let mut scene = Scene::new(view, config);
     for shard in view.shards() {
