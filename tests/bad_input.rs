@@ -54,7 +54,15 @@ async fn two_tenants() -> Stage {
     let settings = Settings::default();
     let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
     let policies = built!().policies(&settings).unwrap();
-    let stage = Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess: true }).unwrap();
+    let stage = Stage::start(Setting {
+        zones,
+        nodes: 3,
+        settings,
+        policies,
+        has_vitess: true,
+        telling_takes: Duration::ZERO,
+    })
+    .unwrap();
     for (manifest, namespace) in [(ours(), OURS), (theirs(), THEIRS)] {
         stage.apply(&manifest).await.unwrap();
         let up = stage.until(60 * MINUTE, |s| {
@@ -177,9 +185,15 @@ fn unknown_fields_of_a_manifest_are_refused_by_name() {
     virtually(async {
         let settings = Settings::default();
         let policies = built!().policies(&settings).unwrap();
-        let stage =
-            Stage::start(Setting { zones: Vec::new(), nodes: 0, settings, policies, has_vitess: true })
-                .unwrap();
+        let stage = Stage::start(Setting {
+            zones: Vec::new(),
+            nodes: 0,
+            settings,
+            policies,
+            has_vitess: true,
+            telling_takes: Duration::ZERO,
+        })
+        .unwrap();
         for (from, to, field) in [
             ("  cells:\n", "  celz:\n", "spec.celz"),
             ("durabilityPolicy:", "durability:", "spec.keyspaces[0].durability"),

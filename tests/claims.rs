@@ -19,7 +19,8 @@ fn stage(has_vitess: bool) -> Stage {
     let settings = Settings::default();
     let policies = built!().policies(&settings).unwrap();
     let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-    Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess }).unwrap()
+    Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess, telling_takes: Duration::ZERO })
+        .unwrap()
 }
 
 async fn apply(stage: &Stage) {

@@ -48,6 +48,7 @@ pub(crate) async fn run(script: &Script, teller: &mut impl Tell) -> anyhow::Resu
         settings: script.settings.clone(),
         policies: policies(&script.settings)?,
         has_vitess: script.vitess,
+        telling_takes: Duration::ZERO,
     })?;
     let mut told = format!("# {}\n", script.about.trim());
     let mut scene = Scene { stage, namespace: script.namespace.clone(), broken: String::new() };

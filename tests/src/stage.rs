@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::Request;
+use kube::Client;
+use kube::client::Body;
 use pilothouse::controller::{Controller, Parts};
 use pilothouse::embedded::{self, Embedded};
 use pilothouse::kinds::Kind;
@@ -15,11 +18,12 @@ use pilothouse::settings::Settings;
 use pilothouse::vitess::Vitess;
 use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
-use pilothouse_sim::apiserver::ResourceId;
+use pilothouse_sim::apiserver::{ApiServer, ResourceId};
 use pilothouse_sim::world::{WorldSettings, ZoneSpec};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::Service as _;
 
 /// 2026-01-01T00:00:00Z.
 const EPOCH_MS: u64 = 1_767_225_600_000;
@@ -86,6 +90,8 @@ pub struct Setting {
     pub policies: Arc<PolicySet>,
     /// Whether the host has a way to Vitess.
     pub has_vitess: bool,
+    /// How long the host's writes of a status take.
+    pub telling_takes: Duration,
 }
 
 /// What the controller wrote, did and refused so far.
@@ -139,7 +145,14 @@ impl Stage {
         let settings = Settings::default();
         let policies = built.policies(&settings)?;
         let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-        Self::start(Setting { zones, nodes: 3, settings, policies, has_vitess: true })
+        Self::start(Setting {
+            zones,
+            nodes: 3,
+            settings,
+            policies,
+            has_vitess: true,
+            telling_takes: Duration::ZERO,
+        })
     }
 
     /// Ends the controller and starts another that knows nothing of it.
@@ -261,6 +274,24 @@ impl Stage {
 }
 
 fn controller(embedded: &Embedded, setting: &Setting) -> Controller {
-    let parts = embedded.parts(Arc::clone(&setting.policies), &setting.settings);
+    let mut parts = embedded.parts(Arc::clone(&setting.policies), &setting.settings);
+    if !setting.telling_takes.is_zero() {
+        parts.client = slow_to_tell(&embedded.api, setting.telling_takes);
+    }
     Controller::new(if setting.has_vitess { parts } else { Parts { vitess: Vitess::Unknown, ..parts } })
+}
+
+/// A client whose writes of a status take so long; nothing else does.
+fn slow_to_tell(api: &ApiServer, takes: Duration) -> Client {
+    let at_once = api.service();
+    let slow = tower::service_fn(move |request: Request<Body>| {
+        let mut at_once = at_once.clone();
+        async move {
+            if request.uri().path().ends_with("/status") {
+                tokio::time::sleep(takes).await;
+            }
+            at_once.call(request).await
+        }
+    });
+    Client::new(slow, "default")
 }
