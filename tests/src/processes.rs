@@ -38,15 +38,23 @@ pub struct Site {
     network: Network,
     names: Arc<Names>,
     dir: PathBuf,
+    logs: PathBuf,
     _tasks: JoinSet<()>,
 }
 
 impl Site {
-    /// Lays the network of these zones, and writes names down as Services come and go. Everything is kept in `dir`.
+    /// Lays the network of these zones, and writes names down as Services come and go. Everything is kept in `dir`,
+    /// but for what containers print, which is kept in `logs`.
     ///
     /// # Errors
     /// When this machine does not let it be.
-    pub fn open(client: &Client, images: Images, zones: &[&str], dir: &Path) -> anyhow::Result<Arc<Self>> {
+    pub fn open(
+        client: &Client,
+        images: Images,
+        zones: &[&str],
+        dir: &Path,
+        logs: &Path,
+    ) -> anyhow::Result<Arc<Self>> {
         let network = Network::lay(zones)?;
         let names = Arc::new(Names::over_this_machines(dir)?);
         let mut tasks = JoinSet::new();
@@ -57,6 +65,7 @@ impl Site {
             network,
             names,
             dir: dir.to_owned(),
+            logs: logs.to_owned(),
             _tasks: tasks,
         }))
     }

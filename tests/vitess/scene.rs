@@ -22,7 +22,7 @@ use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::{Whole, is_ready, until};
 use pilothouse_tests::processes::Site;
 use pilothouse_tests::processes::images::Images;
-use pilothouse_tests::processes::kubelet::Kubelet;
+use pilothouse_tests::processes::kubelet::{self, Kubelet};
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -46,7 +46,8 @@ pub(crate) struct Scene {
     machines: BTreeMap<String, Kubelet>,
     site: Arc<Site>,
     whole: Whole,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
+    logs: PathBuf,
     pub(crate) images: Images,
     begun: Instant,
 }
@@ -55,10 +56,14 @@ impl Scene {
     /// Sets it up, as far as that machines are there and the manifest is applied.
     pub(crate) async fn set(binary: &Path, images: Images) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let whole = Whole::without_nodes(binary).await?;
+        let whole = Whole::without_nodes(binary, kubelet::MISSED_AFTER).await?;
         let client = whole.cluster.client.clone();
         let dir = tempfile::tempdir()?;
-        let site = Site::open(&client, images.clone(), &ZONES, dir.path())?;
+        // Those of the last run stand until the next.
+        let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vitess");
+        let _ = std::fs::remove_dir_all(&logs);
+        std::fs::create_dir_all(&logs)?;
+        let site = Site::open(&client, images.clone(), &ZONES, dir.path(), &logs)?;
         let mut machines = BTreeMap::new();
         for zone in ZONES {
             machines.insert(zone.to_owned(), Kubelet::start(&site, &format!("{zone}-1"), zone).await?);
@@ -79,7 +84,7 @@ impl Scene {
         let policies = built!().policies(&settings)?;
         // What it knows of Vitess is nothing yet; the steps that it would take there say who stands in for it.
         let host = Host::start(&whole.cluster, settings, policies, Vitess::Unknown, Clock::system())?;
-        let scene = Self { _host: host, machines, site, whole, dir, images, begun };
+        let scene = Self { _host: host, machines, site, whole, _dir: dir, logs, images, begun };
         scene.say("the control plane, machines and the host stand");
         Ok(scene)
     }
@@ -116,7 +121,8 @@ impl Scene {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = timeout(ANSWERS_WITHIN, asked).await.with_context(|| format!("{args:?}: no answer"))??;
+        let output =
+            timeout(ANSWERS_WITHIN, asked).await.with_context(|| format!("{args:?}: no answer"))??;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{args:?}: {error}");
         Ok(String::from_utf8(output.stdout)?)
@@ -143,12 +149,17 @@ impl Scene {
         Ok(())
     }
 
-    /// Prints what stands, and the last of what each container said.
+    /// Prints what stands.
     pub(crate) async fn tell(&self) {
         let api: Api<Pod> = Api::namespaced(self.whole.cluster.client.clone(), NAMESPACE);
         for pod in api.list(&ListParams::default()).await.map(|all| all.items).unwrap_or_default() {
             let status = pod.status.clone().unwrap_or_default();
-            println!("\n{} {}: {}", pod.name_any(), status.phase.unwrap_or_default(), status.message.unwrap_or_default());
+            println!(
+                "\n{} {}: {}",
+                pod.name_any(),
+                status.phase.unwrap_or_default(),
+                status.message.unwrap_or_default()
+            );
             let inits = status.init_container_statuses.into_iter().flatten();
             for container in inits.chain(status.container_statuses.into_iter().flatten()) {
                 println!("  {} {}", container.name, json!(container.state));
@@ -157,22 +168,15 @@ impl Scene {
         for kind in [Kind::VitessCluster, Kind::EtcdLockserver, Kind::VitessShard] {
             let all = kind.api(&self.whole.cluster.client, NAMESPACE).list(&ListParams::default()).await;
             for object in all.map(|all| all.items).unwrap_or_default() {
-                println!("\n{} {}: {:#}", kind.as_str(), object.name_any(), object.data["status"]["conditions"]);
+                println!(
+                    "\n{} {}: {:#}",
+                    kind.as_str(),
+                    object.name_any(),
+                    object.data["status"]["conditions"]
+                );
             }
         }
-        for log in self.logs() {
-            let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
-            let from = text.lines().count().saturating_sub(25);
-            println!("\n== {}", log.display());
-            text.lines().skip(from).for_each(|line| println!("{line}"));
-        }
-    }
-
-    fn logs(&self) -> Vec<PathBuf> {
-        let all = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut all: Vec<PathBuf> = all.filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
-        all.sort();
-        all
+        println!("\nwhat the containers printed is in {}", self.logs.display());
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::scene::{NAMESPACE, Scene, holds, zone};
 use crate::sql::Sql;
 
-const UP_WITHIN: Duration = Duration::from_secs(30);
-const BACKED_UP_WITHIN: Duration = Duration::from_secs(30);
+const UP_WITHIN: Duration = Duration::from_secs(120);
+const BACKED_UP_WITHIN: Duration = Duration::from_secs(120);
 const FAILED_OVER_WITHIN: Duration = Duration::from_secs(60);
 
 /// All of them, one after the other.
@@ -49,7 +49,12 @@ async fn registered(scene: &Scene) -> anyhow::Result<()> {
     let address = format!("{global}.{NAMESPACE}.svc:2379");
     scene
         .vtctldclient(&[
-            "AddCellInfo", "--root", "/vitess/ferry/local/zone1", "--server-address", &address, "zone1",
+            "AddCellInfo",
+            "--root",
+            "/vitess/ferry/local/zone1",
+            "--server-address",
+            &address,
+            "zone1",
         ])
         .await?;
     scene.vtctldclient(&["CreateKeyspace", "--durability-policy=none", "commerce"]).await?;
@@ -74,7 +79,9 @@ async fn rows_are_written(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
 /// The Pod of the tablet that the topology calls the primary.
 async fn primary(scene: &Scene) -> anyhow::Result<Option<(String, String)>> {
     let shard = scene.asked(&["GetShard", "commerce/-"]).await?;
-    let Some(uid) = shard.pointer("/shard/primary_alias/uid").and_then(Value::as_u64) else { return Ok(None) };
+    let Some(uid) = shard.pointer("/shard/primary_alias/uid").and_then(Value::as_u64) else {
+        return Ok(None);
+    };
     let uid = format!("{uid:010}");
     let pods = scene.pods("vttablet").await?;
     let of = pods.iter().find(|pod| pod.labels().get("planetscale.com/tablet-uid") == Some(&uid));
@@ -83,8 +90,9 @@ async fn primary(scene: &Scene) -> anyhow::Result<Option<(String, String)>> {
 
 /// Waits until another one is the primary, and a row can be written.
 async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> anyhow::Result<()> {
+    // The gateway may have written what it answers for too late.
     until(FAILED_OVER_WITHIN, "a row can be written again", async || {
-        Ok(sql.ask(&format!("INSERT INTO crossings VALUES ({id}, 'pilot')")).await.ok())
+        Ok(sql.ask(&format!("INSERT IGNORE INTO crossings VALUES ({id}, 'pilot')")).await.ok())
     })
     .await?;
     scene.say("a row is written again");
@@ -113,7 +121,8 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
         taken.extend(scene.pods(component).await?.iter().map(zone));
     }
     let tablets = scene.pods("vttablet").await?;
-    let there = tablets.iter().find(|pod| !taken.contains(&zone(pod))).context("each zone has one of them")?;
+    let there =
+        tablets.iter().find(|pod| !taken.contains(&zone(pod))).context("each zone has one of them")?;
     let (name, lost) = (there.name_any(), zone(there));
     let alias = format!("zone1-{}", there.labels()["planetscale.com/tablet-uid"]);
     scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias]).await?;

@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, volumes};
 use crate::repository;
 
+/// As Kubernetes has it.
+const KUBERNETES_MISSES_AFTER: Duration = Duration::from_secs(50);
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// A running control plane with nodes; everything ends with it.
@@ -35,7 +37,7 @@ impl Whole {
     /// # Errors
     /// When a part ends, or the nodes are not Ready in two minutes.
     pub async fn start(binary: &Path, zones: &[&str], nodes: usize) -> anyhow::Result<Self> {
-        let mut whole = Self::without_nodes(binary).await?;
+        let mut whole = Self::without_nodes(binary, KUBERNETES_MISSES_AFTER).await?;
         let stages = repository("tests/cluster/stages.yaml").canonicalize()?;
         let of_kwok = [
             flag("kubeconfig", "kubeconfig"),
@@ -61,18 +63,20 @@ impl Whole {
         Ok(whole)
     }
 
-    /// Starts all but nodes, which somebody else has.
+    /// Starts all but nodes, which somebody else has; a node is missed when it has been silent for that long.
     ///
     /// # Errors
     /// When a part ends.
-    pub async fn without_nodes(binary: &Path) -> anyhow::Result<Self> {
+    pub async fn without_nodes(binary: &Path, missed_after: Duration) -> anyhow::Result<Self> {
         let cluster = Cluster::start(binary).await?;
         std::fs::write(cluster.dir.path().join("kubeconfig"), cluster.kubeconfig(TOKEN, "default"))?;
         let of_kubernetes =
             || [flag("kubeconfig", "kubeconfig"), flag("leader-elect", "false"), flag("secure-port", "0")];
         let dir = cluster.dir.path();
+        let mut of_controllers = Vec::from(of_kubernetes());
+        of_controllers.push(flag("node-monitor-grace-period", &format!("{}s", missed_after.as_secs())));
         let parts = vec![
-            Part::start(binary, "kube-controller-manager", dir, &of_kubernetes())?,
+            Part::start(binary, "kube-controller-manager", dir, &of_controllers)?,
             Part::start(binary, "kube-scheduler", dir, &of_kubernetes())?,
         ];
         volumes::create_class(&cluster.client).await?;

@@ -45,8 +45,7 @@ pub fn run(test: &str, body: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Res
 const ALONE: &str = "link set lo up\nlink add nowhere type bridge\naddr add 10.201.0.1/32 dev nowhere\n\
     link set nowhere up\nroute add default dev nowhere\n";
 
-const NAMESPACES: [&str; 6] =
-    ["--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"];
+const NAMESPACES: [&str; 6] = ["--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"];
 
 fn made_by(tool: &str) -> Command {
     let mut command = Command::new(tool);

@@ -13,11 +13,11 @@ use pilothouse::clock::{Clock, rfc3339};
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 
+use super::environment;
 use super::pods::Running;
 use super::probes::{self, For};
 use super::sandbox::{Process, Program, Sandbox};
 use super::volumes::Volumes;
-use super::environment;
 
 /// As a kubelet waits that was told not to wait for long (its `crashLoopBackOff.maxContainerRestartPeriod`).
 const FIRST_WAIT: Duration = Duration::from_secs(1);

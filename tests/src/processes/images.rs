@@ -74,13 +74,17 @@ impl Images {
                 ours("vt/bin"),
                 ours("usr/sbin"),
                 Mount::read_only(self.built.join("mysql"), "/opt/mysql"),
-                Mount::read_only(self.files.join("ca-certificates.crt"), "/etc/ssl/certs/ca-certificates.crt"),
+                Mount::read_only(
+                    self.files.join("ca-certificates.crt"),
+                    "/etc/ssl/certs/ca-certificates.crt",
+                ),
             ],
             "quay.io/coreos/etcd" => vec![ours("usr/local/bin")],
             "prom/mysqld-exporter" => vec![ours("bin/mysqld_exporter")],
             _ => return None,
         };
-        contents.extend(["passwd", "group"].map(|f| Mount::read_only(self.files.join(f), format!("/etc/{f}"))));
+        contents
+            .extend(["passwd", "group"].map(|f| Mount::read_only(self.files.join(f), format!("/etc/{f}"))));
         contents.extend(SHELL.map(|tool| format!("/usr/bin/{tool}")).map(|t| Mount::read_only(&t, &t)));
         contents.push(Mount::read_only("/usr/bin/bash", "/bin/bash"));
         contents.push(Mount::read_only("/usr/bin/sh", "/bin/sh"));

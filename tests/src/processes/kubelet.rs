@@ -24,9 +24,11 @@ use super::containers::now;
 use super::network::MIDDLE;
 use super::pods::Running;
 
-/// As kubelets do it.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-const LEASE_SECONDS: i32 = 40;
+/// Kubelets do it every ten seconds; no test waits for that.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+const LEASE_SECONDS: i32 = 12;
+/// When a control plane should miss such a machine.
+pub const MISSED_AFTER: Duration = Duration::from_secs(12);
 
 type Pods = Arc<Mutex<BTreeMap<String, Arc<Running>>>>;
 

@@ -66,11 +66,8 @@ impl Names {
     }
 
     fn file(&self, name: &str, namespace: Option<&str>, own: &str) -> anyhow::Result<PathBuf> {
-        let file = File {
-            path: self.dir.join(name),
-            namespace: namespace.map(str::to_owned),
-            own: own.to_owned(),
-        };
+        let file =
+            File { path: self.dir.join(name), namespace: namespace.map(str::to_owned), own: own.to_owned() };
         let path = file.path.clone();
         file.write(&self.known.lock().unwrap_or_else(PoisonError::into_inner))?;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);

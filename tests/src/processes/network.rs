@@ -22,9 +22,8 @@ pub(super) struct Network {
 impl Network {
     /// Lays it.
     pub(super) fn lay(zones: &[&str]) -> anyhow::Result<Self> {
-        let mut batch = format!(
-            "link add middle type bridge\naddr add {MIDDLE}/16 dev middle\nlink set middle up\n"
-        );
+        let mut batch =
+            format!("link add middle type bridge\naddr add {MIDDLE}/16 dev middle\nlink set middle up\n");
         for n in 0..zones.len() {
             batch += &format!(
                 "link add zone{n} type bridge\nlink add up{n} type veth peer name down{n}\n\

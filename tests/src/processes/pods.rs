@@ -143,7 +143,7 @@ impl Running {
 
     /// What a container prints.
     pub(super) fn log(&self, container: &str) -> PathBuf {
-        self.site.dir.join(format!("{}.{container}.log", self.pod.name_any()))
+        self.site.logs.join(format!("{}.{container}.log", self.pod.name_any()))
     }
 
     /// Changes what is told of it.

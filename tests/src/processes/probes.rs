@@ -64,12 +64,7 @@ pub(super) async fn ask(
     }
 }
 
-async fn once(
-    probe: &Probe,
-    container: &Container,
-    address: Ipv4Addr,
-    run: &Exec<'_>,
-) -> bool {
+async fn once(probe: &Probe, container: &Container, address: Ipv4Addr, run: &Exec<'_>) -> bool {
     if let Some(exec) = &probe.exec {
         return run(exec.command.clone().unwrap_or_default()).await;
     }
@@ -95,7 +90,8 @@ fn number(port: &IntOrString, container: &Container) -> Option<u16> {
 
 async fn answers_well(mut stream: TcpStream, get: &HTTPGetAction) -> bool {
     let path = get.path.as_deref().unwrap_or("/");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: pod\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: pod\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
     let mut status = [0; 12];
     if stream.write_all(request.as_bytes()).await.is_err() || stream.read_exact(&mut status).await.is_err() {
         return false;

@@ -102,8 +102,7 @@ fn state(state: Option<&State>) -> Value {
         Some(State::Running { since }) => json!({ "running": { "startedAt": since } }),
         Some(State::Ended { code, since, at }) => {
             let reason = if *code == 0 { "Completed" } else { "Error" };
-            let ended =
-                json!({ "exitCode": code, "reason": reason, "startedAt": since, "finishedAt": at });
+            let ended = json!({ "exitCode": code, "reason": reason, "startedAt": since, "finishedAt": at });
             json!({ "terminated": ended })
         }
     }
