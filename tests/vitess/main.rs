@@ -5,9 +5,14 @@
 //! plugin for semi-sync, so two of its fields are overridden, and each run prints which. What is played says so:
 //! [`pilothouse_tests::processes`].
 
+mod machines;
+mod pods;
 mod scene;
 mod sql;
 mod steps;
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use pilothouse_tests::cluster;
 use pilothouse_tests::processes::apart;
@@ -15,22 +20,31 @@ use pilothouse_tests::processes::images::Images;
 
 use crate::scene::Scene;
 
-const TEST: &str = "real_vitess_comes_up_and_keeps_its_rows";
+/// Runs a test of that name apart, one at a time: they share two cores in CI.
+fn run(test: &str, body: impl AsyncFn(&Path, Images) -> anyhow::Result<()>) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(binary), Some(images)) = (cluster::binary().unwrap(), Images::built().unwrap()) else { return };
+    apart::run(test, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(body(&binary, images))
+    })
+    .unwrap();
+}
+
+#[test]
+fn pods_run_as_they_ask() {
+    run("pods_run_as_they_ask", async |binary, images| pods::all(binary, images).await);
+}
 
 #[test]
 fn real_vitess_comes_up_and_keeps_its_rows() {
-    // Both are built before the clocks run.
-    let (Some(binary), Some(images)) = (cluster::binary().unwrap(), Images::built().unwrap()) else { return };
-    apart::run(TEST, || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let mut scene = Scene::set(&binary, images).await?;
-            let passed = steps::all(&mut scene).await;
-            if passed.is_err() {
-                scene.tell().await;
-            }
-            passed
-        })
-    })
-    .unwrap();
+    run("real_vitess_comes_up_and_keeps_its_rows", async |binary, images| {
+        let mut scene = Scene::set(binary, images).await?;
+        let passed = steps::all(&mut scene).await;
+        if passed.is_err() {
+            scene.tell().await;
+        }
+        passed
+    });
 }

@@ -2,14 +2,12 @@
 //!
 //! Must not know what is expected of it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, PostParams};
 use pilothouse::clock::Clock;
@@ -19,21 +17,20 @@ use pilothouse::settings::Settings;
 use pilothouse::vitess::Vitess;
 use pilothouse_policy::binding::Bindings;
 use pilothouse_tests::cluster::host::{self, Host};
-use pilothouse_tests::cluster::whole::{Whole, is_ready, until};
-use pilothouse_tests::processes::Site;
+use pilothouse_tests::cluster::whole::until;
 use pilothouse_tests::processes::images::Images;
-use pilothouse_tests::processes::kubelet::{self, Kubelet};
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
+
+use crate::machines::{Machines, holds};
 
 pub(crate) const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 pub(crate) const NAMESPACE: &str = "crossing";
 const COMPONENT: &str = "planetscale.com/component";
 /// A control daemon that is not there lets its client wait for minutes.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// What mysqld lacks here: the fields of the cluster that are set to something else, and to what.
 const OVERRIDES: [(&str, &str); 2] =
@@ -43,48 +40,30 @@ const OVERRIDES: [(&str, &str); 2] =
 pub(crate) struct Scene {
     // In the order in which they end.
     _host: Host,
-    machines: BTreeMap<String, Kubelet>,
-    site: Arc<Site>,
-    whole: Whole,
-    _dir: tempfile::TempDir,
-    logs: PathBuf,
+    pub(crate) machines: Machines,
     pub(crate) images: Images,
     begun: Instant,
 }
 
 impl Scene {
-    /// Sets it up, as far as that machines are there and the manifest is applied.
+    /// Sets it up, as far as that machines are there, the manifest is applied and the host runs.
     pub(crate) async fn set(binary: &Path, images: Images) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let whole = Whole::without_nodes(binary, kubelet::MISSED_AFTER).await?;
-        let client = whole.cluster.client.clone();
-        let dir = tempfile::tempdir()?;
-        // Those of the last run stand until the next.
-        let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vitess");
-        let _ = std::fs::remove_dir_all(&logs);
-        std::fs::create_dir_all(&logs)?;
-        let site = Site::open(&client, images.clone(), &ZONES, dir.path(), &logs)?;
-        let mut machines = BTreeMap::new();
-        for zone in ZONES {
-            machines.insert(zone.to_owned(), Kubelet::start(&site, &format!("{zone}-1"), zone).await?);
-        }
-        let nodes: Api<Node> = Api::all(client.clone());
-        until(MINUTE, "the nodes are Ready", async || {
-            Ok(nodes.list(&ListParams::default()).await?.iter().all(is_ready).then_some(()))
-        })
-        .await?;
-        host::install(&client).await?;
+        let machines = Machines::start(binary, images.clone(), &ZONES, "vitess").await?;
+        let client = machines.client();
+        host::install(client).await?;
         let share = serde_json::from_value(share())?;
         Api::<PersistentVolume>::all(client.clone()).create(&PostParams::default(), &share).await?;
         let manifest = std::fs::read_to_string(repository("tests/vitess/ferry.yaml"))?;
-        host::apply(&client, &overridden(embedded::documents(&manifest)?)?).await?;
+        host::apply(client, &overridden(embedded::documents(&manifest)?)?).await?;
         // The manifest names no zones; the policy for them would put its one cell into one of them.
         let policies = Bindings { placement: None, ..Bindings::default() };
         let settings = Settings { policies, ..Settings::default() };
         let policies = built!().policies(&settings)?;
         // What it knows of Vitess is nothing yet; the steps that it would take there say who stands in for it.
-        let host = Host::start(&whole.cluster, settings, policies, Vitess::Unknown, Clock::system())?;
-        let scene = Self { _host: host, machines, site, whole, _dir: dir, logs, images, begun };
+        let cluster = &machines.whole.cluster;
+        let host = Host::start(cluster, settings, policies, Vitess::Unknown, Clock::system())?;
+        let scene = Self { _host: host, machines, images, begun };
         scene.say("the control plane, machines and the host stand");
         Ok(scene)
     }
@@ -96,7 +75,7 @@ impl Scene {
 
     /// The Pods of a component, by name.
     pub(crate) async fn pods(&self, component: &str) -> anyhow::Result<Vec<Pod>> {
-        let api: Api<Pod> = Api::namespaced(self.whole.cluster.client.clone(), NAMESPACE);
+        let api: Api<Pod> = Api::namespaced(self.machines.client().clone(), NAMESPACE);
         let of = ListParams::default().labels(&format!("{COMPONENT}={component}"));
         Ok(api.list(&of).await?.items)
     }
@@ -133,25 +112,9 @@ impl Scene {
         Ok(serde_json::from_str(&self.vtctldclient(args).await?)?)
     }
 
-    /// The machine in a zone.
-    pub(crate) fn machine(&self, zone: &str) -> anyhow::Result<&Kubelet> {
-        self.machines.get(zone).with_context(|| format!("{zone} has no power"))
-    }
-
-    /// Takes a zone's power, or gives it back.
-    pub(crate) async fn power(&mut self, zone: &str, on: bool) -> anyhow::Result<()> {
-        if on {
-            let machine = Kubelet::start(&self.site, &format!("{zone}-1"), zone).await?;
-            self.machines.insert(zone.to_owned(), machine);
-        } else {
-            self.machines.remove(zone).context("it has none")?;
-        }
-        Ok(())
-    }
-
     /// Prints what stands.
     pub(crate) async fn tell(&self) {
-        let api: Api<Pod> = Api::namespaced(self.whole.cluster.client.clone(), NAMESPACE);
+        let api: Api<Pod> = Api::namespaced(self.machines.client().clone(), NAMESPACE);
         for pod in api.list(&ListParams::default()).await.map(|all| all.items).unwrap_or_default() {
             let status = pod.status.clone().unwrap_or_default();
             println!(
@@ -166,7 +129,7 @@ impl Scene {
             }
         }
         for kind in [Kind::VitessCluster, Kind::EtcdLockserver, Kind::VitessShard] {
-            let all = kind.api(&self.whole.cluster.client, NAMESPACE).list(&ListParams::default()).await;
+            let all = kind.api(self.machines.client(), NAMESPACE).list(&ListParams::default()).await;
             for object in all.map(|all| all.items).unwrap_or_default() {
                 println!(
                     "\n{} {}: {:#}",
@@ -176,20 +139,8 @@ impl Scene {
                 );
             }
         }
-        println!("\nwhat the containers printed is in {}", self.logs.display());
+        println!("\nwhat the containers printed is in {}", self.machines.logs.display());
     }
-}
-
-/// Whether a condition of a Pod is true.
-pub(crate) fn holds(pod: &Pod, condition: &str) -> bool {
-    let all = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-    all.iter().any(|c| c.type_ == condition && c.status == "True")
-}
-
-/// The zone that a Pod is in.
-pub(crate) fn zone(pod: &Pod) -> String {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-    node.trim_end_matches("-1").to_owned()
 }
 
 /// **Played**: a share that all zones reach, for the claim that the manifest keeps backups on.

@@ -8,12 +8,16 @@ use pilothouse_api::names;
 use pilothouse_tests::cluster::whole::until;
 use serde_json::Value;
 
-use crate::scene::{NAMESPACE, Scene, holds, zone};
+use crate::machines::{holds, zone};
+use crate::scene::{NAMESPACE, Scene};
 use crate::sql::Sql;
 
 const UP_WITHIN: Duration = Duration::from_secs(120);
 const BACKED_UP_WITHIN: Duration = Duration::from_secs(120);
 const FAILED_OVER_WITHIN: Duration = Duration::from_secs(60);
+
+/// As overridden.
+const DURABILITY: &str = "--durability-policy=none";
 
 /// All of them, one after the other.
 pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
@@ -57,7 +61,10 @@ async fn registered(scene: &Scene) -> anyhow::Result<()> {
             "zone1",
         ])
         .await?;
-    scene.vtctldclient(&["CreateKeyspace", "--durability-policy=none", "commerce"]).await?;
+    // Whichever tablet comes first makes a keyspace that is not there, without a word on durability.
+    if scene.vtctldclient(&["CreateKeyspace", DURABILITY, "commerce"]).await.is_err() {
+        scene.vtctldclient(&["SetKeyspaceDurabilityPolicy", DURABILITY, "commerce"]).await?;
+    }
     scene.say("the cell and the keyspace are registered (by vtctldclient, for the host)");
     Ok(())
 }
@@ -108,9 +115,9 @@ async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> an
 async fn a_primary_is_killed(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
     let (pod, zone) = primary(scene).await?.context("there is no primary")?;
     scene.say(&format!("the primary's processes are killed: {pod}"));
-    scene.machine(&zone)?.kill(&pod)?;
+    scene.machines.machine(&zone)?.kill(&pod)?;
     written_past(scene, sql, &pod, 2).await?;
-    scene.machine(&zone)?.release(&pod)?;
+    scene.machines.machine(&zone)?.release(&pod)?;
     scene.ready("vttablet", 3, UP_WITHIN).await
 }
 
@@ -127,7 +134,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     let alias = format!("zone1-{}", there.labels()["planetscale.com/tablet-uid"]);
     scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias]).await?;
     scene.say(&format!("the primary is {name}; all of {lost} loses its power"));
-    scene.power(&lost, false).await?;
+    scene.machines.power(&lost, false).await?;
     written_past(scene, sql, &name, 3).await?;
     until(UP_WITHIN, "the control plane misses it", async || {
         let tablets = scene.pods("vttablet").await?;
@@ -135,7 +142,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     })
     .await?;
     scene.say("the control plane misses it");
-    scene.power(&lost, true).await?;
+    scene.machines.power(&lost, true).await?;
     scene.ready("vttablet", 3, UP_WITHIN).await?;
     scene.ready("etcd", 3, UP_WITHIN).await?;
     let rows = sql.ask("SELECT COUNT(*) FROM crossings").await?;

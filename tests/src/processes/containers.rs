@@ -126,21 +126,21 @@ impl Place<'_> {
     async fn probed(&self, container: &Container, n: usize, program: &Program, asked: bool) {
         let of = |probe: &Option<Probe>| probe.clone().filter(|_| asked);
         let exec = move |command: Vec<String>| self.exec(program, command).boxed();
-        let address = self.sandbox.address;
+        let sandbox = self.sandbox;
         let ready = async {
             if let Some(probe) = of(&container.readiness_probe) {
                 let told = |now: bool| {
                     self.pod.change(|told| told.containers[n].ready = now);
                     true
                 };
-                probes::ask((&probe, For::Readiness), container, address, &exec, told).await;
+                probes::ask((&probe, For::Readiness), container, sandbox, &exec, told).await;
             }
             std::future::pending().await
         };
         let dead = async {
             match of(&container.liveness_probe) {
                 Some(probe) => {
-                    probes::ask((&probe, For::Liveness), container, address, &exec, |now| now).await;
+                    probes::ask((&probe, For::Liveness), container, sandbox, &exec, |now| now).await;
                 }
                 None => std::future::pending().await,
             }

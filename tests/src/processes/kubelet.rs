@@ -14,8 +14,9 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::runtime::{WatchStreamExt as _, watcher as watching};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -32,8 +33,20 @@ pub const MISSED_AFTER: Duration = Duration::from_secs(12);
 
 type Pods = Arc<Mutex<BTreeMap<String, Arc<Running>>>>;
 
+/// A kubelet's way to the control plane.
+#[derive(Clone)]
+pub(super) struct Line(watch::Receiver<bool>);
+
+impl Line {
+    /// Waits while it is cut.
+    pub(super) async fn stands(&self) {
+        let _ = self.0.clone().wait_for(|stands| *stands).await;
+    }
+}
+
 /// A machine that is on.
 pub struct Kubelet {
+    line: watch::Sender<bool>,
     /// By uid.
     pods: Pods,
     _tasks: JoinSet<()>,
@@ -55,10 +68,18 @@ impl Kubelet {
             json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": node, "labels": labels } });
         nodes.patch(node, &by, &Patch::Apply(object)).await.context("the node")?;
         let pods = Pods::default();
+        let line = watch::Sender::new(true);
+        let to = Line(line.subscribe());
         let mut tasks = JoinSet::new();
-        tasks.spawn(beat(Arc::clone(site), node.to_owned()));
-        tasks.spawn(run(Arc::clone(site), node.to_owned(), zone.to_owned(), Arc::clone(&pods)));
-        Ok(Self { pods, _tasks: tasks })
+        tasks.spawn(beat(Arc::clone(site), node.to_owned(), to.clone()));
+        tasks.spawn(run(Arc::clone(site), node.to_owned(), zone.to_owned(), to, Arc::clone(&pods)));
+        Ok(Self { line, pods, _tasks: tasks })
+    }
+
+    /// Cuts the kubelet off from the control plane, or joins it again: neither hears of the other, and what runs
+    /// here goes on. [`Site::cut`] does it to the Pods of a zone.
+    pub fn cut(&self, cut: bool) {
+        self.line.send_replace(!cut);
     }
 
     /// Kills all processes of a Pod without a word. They stay down until it is released, as those of a container
@@ -88,11 +109,12 @@ impl Kubelet {
 }
 
 /// Says again and again that the machine is on.
-async fn beat(site: Arc<Site>, node: String) {
+async fn beat(site: Arc<Site>, node: String, line: Line) {
     let by = PatchParams::apply("kubelet").force();
     let nodes: Api<Node> = Api::all(site.client.clone());
     let leases: Api<Lease> = Api::namespaced(site.client.clone(), "kube-node-lease");
     loop {
+        line.stands().await;
         let has = json!({ "cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110" });
         let condition = json!({
             "type": "Ready", "status": "True", "reason": "KubeletReady",
@@ -126,12 +148,13 @@ async fn beat(site: Arc<Site>, node: String) {
 }
 
 /// Runs the Pods that are bound to the node, for ever.
-async fn run(site: Arc<Site>, node: String, zone: String, pods: Pods) {
+async fn run(site: Arc<Site>, node: String, zone: String, line: Line, pods: Pods) {
     let api: Api<Pod> = Api::all(site.client.clone());
     let ours = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    let mut changes = watch(api, ours).default_backoff().boxed();
+    let mut changes = watching(api, ours).default_backoff().boxed();
     let mut running = JoinSet::new();
     while let Some(change) = changes.next().await {
+        line.stands().await;
         match change {
             Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
                 let uid = pod.uid().unwrap_or_default();
@@ -142,7 +165,7 @@ async fn run(site: Arc<Site>, node: String, zone: String, pods: Pods) {
                     Some(here) => here,
                     None if is_over(&pod) && !stops => continue,
                     None => {
-                        let here = Running::new(Arc::clone(&site), &zone, pod);
+                        let here = Running::new(Arc::clone(&site), &zone, line.clone(), pod);
                         pods.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, Arc::clone(&here));
                         running.spawn(Arc::clone(&here).run());
                         here

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::Site;
 use super::containers::{Place, Seen};
+use super::kubelet::Line;
 use super::sandbox::{Mount, Sandbox, signal_program};
 use super::status;
 use super::volumes::Volumes;
@@ -43,6 +44,7 @@ pub(super) struct Running {
     pub(super) site: Arc<Site>,
     pub(super) pod: Pod,
     zone: String,
+    line: Line,
     told: Mutex<Told>,
     changed: Notify,
     /// Set to what is left of its time, once it is to end.
@@ -58,12 +60,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Running {
-    pub(super) fn new(site: Arc<Site>, zone: &str, pod: Pod) -> Arc<Self> {
+    pub(super) fn new(site: Arc<Site>, zone: &str, line: Line, pod: Pod) -> Arc<Self> {
         let told = status::taken_up(&pod);
         Arc::new(Self {
             site,
             pod,
             zone: zone.to_owned(),
+            line,
             told: Mutex::new(told),
             changed: Notify::new(),
             stop: watch::Sender::new(None),
@@ -87,6 +90,7 @@ impl Running {
         tokio::select! { () = self.live() => {}, () = telling => {} }
         self.tell().await;
         if self.is_stopping() {
+            self.line.stands().await;
             let of = Preconditions { uid: self.pod.uid(), resource_version: None };
             let by = DeleteParams { preconditions: Some(of), ..DeleteParams::default().grace_period(0) };
             // One that is gone already was taken away by force.
@@ -202,6 +206,7 @@ impl Running {
     }
 
     async fn tell(&self) {
+        self.line.stands().await;
         let told = lock(&self.told).clone();
         let patch = Patch::Merge(status::of(&self.pod, &told));
         while let Err(error) =

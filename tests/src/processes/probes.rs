@@ -1,17 +1,19 @@
 //! A container's probes: when each is asked, and how.
 //!
-//! Unlike by the kubelet, a container that is not ready is asked for it every second, so that no test waits for a
-//! period to be over. Must not know what comes of an answer.
+//! They are asked within the Pod's own network, as from its node. Unlike by the kubelet, a container that is not
+//! ready is asked for it every second, so that no test waits for a period to be over. Must not know what comes of
+//! an answer.
 
-use std::net::Ipv4Addr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe};
+use k8s_openapi::api::core::v1::{Container, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+
+use super::sandbox::Sandbox;
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,7 @@ pub(super) enum For {
 pub(super) async fn ask(
     (probe, purpose): (&Probe, For),
     container: &Container,
-    address: Ipv4Addr,
+    sandbox: &Sandbox,
     run: &Exec<'_>,
     mut told: impl FnMut(bool) -> bool,
 ) {
@@ -43,7 +45,7 @@ pub(super) async fn ask(
     let (mut good, mut bad, mut holds) = (0, 0, purpose == For::Liveness);
     sleep(seconds(probe.initial_delay_seconds, 0)).await;
     loop {
-        let answer = once(probe, container, address, run);
+        let answer = once(probe, container, sandbox, patience, run);
         if timeout(patience, answer).await.unwrap_or(false) {
             (good, bad) = (good + 1, 0);
         } else {
@@ -64,18 +66,22 @@ pub(super) async fn ask(
     }
 }
 
-async fn once(probe: &Probe, container: &Container, address: Ipv4Addr, run: &Exec<'_>) -> bool {
+async fn once(
+    probe: &Probe,
+    container: &Container,
+    sandbox: &Sandbox,
+    patience: Duration,
+    run: &Exec<'_>,
+) -> bool {
     if let Some(exec) = &probe.exec {
         return run(exec.command.clone().unwrap_or_default()).await;
     }
     let port = probe.http_get.as_ref().map(|get| &get.port);
     let Some(port) = port.or(probe.tcp_socket.as_ref().map(|tcp| &tcp.port)) else { return false };
     let Some(port) = number(port, container) else { return false };
-    let Ok(stream) = TcpStream::connect((address, port)).await else { return false };
-    match &probe.http_get {
-        Some(get) => answers_well(stream, get).await,
-        None => true,
-    }
+    let at = SocketAddr::from((sandbox.address, port));
+    let path = probe.http_get.as_ref().map(|get| get.path.clone().unwrap_or_else(|| "/".to_owned()));
+    sandbox.within(move || answers(at, path.as_deref(), patience)).await.unwrap_or(false)
 }
 
 fn number(port: &IntOrString, container: &Container) -> Option<u16> {
@@ -88,14 +94,18 @@ fn number(port: &IntOrString, container: &Container) -> Option<u16> {
     }
 }
 
-async fn answers_well(mut stream: TcpStream, get: &HTTPGetAction) -> bool {
-    let path = get.path.as_deref().unwrap_or("/");
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: pod\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
-    let mut status = [0; 12];
-    if stream.write_all(request.as_bytes()).await.is_err() || stream.read_exact(&mut status).await.is_err() {
-        return false;
-    }
-    // "HTTP/1.1 200": what is neither an error nor the client's.
-    matches!(status[9], b'2' | b'3')
+/// Whether somebody listens, and answers well if there is a path to ask for.
+fn answers(at: SocketAddr, path: Option<&str>, patience: Duration) -> bool {
+    let asked = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&at, patience)?;
+        let Some(path) = path else { return Ok(true) };
+        stream.set_read_timeout(Some(patience))?;
+        let head = "Host: pod\r\nUser-Agent: kube-probe\r\nConnection: close";
+        write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        // Such as "HTTP/1.1 200": neither an error nor the client's fault.
+        Ok(matches!(status[9], b'2' | b'3'))
+    };
+    asked().unwrap_or(false)
 }

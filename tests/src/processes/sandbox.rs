@@ -3,15 +3,18 @@
 //! Owns how a program is begun, signalled and awaited. Must not know of Kubernetes.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
 use super::Site;
 
@@ -73,6 +76,22 @@ impl Sandbox {
         let process = pause.id().context("a process")?;
         let address = site.network.join(zone, process)?;
         Ok(Self { _pause: pause, process, address })
+    }
+
+    /// Does something in its network, by a thread of its own.
+    pub(super) async fn within<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.process))?;
+        let (tell, told) = oneshot::channel();
+        std::thread::spawn(move || {
+            let network = Some(LinkNameSpaceType::Network);
+            if move_into_link_name_space(namespace.as_fd(), network).is_ok() {
+                let _ = tell.send(act());
+            }
+        });
+        told.await.context("the network namespace cannot be entered")
     }
 
     /// Begins a program.
