@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Probe};
 use kube::ResourceExt as _;
@@ -174,6 +174,12 @@ impl Place<'_> {
     fn program(&self, container: &Container) -> anyhow::Result<Program> {
         let Running { site, pod, .. } = self.pod;
         let spec = self.pod.spec();
+        let hooks =
+            container.lifecycle.as_ref().is_some_and(|l| l.post_start.is_some() || l.pre_stop.is_some());
+        ensure!(
+            !hooks && container.startup_probe.is_none(),
+            "neither hooks nor startup probes can be had here"
+        );
         let image = container.image.as_deref().unwrap_or_default();
         let contents = site.images.contents(image);
         let mut mounts = contents.with_context(|| format!("nothing stands in for the image {image}"))?;
