@@ -55,20 +55,21 @@ async fn comes_up(scene: &Scene) -> anyhow::Result<()> {
 async fn registered(scene: &Scene) -> anyhow::Result<()> {
     let global = names::etcd_client_service(&names::global_etcd("ferry"));
     let address = format!("{global}.{NAMESPACE}.svc:2379");
-    scene
-        .vtctldclient(&[
-            "AddCellInfo",
-            "--root",
-            "/vitess/ferry/local/zone1",
-            "--server-address",
-            &address,
-            "zone1",
-        ])
-        .await?;
-    // Whichever tablet comes first makes a keyspace that is not there, without a word on durability.
-    if scene.vtctldclient(&["CreateKeyspace", DURABILITY, "commerce"]).await.is_err() {
-        scene.vtctldclient(&["SetKeyspaceDurabilityPolicy", DURABILITY, "commerce"]).await?;
-    }
+    let cell = ["AddCellInfo", "--root", "/vitess/ferry/local/zone1", "--server-address", &address, "zone1"];
+    scene.vtctldclient(&cell).await?;
+    // Whichever tablet comes first makes a keyspace that is not there, without a word on durability; where the cell
+    // is not there either, it ends with the keyspace locked, until the lock's lease is over.
+    until(UP_WITHIN, "the keyspace is registered", async || {
+        if scene.vtctldclient(&["CreateKeyspace", DURABILITY, "commerce"]).await.is_ok() {
+            return Ok(Some(()));
+        }
+        Ok(scene
+            .vtctldclient(&["SetKeyspaceDurabilityPolicy", DURABILITY, "commerce"])
+            .await
+            .ok()
+            .map(|_| ()))
+    })
+    .await?;
     scene.say("the cell and the keyspace are registered (by vtctldclient, for the host)");
     Ok(())
 }
@@ -113,6 +114,20 @@ async fn primary(scene: &Scene) -> anyhow::Result<Option<(String, String)>> {
     Ok(of.map(|pod| (pod.name_any(), zone(pod))))
 }
 
+/// Waits until every tablet has all that the primary has. Under the durability policy `none` nobody promises more of
+/// what is lost with it; even a reparent's own record, lost, keeps the former primary from coming back (an errant GTID).
+async fn replicated(scene: &Scene) -> anyhow::Result<()> {
+    until(UP_WITHIN, "all tablets have the same", async || {
+        let said = scene.vtctldclient(&["ShardReplicationPositions", "commerce/-"]).await?;
+        let positions: Vec<&str> =
+            said.split_whitespace().filter(|word| word.starts_with("MySQL56/")).collect();
+        Ok((positions.len() == 3 && positions.iter().all(|p| *p == positions[0])).then_some(()))
+    })
+    .await?;
+    scene.say("every tablet has all that the primary has");
+    Ok(())
+}
+
 /// Waits until another one is the primary, and a row can be written.
 async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> anyhow::Result<()> {
     // The gateway may have written what it answers for too late.
@@ -131,6 +146,7 @@ async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> an
 }
 
 async fn a_primary_is_killed(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
+    replicated(scene).await?;
     let (pod, zone) = primary(scene).await?.context("there is no primary")?;
     scene.say(&format!("the primary's processes are killed: {pod}"));
     scene.machines.machine(&zone)?.kill(&pod)?;
@@ -151,6 +167,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     let (name, lost) = (there.name_any(), zone(there));
     let alias = format!("zone1-{}", there.labels()["planetscale.com/tablet-uid"]);
     scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias]).await?;
+    replicated(scene).await?;
     scene.say(&format!("the primary is {name}; all of {lost} loses its power"));
     scene.machines.power(&lost, false).await?;
     written_past(scene, sql, &name, 3).await?;

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Container, Probe};
 use kube::ResourceExt as _;
 use pilothouse::clock::{Clock, rfc3339};
 use rustix::process::Signal;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::environment;
 use super::pods::Running;
@@ -80,8 +80,10 @@ impl Place<'_> {
             };
             self.pod.change(|told| {
                 let seen = &mut told.containers[n];
-                seen.last = Some(std::mem::replace(&mut seen.state, State::Waiting { reason, message }));
-                seen.restarts += 1;
+                let before = std::mem::replace(&mut seen.state, State::Waiting { reason, message });
+                if matches!(before, State::Ended { .. }) {
+                    (seen.last, seen.restarts) = (Some(before), seen.restarts + 1);
+                }
             });
             let over = async {
                 sleep(wait).await;
@@ -113,8 +115,9 @@ impl Place<'_> {
         };
         let code = match ended {
             Ok(code) => code,
-            Err(grace) => end(&mut process, grace).await,
+            Err(grace) => self.end(&mut process, grace).await,
         };
+        self.pod.ended(&container.name);
         self.pod.change(|told| {
             told.containers[n].state = State::Ended { code, since, at: now() };
             told.containers[n].ready = is_init && code == 0;
@@ -205,14 +208,16 @@ impl Place<'_> {
     fn log(&self, container: &str) -> PathBuf {
         self.pod.log(container)
     }
-}
 
-/// Asks it to end, and ends it when its time is over.
-async fn end(process: &mut Process, grace: Duration) -> i32 {
-    process.signal(Signal::TERM);
-    if let Ok(code) = timeout(grace, process.ended()).await {
-        return code;
+    /// Asks it to end, and ends it when its time is over or there is none any more.
+    async fn end(&self, process: &mut Process, grace: Duration) -> i32 {
+        process.signal(Signal::TERM);
+        tokio::select! {
+            code = process.ended() => return code,
+            () = sleep(grace) => {}
+            () = self.pod.forced() => {}
+        }
+        process.signal(Signal::KILL);
+        process.ended().await
     }
-    process.signal(Signal::KILL);
-    process.ended().await
 }

@@ -39,8 +39,10 @@ impl Network {
     pub(super) fn join(&self, zone: &str, process: u32) -> anyhow::Result<Ipv4Addr> {
         let zone = self.zone(zone)?;
         let n = self.joined.fetch_add(1, Ordering::Relaxed);
-        ensure!(n < 250, "there are no more addresses");
-        let address = Ipv4Addr::new(10, 200, u8::try_from(zone + 1)?, u8::try_from(n)?);
+        // Sixteen times 250 for each zone.
+        let (block, last) = (n / 250, n % 250 + 1);
+        ensure!(block < 16 && zone < 15, "there are no more addresses");
+        let address = Ipv4Addr::new(10, 200, u8::try_from(16 * (zone + 1))? + block as u8, last as u8);
         let outside = format!(
             "link add pod{n} type veth peer name eth0 netns {process}\nlink set pod{n} master zone{zone} up\n"
         );

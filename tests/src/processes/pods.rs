@@ -100,12 +100,18 @@ impl Running {
 
     async fn live(&self) {
         let begun = async {
-            loop {
-                match self.begin().await {
-                    Ok(begun) => return begun,
-                    Err(error) => self.change(|told| told.problem = format!("{error:#}")),
+            let sandbox = loop {
+                match Sandbox::start(&self.site, &self.zone).await {
+                    Ok(sandbox) => break sandbox,
+                    Err(error) => self.waits(&error).await,
                 }
-                sleep(LOOK_AGAIN).await;
+            };
+            let dir = self.site.dir.join("pods").join(self.pod.uid().unwrap_or_default());
+            loop {
+                match Volumes::prepare(&self.site, &self.pod, &dir, sandbox.address).await {
+                    Ok(volumes) => return (sandbox, volumes),
+                    Err(error) => self.waits(&error).await,
+                }
             }
         };
         let (sandbox, volumes) = tokio::select! {
@@ -130,11 +136,10 @@ impl Running {
         }
     }
 
-    async fn begin(&self) -> anyhow::Result<(Sandbox, Volumes)> {
-        let sandbox = Sandbox::start(&self.site, &self.zone).await?;
-        let dir = self.site.dir.join("pods").join(self.pod.uid().unwrap_or_default());
-        let volumes = Volumes::prepare(&self.site, &self.pod, &dir, sandbox.address).await?;
-        Ok((sandbox, volumes))
+    /// Something is not there yet: tells so, and is over when it is worth a look again.
+    async fn waits(&self, for_what: &anyhow::Error) {
+        self.change(|told| told.problem = format!("{for_what:#}"));
+        sleep(LOOK_AGAIN).await;
     }
 
     /// Its file of hosts.
@@ -161,6 +166,11 @@ impl Running {
         lock(&self.processes).insert(container.to_owned(), process);
     }
 
+    /// It has ended.
+    pub(super) fn ended(&self, container: &str) {
+        lock(&self.processes).remove(container);
+    }
+
     /// Asks it to end within that time, which can only become shorter.
     pub(super) fn stop(&self, grace: Duration) {
         self.stop.send_if_modified(|stop| {
@@ -181,6 +191,11 @@ impl Running {
         let mut stop = self.stop.subscribe();
         let stopped = stop.wait_for(Option::is_some).await;
         stopped.ok().and_then(|grace| *grace).unwrap_or_default()
+    }
+
+    /// Waits until it is to end at once.
+    pub(super) async fn forced(&self) {
+        let _ = self.stop.subscribe().wait_for(|grace| *grace == Some(Duration::ZERO)).await;
     }
 
     /// Kills all that runs in it, without a word; what is held does not come back before it is released.
