@@ -14,9 +14,11 @@ mod steps;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use pilothouse_tests::cluster;
+use pilothouse::embedded;
 use pilothouse_tests::processes::apart;
 use pilothouse_tests::processes::images::Images;
+use pilothouse_tests::standing::handed_out;
+use pilothouse_tests::{cluster, repository};
 
 use crate::scene::Scene;
 
@@ -35,6 +37,25 @@ fn run(test: &str, body: impl AsyncFn(&Path, Images) -> anyhow::Result<()>) {
 #[test]
 fn pods_run_as_they_ask() {
     run("pods_run_as_they_ask", async |binary, images| pods::all(binary, images).await);
+}
+
+/// Where the example is: it is no part of this repository.
+#[test]
+fn the_manifest_asks_for_what_the_example_asks_for() {
+    let example = handed_out("inputs").join("101_initial_cluster.yaml");
+    let Ok(example) = std::fs::read_to_string(example) else {
+        println!("not run here: the example is not there");
+        return;
+    };
+    let ours = std::fs::read_to_string(repository("tests/vitess/ferry.yaml")).unwrap();
+    let ours =
+        ours.replace("ferry-config", "example-cluster-config").replace("ferry-backups", "vitess-backups");
+    let spec = |manifest: &str| {
+        let cluster =
+            embedded::documents(manifest).unwrap().into_iter().find(|d| d["kind"] == "VitessCluster");
+        cluster.unwrap()["spec"].take()
+    };
+    assert_eq!(spec(&ours.replace(":v24.0.2-", ":v24.0.0-rc1-")), spec(&example));
 }
 
 #[test]

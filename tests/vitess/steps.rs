@@ -180,6 +180,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     scene.machines.power(&lost, true).await?;
     scene.ready("vttablet", 3, UP_WITHIN).await?;
     scene.ready("etcd", 3, UP_WITHIN).await?;
+    replicated(scene).await?;
     let rows = sql.ask("SELECT COUNT(*) FROM crossings").await?;
     ensure!(rows == [["3"]], "{rows:?}");
     scene.say("the zone is back, and all rows are there");
