@@ -11,8 +11,8 @@ use super::network;
 
 /// Set within.
 const WITHIN: &str = "PILOTHOUSE_APART";
-/// What the namespaces are made by, and a tool that is used within.
-const TOOLS: [&str; 3] = ["unshare", "nsenter", "ip"];
+/// What the namespaces are made by, and what is used within.
+const TOOLS: [&str; 5] = ["setpriv", "unshare", "mount", "nsenter", "ip"];
 
 /// Runs a test's body apart, by running the test of that name once more in namespaces of its own; says so where
 /// that cannot be, which `CI` does not accept.
