@@ -26,8 +26,8 @@ use crate::scene::Scene;
 fn run(test: &str, body: impl AsyncFn(&Path, Images) -> anyhow::Result<()>) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (Some(binary), Some(images)) = (cluster::binary().unwrap(), Images::built().unwrap()) else { return };
-    apart::run(test, || {
+    let prepare = || Ok(cluster::binary()?.zip(Images::built()?));
+    apart::run(test, prepare, |(binary, images)| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(body(&binary, images))
     })

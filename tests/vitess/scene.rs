@@ -32,7 +32,8 @@ const COMPONENT: &str = "planetscale.com/component";
 /// A control daemon that is not there lets its client wait for minutes.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// What mysqld lacks here: the fields of the cluster that are set to something else, and to what.
+/// What there is none of here: the fields of the cluster that are set to something else, and to what. The second, of
+/// durability, only where mysqld lacks a plugin for the example's.
 const OVERRIDES: [(&str, &str); 2] =
     [("/spec/backup/engine", "builtin"), ("/spec/keyspaces/0/durabilityPolicy", "none")];
 
@@ -55,7 +56,8 @@ impl Scene {
         let share = serde_json::from_value(share())?;
         Api::<PersistentVolume>::all(client.clone()).create(&PostParams::default(), &share).await?;
         let manifest = std::fs::read_to_string(repository("tests/vitess/ferry.yaml"))?;
-        host::apply(client, &overridden(embedded::documents(&manifest)?)?).await?;
+        let overrides = if images.has_semi_sync() { &OVERRIDES[..1] } else { &OVERRIDES[..] };
+        host::apply(client, &overridden(embedded::documents(&manifest)?, overrides)?).await?;
         // The manifest names no zones; the policy for them would put its one cell into one of them.
         let policies = Bindings { placement: None, ..Bindings::default() };
         let settings = Settings { policies, ..Settings::default() };
@@ -66,6 +68,11 @@ impl Scene {
         let scene = Self { _host: host, machines, images, begun };
         scene.say("the control plane, machines and the host stand");
         Ok(scene)
+    }
+
+    /// The durability policy that the keyspace has.
+    pub(crate) fn durability(&self) -> &'static str {
+        if self.images.has_semi_sync() { "semi_sync" } else { "none" }
     }
 
     /// Prints that something is so, and since when the test runs.
@@ -157,11 +164,11 @@ fn share() -> Value {
 }
 
 /// The manifest with what mysqld here needs otherwise; prints each.
-fn overridden(mut manifest: Vec<Value>) -> anyhow::Result<Vec<Value>> {
+fn overridden(mut manifest: Vec<Value>, overrides: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
     let cluster = manifest.iter_mut().find(|document| document["kind"] == "VitessCluster");
     let cluster = cluster.context("no cluster")?;
-    for (field, value) in OVERRIDES {
-        let given = cluster.pointer_mut(field).with_context(|| field.to_owned())?;
+    for (field, value) in overrides {
+        let given = cluster.pointer_mut(field).with_context(|| (*field).to_owned())?;
         println!("overridden: {field} is {value}, not {}", given.as_str().unwrap_or_default());
         *given = json!(value);
     }

@@ -19,9 +19,6 @@ const BACKED_UP_WITHIN: Duration = Duration::from_secs(120);
 /// VTOrc may be busy with the one that is dead: seconds as a rule, half a minute at times.
 const FAILED_OVER_WITHIN: Duration = Duration::from_secs(90);
 
-/// As overridden.
-const DURABILITY: &str = "--durability-policy=none";
-
 /// All of them, one after the other.
 pub(crate) async fn all(scene: &mut Scene) -> anyhow::Result<()> {
     comes_up(scene).await?;
@@ -59,12 +56,13 @@ async fn registered(scene: &Scene) -> anyhow::Result<()> {
     scene.vtctldclient(&cell).await?;
     // Whichever tablet comes first makes a keyspace that is not there, without a word on durability; where the cell
     // is not there either, it ends with the keyspace locked, until the lock's lease is over.
+    let durability = format!("--durability-policy={}", scene.durability());
     until(UP_WITHIN, "the keyspace is registered", async || {
-        if scene.vtctldclient(&["CreateKeyspace", DURABILITY, "commerce"]).await.is_ok() {
+        if scene.vtctldclient(&["CreateKeyspace", &durability, "commerce"]).await.is_ok() {
             return Ok(Some(()));
         }
         Ok(scene
-            .vtctldclient(&["SetKeyspaceDurabilityPolicy", DURABILITY, "commerce"])
+            .vtctldclient(&["SetKeyspaceDurabilityPolicy", &durability, "commerce"])
             .await
             .ok()
             .map(|_| ()))
@@ -114,8 +112,13 @@ async fn primary(scene: &Scene) -> anyhow::Result<Option<(String, String)>> {
     Ok(of.map(|pod| (pod.name_any(), zone(pod))))
 }
 
-/// Waits until every tablet has all that the primary has. Under the durability policy `none` nobody promises more of
-/// what is lost with it; even a reparent's own record, lost, keeps the former primary from coming back (an errant GTID).
+/// Waits, under the durability policy `none`, until every tablet has all that the primary has: nobody promises what is
+/// lost with it. Even a reparent's own record, lost, keeps the former primary from coming back (an errant GTID).
+async fn safe(scene: &Scene) -> anyhow::Result<()> {
+    if scene.durability() == "none" { replicated(scene).await } else { Ok(()) }
+}
+
+/// Waits until every tablet has all that the primary has.
 async fn replicated(scene: &Scene) -> anyhow::Result<()> {
     until(UP_WITHIN, "all tablets have the same", async || {
         let said = scene.vtctldclient(&["ShardReplicationPositions", "commerce/-"]).await?;
@@ -146,7 +149,7 @@ async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> an
 }
 
 async fn a_primary_is_killed(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
-    replicated(scene).await?;
+    safe(scene).await?;
     let (pod, zone) = primary(scene).await?.context("there is no primary")?;
     scene.say(&format!("the primary's processes are killed: {pod}"));
     scene.machines.machine(&zone)?.kill(&pod)?;
@@ -167,7 +170,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     let (name, lost) = (there.name_any(), zone(there));
     let alias = format!("zone1-{}", there.labels()["planetscale.com/tablet-uid"]);
     scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias]).await?;
-    replicated(scene).await?;
+    safe(scene).await?;
     scene.say(&format!("the primary is {name}; all of {lost} loses its power"));
     scene.machines.power(&lost, false).await?;
     written_past(scene, sql, &name, 3).await?;

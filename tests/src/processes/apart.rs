@@ -6,35 +6,42 @@
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::network;
 
-/// Set within.
+/// Set within, to what was prepared outside.
 const WITHIN: &str = "PILOTHOUSE_APART";
 /// What the namespaces are made by, and what is used within.
 const TOOLS: [&str; 5] = ["setpriv", "unshare", "mount", "nsenter", "ip"];
 
-/// Runs a test's body apart, by running the test of that name once more in namespaces of its own; says so where
-/// that cannot be, which `CI` does not accept.
+/// Runs a test's body apart, by running the test of that name once more in namespaces of its own, where the body gets
+/// what was prepared outside; unless nothing was. Says so where that cannot be, which `CI` does not accept.
 ///
 /// # Errors
-/// What the body fails with.
-pub fn run(test: &str, body: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    if std::env::var_os(WITHIN).is_some() {
+/// What the preparation or the body fails with.
+pub fn run<T: Serialize + DeserializeOwned>(
+    test: &str,
+    prepare: impl FnOnce() -> anyhow::Result<Option<T>>,
+    body: impl FnOnce(T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if let Some(prepared) = std::env::var_os(WITHIN) {
         network::ip(ALONE, None)?;
-        return body();
+        return body(serde_json::from_slice(prepared.as_encoded_bytes())?);
     }
     if let Some(why) = lacking() {
         ensure!(std::env::var_os("CI").is_none(), "{why}, and here it must be");
         println!("not run here: {why}");
         return Ok(());
     }
+    let Some(prepared) = prepare()? else { return Ok(()) };
     let status = made_by("setpriv")
         .args(["--pdeathsig", "KILL", "unshare"])
         .args(NAMESPACES)
         .arg(std::env::current_exe()?)
         .args(["--exact", test, "--nocapture"])
-        .env(WITHIN, "1")
+        .env(WITHIN, serde_json::to_string(&prepared)?)
         .status()
         .context("unshare")?;
     ensure!(status.success(), "{test} failed where it ran apart ({status})");

@@ -7,19 +7,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 
 use super::sandbox::Mount;
 use crate::repository;
 
 /// The shell, and what scripts of init containers call: this machine's.
 const SHELL: [&str; 6] = ["bash", "sh", "cp", "ln", "mkdir", "sed"];
-/// The status by which `tests/vitess/build` says that something cannot be had.
+/// The status by which a script of `tests/vitess` says that something cannot be had.
 const CANNOT_BE_HAD: i32 = 3;
 
+/// Where its value is `newest`, mysqld is the newest that Debian has, and has plugins.
+const MYSQL: &str = "PILOTHOUSE_MYSQL";
+
 /// Files that containers find, by the image that they name.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Images {
     built: PathBuf,
+    mysql: PathBuf,
+    has_semi_sync: bool,
     /// What is written rather than built.
     files: PathBuf,
 }
@@ -30,15 +36,22 @@ impl Images {
     /// # Errors
     /// When it does not build.
     pub fn built() -> anyhow::Result<Option<Self>> {
-        let ci = std::env::var_os("CI").is_some();
-        let built = Command::new(repository("tests/vitess/build")).stderr(Stdio::inherit()).output()?;
-        if !ci && built.status.code() == Some(CANNOT_BE_HAD) {
-            println!("not run here: Vitess's programs cannot be had");
-            return Ok(None);
-        }
-        ensure!(built.status.success(), "tests/vitess does not build");
-        let built = PathBuf::from(String::from_utf8(built.stdout)?.trim_end());
-        Ok(Some(Self { built, files: PathBuf::new() }))
+        let Some(built) = built_by("tests/vitess/build")? else { return Ok(None) };
+        let has_semi_sync = std::env::var_os(MYSQL).is_some_and(|which| which == "newest");
+        let mysql = if has_semi_sync {
+            let Some(mysql) = built_by("tests/vitess/build-newest-mysql")? else { return Ok(None) };
+            println!("mysqld is Debian's newest: {}", mysql.display());
+            mysql
+        } else {
+            built.join("mysql")
+        };
+        Ok(Some(Self { built, mysql, has_semi_sync, files: PathBuf::new() }))
+    }
+
+    /// Whether mysqld can wait for a replica before it acknowledges.
+    #[must_use]
+    pub fn has_semi_sync(&self) -> bool {
+        self.has_semi_sync
     }
 
     /// With the files that images have for every program, written into `dir`.
@@ -72,8 +85,9 @@ impl Images {
         let mut contents = match repository {
             "vitess/lite" => vec![
                 ours("vt/bin"),
-                ours("usr/sbin"),
-                Mount::read_only(self.built.join("mysql"), "/opt/mysql"),
+                ours("usr/sbin/mysqladmin"),
+                Mount::read_only(self.mysql.join("mysqld"), "/usr/sbin/mysqld"),
+                Mount::read_only(&self.mysql, "/opt/mysql"),
                 Mount::read_only(
                     self.files.join("ca-certificates.crt"),
                     "/etc/ssl/certs/ca-certificates.crt",
@@ -90,4 +104,16 @@ impl Images {
         contents.push(Mount::read_only("/usr/bin/sh", "/bin/sh"));
         Some(contents)
     }
+}
+
+/// What a script builds or fetches; `None` where that cannot be had, which `CI` does not accept.
+fn built_by(script: &str) -> anyhow::Result<Option<PathBuf>> {
+    let ci = std::env::var_os("CI").is_some();
+    let built = Command::new(repository(script)).stderr(Stdio::inherit()).output()?;
+    if !ci && built.status.code() == Some(CANNOT_BE_HAD) {
+        println!("not run here: {script} cannot get what it needs");
+        return Ok(None);
+    }
+    ensure!(built.status.success(), "{script} fails");
+    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
 }
