@@ -8,6 +8,7 @@ pub mod beside;
 pub mod cluster;
 pub mod golang;
 pub mod predecessor;
+pub mod processes;
 pub mod seen;
 pub mod stage;
 pub mod standing;

@@ -1,7 +1,8 @@
 //! The whole control plane: controller manager and scheduler beside the API server, and nodes for them.
 //!
-//! Real are the API server, etcd, the controllers and the scheduler. **Played** are the nodes and their
-//! kubelets (by kwok, as `tests/cluster/stages.yaml` says) and the volumes ([`super::volumes`]).
+//! Real are the API server, etcd, the controllers and the scheduler. **Played** are the volumes
+//! ([`super::volumes`]) and, unless others have them ([`crate::processes`]), the nodes and their kubelets (by kwok,
+//! as `tests/cluster/stages.yaml` says).
 //! Owns who runs beside whom and the power of nodes. Must not know what any test expects.
 
 use std::path::Path;
@@ -17,13 +18,15 @@ use tokio::task::JoinSet;
 use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, volumes};
 use crate::repository;
 
+/// As Kubernetes has it.
+const KUBERNETES_MISSES_AFTER: Duration = Duration::from_secs(50);
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// A running control plane with nodes; everything ends with it.
 pub struct Whole {
     // In the order in which they end.
     _played: JoinSet<()>,
-    _parts: Vec<Part>,
+    parts: Vec<Part>,
     /// Its API server.
     pub cluster: Cluster,
 }
@@ -34,12 +37,8 @@ impl Whole {
     /// # Errors
     /// When a part ends, or the nodes are not Ready in two minutes.
     pub async fn start(binary: &Path, zones: &[&str], nodes: usize) -> anyhow::Result<Self> {
-        let cluster = Cluster::start(binary).await?;
-        std::fs::write(cluster.dir.path().join("kubeconfig"), cluster.kubeconfig(TOKEN, "default"))?;
+        let mut whole = Self::without_nodes(binary, KUBERNETES_MISSES_AFTER).await?;
         let stages = repository("tests/cluster/stages.yaml").canonicalize()?;
-        let flag = |name: &str, value: &str| format!("--{name}={value}");
-        let of_kubernetes =
-            || [flag("kubeconfig", "kubeconfig"), flag("leader-elect", "false"), flag("secure-port", "0")];
         let of_kwok = [
             flag("kubeconfig", "kubeconfig"),
             flag("config", &stages.to_string_lossy()),
@@ -50,27 +49,40 @@ impl Whole {
             // It serves nothing.
             flag("node-port", "0"),
         ];
-        let dir = cluster.dir.path();
-        let mut parts = vec![
-            Part::start(binary, "kube-controller-manager", dir, &of_kubernetes())?,
-            Part::start(binary, "kube-scheduler", dir, &of_kubernetes())?,
-            Part::start(binary, "kwok", dir, &of_kwok)?,
-        ];
-        let client = &cluster.client;
-        volumes::create_class(client).await?;
-        let api: Api<Node> = Api::all(client.clone());
+        whole.parts.push(Part::start(binary, "kwok", whole.cluster.dir.path(), &of_kwok)?);
+        let api: Api<Node> = Api::all(whole.cluster.client.clone());
         for node in zones.iter().flat_map(|zone| (1..=nodes).map(move |n| node(zone, n))) {
             api.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
         }
         until(READY_WITHIN, "the nodes are Ready", async || {
-            parts.iter_mut().try_for_each(Part::check)?;
+            whole.parts.iter_mut().try_for_each(Part::check)?;
             let all = api.list(&ListParams::default()).await?;
             Ok(all.iter().all(is_ready).then_some(()))
         })
         .await?;
+        Ok(whole)
+    }
+
+    /// Starts all but nodes, which somebody else has; a node is missed when it has been silent for that long.
+    ///
+    /// # Errors
+    /// When a part ends.
+    pub async fn without_nodes(binary: &Path, missed_after: Duration) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(binary).await?;
+        std::fs::write(cluster.dir.path().join("kubeconfig"), cluster.kubeconfig(TOKEN, "default"))?;
+        let of_kubernetes =
+            || [flag("kubeconfig", "kubeconfig"), flag("leader-elect", "false"), flag("secure-port", "0")];
+        let dir = cluster.dir.path();
+        let mut of_controllers = Vec::from(of_kubernetes());
+        of_controllers.push(flag("node-monitor-grace-period", &format!("{}s", missed_after.as_secs())));
+        let parts = vec![
+            Part::start(binary, "kube-controller-manager", dir, &of_controllers)?,
+            Part::start(binary, "kube-scheduler", dir, &of_kubernetes())?,
+        ];
+        volumes::create_class(&cluster.client).await?;
         let mut played = JoinSet::new();
-        played.spawn(volumes::play(client.clone()));
-        Ok(Self { _played: played, _parts: parts, cluster })
+        played.spawn(volumes::play(cluster.client.clone()));
+        Ok(Self { _played: played, parts, cluster })
     }
 
     /// Takes a machine's power, or gives it back. Nobody tells the control plane: the node's Lease is no
@@ -123,6 +135,10 @@ pub async fn until<T>(
 pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+fn flag(name: &str, value: &str) -> String {
+    format!("--{name}={value}")
 }
 
 fn node(zone: &str, n: usize) -> Value {
