@@ -239,7 +239,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     let surged: u32 = surge.iter().map(|s| s.replicas).sum();
     let asked = validate::validate_cell(cell).ok().filter(|c| !c.autoscaled).map(|c| c.gateways);
     CellView {
-        serves: seen.vitess.map(|vitess| levels::served(vitess, &name)),
+        serves: seen.vitess.and_then(|vitess| levels::served(vitess, &name)),
         name,
         zone: cell_zone(cell),
         zone_pinned: pinned(&cell.spec.template).is_some(),

@@ -161,7 +161,9 @@ impl Pilot {
     fn refresh(&mut self, vitess: Option<&Observation>) -> Result<(), observe::Error> {
         let mut cache = self.effects.cache.lock().expect("no panic under the lock");
         self.members = cache.members(&self.key).cloned().unwrap_or_default();
-        observe::cluster(&self.key, &self.members)?;
+        let cluster = observe::cluster(&self.key, &self.members)
+            .inspect_err(|_| self.effects.vitess.forget(&self.key))?;
+        self.effects.vitess.look_for(&self.key, cluster, &self.members);
         self.rendering.refresh(&self.members, vitess);
         Ok(())
     }
@@ -201,7 +203,7 @@ impl Observe for Pilot {
         Revision {
             objects: cache.revision_of(&self.key),
             shared: cache.shared_revision(),
-            vitess: self.effects.vitess.revision(),
+            vitess: self.effects.vitess.revision(&self.key),
         }
     }
 

@@ -7,10 +7,12 @@
 pub mod beside;
 pub mod cluster;
 pub mod golang;
+pub mod grpc;
 pub mod predecessor;
 pub mod seen;
 pub mod stage;
 pub mod standing;
+pub mod topology;
 
 use std::path::{Path, PathBuf};
 

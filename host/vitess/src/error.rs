@@ -58,12 +58,16 @@ impl Error {
     /// An answer of gRPC that is not OK.
     pub(crate) fn of(peer: &str, within: Duration, status: &Status) -> Self {
         let (peer, message) = (peer.to_owned(), status.message().to_owned());
+        // Our own timer runs out as the peer's does.
+        let ours = status.source().is_some();
+        if status.code() == Code::DeadlineExceeded || (ours && status.code() == Code::Cancelled) {
+            return Self::deadline(&peer, within);
+        }
         // What the peer itself said has no cause of ours below it.
         if let Some(cause) = status.source() {
             return Self::Unreachable { peer, why: innermost(cause) };
         }
         match status.code() {
-            Code::DeadlineExceeded => Self::deadline(&peer, within),
             Code::Unavailable => Self::Unreachable { peer, why: message },
             Code::Internal | Code::DataLoss => Self::Unreadable { peer, why: message },
             Code::Unknown => Self::refused("Refused", message),
