@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
+use pilothouse::cache::ClusterKey;
+use pilothouse::clock::Clock;
+use pilothouse::vitess::settings::VitessSettings;
+use pilothouse::vitess::{Observation, Place, RealVitess, Vitess};
 use pilothouse_core::topology::{Cell, ShardId, TabletAlias};
-use pilothouse_core::view::{CELLS_ALIAS, CellInfo, Record, Registration};
+use pilothouse_core::view::{CELLS_ALIAS, CellInfo, Record, Registration, Topology as Records};
 use pilothouse_tests::topology::{self, Topology};
 use pilothouse_vitess::{Dialer, Error, Vtctld, Within};
 
@@ -218,4 +222,47 @@ async fn a_vtctld_that_is_away_is_told_from_one_that_hangs_and_found_again() {
     assert!(matches!(away, Err(Error::Unreachable { .. })), "{away:?}");
     topology.start_vtctld().unwrap();
     vtctld.register(&asked).await.unwrap();
+}
+
+/// Waits until what a host knows of the cluster is so.
+async fn known(vitess: &Vitess, key: &ClusterKey, holds: impl Fn(Option<&Observation>) -> bool) {
+    let mut changes = vitess.changes();
+    let waiting = async {
+        while !holds(vitess.observe(key).as_ref()) {
+            changes.changed().await;
+        }
+    };
+    let waited = tokio::time::timeout(CALL, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{:#?}", vitess.observe(key)));
+}
+
+#[tokio::test]
+async fn a_host_knows_an_empty_topology_and_what_it_makes_of_it() {
+    let Some(mut topology) = started() else { return };
+    let settings = VitessSettings { poll_ms: 200, stale_ms: 2_000, ..VitessSettings::default() };
+    let real = RealVitess::new(settings.dialer().unwrap(), settings, Clock::system());
+    let key = ClusterKey { namespace: "ns".to_owned(), name: "harbour".to_owned() };
+    real.follow(&key, Place { vtctld: topology.vtctld(), backups: Some(String::new()) });
+    let vitess = Vitess::Real(real);
+    let records = |o: Option<&Observation>| o.and_then(|o| o.topology.clone());
+    known(&vitess, &key, |o| records(o).is_some_and(|t| t.cells.is_empty() && t.shards.is_empty())).await;
+    topology.leave_backup("commerce/-80", "2026-11-23.021017.zone1-0790125915").unwrap();
+    for asked in [
+        in_cell(&topology, "zone1", "/vitess/zone1"),
+        keyspace("none"),
+        Registration::Shard { shard: shard("commerce/-80") },
+    ] {
+        vitess.register(&key, &asked).await.unwrap();
+    }
+    known(&vitess, &key, |o| {
+        let made = |t: Records| t.cells.len() == 1 && t.keyspaces.contains_key("commerce");
+        records(o).is_some_and(made) && o.is_some_and(|o| o.backups.len() == 1)
+    })
+    .await;
+    let shards = vitess.observe(&key).unwrap().shards;
+    assert!(shards[&shard("commerce/-80")].initialized, "it has a backup");
+    topology.kill_vtctld();
+    known(&vitess, &key, |o| o.is_none()).await;
+    topology.start_vtctld().unwrap();
+    known(&vitess, &key, |o| records(o).is_some_and(|t| t.shards.contains_key(&shard("commerce/-80")))).await;
 }

@@ -4,6 +4,7 @@
 //! from its own object: shards from VitessShards, cells from VitessCells. Pure:
 //! everything it needs is passed in.
 
+mod backups;
 mod levels;
 mod records;
 mod tablets;
@@ -34,6 +35,7 @@ use crate::kinds::Kind;
 use crate::vitess::Observation;
 use volumes::Run;
 
+pub(crate) use backups::{are_told, awaits_record};
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{
     backup_pods, backup_run_ended, has_backup_pod_succeeded, requested_bytes, running_backup, volume_changes,
@@ -110,6 +112,7 @@ pub fn cluster<'a>(key: &ClusterKey, members: &'a Members) -> Result<&'a VitessC
 #[must_use]
 pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Observed {
     let mut invalid = Vec::new();
+    let backups = backups::of(seen);
     let cells = cells(seen);
     let zones_of_cells = zones::by_cell(&cells);
     let mut shards = Vec::new();
@@ -118,7 +121,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         match asked {
             Ok(asked) => {
                 tablets.extend(tablets::of_shard(seen, object, asked, &zones_of_cells));
-                shards.push(shard_view(seen, object, asked));
+                shards.push(shard_view(seen, object, asked, &backups));
             }
             Err(errors) => {
                 invalid.push((object.metadata.name.clone().unwrap_or_default(), errors.clone()));
@@ -128,8 +131,6 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     shards.sort_by(|a, b| a.id.cmp(&b.id));
     tablets.sort_by(|a, b| a.alias.cmp(&b.alias));
     let volumes = volumes::of_tablets(seen, &tablets);
-    let mut backups = seen.vitess.map(|v| v.backups.clone()).unwrap_or_default();
-    backups.sort_by(|a, b| a.name.cmp(&b.name));
     let mut view = ClusterView {
         as_of: seen.as_of,
         cluster,
@@ -152,7 +153,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     Observed { view, invalid, recheck_at }
 }
 
-/// What has no field of its own: the region's allowances, which shards have a schedule of their
+/// What has no field of its own: the region's allowances, whose backups are told of, which shards have a schedule of their
 /// own, which claims are only the working space of backup runs, and what of that is a schedule's.
 fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<String, Fact>> {
     let mut facts: BTreeMap<String, BTreeMap<String, Fact>> = BTreeMap::new();
@@ -175,8 +176,10 @@ fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<Strin
     for shard in crate::schedules::covered(seen.members, &shards) {
         flag(&shard.to_string(), "backupScheduled");
     }
-    if !seen.allowances.is_empty() {
-        facts.insert("cluster".to_owned(), seen.allowances.clone());
+    let of_cluster: BTreeMap<String, Fact> =
+        seen.allowances.clone().into_iter().chain(backups::only_of(seen)).collect();
+    if !of_cluster.is_empty() {
+        facts.insert("cluster".to_owned(), of_cluster);
     }
     facts
 }
@@ -249,10 +252,16 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     }
 }
 
-fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &Asked) -> ShardView {
+fn shard_view(
+    seen: &Seen<'_>,
+    object: &VitessShard,
+    Asked { desired, pools }: &Asked,
+    backups: &[BackupView],
+) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
-    let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
+    let pods = backup_pods(seen.members, id);
+    let runs: Vec<(Run, &Cached)> = pods.map(|pod| (volumes::run(pod), pod)).collect();
     ShardView {
         id: id.clone(),
         durability: durability(seen.members, id),
@@ -264,20 +273,21 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         },
         serving: seen.vitess.and_then(|vitess| levels::serving(vitess, id)),
         may_initialize: desired.may_initialize,
-        backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
-        // Without Vitess nobody tells whether a run that ended well left a backup: it
-        // stays the shard's run, and no other is begun.
+        backup_location: desired.backup_location.clone().filter(|_| may_back_up(desired, backups)),
+        // While nobody tells whether a run that ended well left a backup, it stays the shard's run,
+        // and no other is begun.
         backup_running_since: runs
             .iter()
-            .filter_map(|r| match *r {
+            .filter_map(|(run, pod)| match *run {
                 Run::Running(since) => Some(since),
                 Run::Succeeded(since) if seen.vitess.is_none() => Some(since),
-                Run::Succeeded(_) | Run::Failed(_) => None,
+                Run::Succeeded(since) => awaits_record(seen.source, pod, seen.members).then_some(since),
+                Run::Failed(_) => None,
             })
             .min(),
         backup_failed_at: runs
             .iter()
-            .filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None })
+            .filter_map(|(run, _)| if let Run::Failed(t) = run { Some(*t) } else { None })
             .max(),
         cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),
@@ -306,9 +316,9 @@ fn has_older_claim(members: &Members, shard: &VitessShard) -> bool {
 }
 
 /// Where the manifest wants no first backup, none is begun; once there is one, more may follow.
-fn may_back_up(seen: &Seen<'_>, desired: &DesiredShard) -> bool {
+fn may_back_up(desired: &DesiredShard, backups: &[BackupView]) -> bool {
     let of_shard = |backup: &BackupView| backup.shard == desired.id && backup.finished.is_some();
-    desired.may_initialize_backup || seen.vitess.is_some_and(|vitess| vitess.backups.iter().any(of_shard))
+    desired.may_initialize_backup || backups.iter().any(of_shard)
 }
 
 fn durability(members: &Members, id: &ShardId) -> Durability {

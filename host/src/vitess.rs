@@ -72,6 +72,8 @@ pub struct Observation {
     pub topology: Option<Topology>,
     /// Backups in the cluster's locations.
     pub backups: Vec<BackupView>,
+    /// The only location whose backups are told of; `None`: all are.
+    pub backups_only_of: Option<String>,
 }
 
 /// A shard's topology record.
@@ -357,5 +359,6 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
         topology: Some(played.topology),
         backups: played.backups,
+        backups_only_of: None,
     }
 }

@@ -10,8 +10,8 @@ use super::{Observation, ShardRecord, TabletRecord};
 pub(super) fn of(observation: Option<&Observation>) -> u64 {
     let mut h = DefaultHasher::new();
     observation.is_some().hash(&mut h);
-    if let Some(Observation { shards, tablets, topology, backups }) = observation {
-        (topology, backups).hash(&mut h);
+    if let Some(Observation { shards, tablets, topology, backups, backups_only_of }) = observation {
+        (topology, backups, backups_only_of).hash(&mut h);
         for (id, ShardRecord { primary, primary_since, initialized }) in shards {
             (id, primary, primary_since, initialized).hash(&mut h);
         }

@@ -27,6 +27,8 @@ pub(super) struct Known {
     pub topology: Option<Topology>,
     /// What its store has; `None` until that was told once.
     pub backups: Option<Vec<BackupView>>,
+    /// The one location that it is of.
+    pub location: Option<String>,
     /// What its tablets answered.
     pub probed: BTreeMap<TabletAlias, Probed>,
     /// Tablets whose mysqld writes out all that it has when it ends.
@@ -88,6 +90,7 @@ impl Known {
             tablets: self.tablets.values().map(|t| (t.alias.clone(), self.tablet(t))).collect(),
             topology: self.topology.clone().map(|topology| self.whole(topology, now)),
             backups: backups.clone(),
+            backups_only_of: self.location.clone(),
         })
     }
 

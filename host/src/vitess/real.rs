@@ -95,7 +95,7 @@ impl RealVitess {
         let available = |d: &Value| d.as_u64().is_some_and(|replicas| replicas > 0);
         if of(Component::Vtctld).any(|d| d.field("/status/availableReplicas").is_some_and(available)) {
             let service = names::vtctld_service(&key.name);
-            let vtctld = format!("{service}.{}:{}", key.namespace, render::GRPC_PORT);
+            let vtctld = format!("{service}.{}.svc:{}", key.namespace, render::GRPC_PORT);
             self.follow(key, Place { vtctld, backups: render::listed_location(cluster) });
         } else if of(Component::Vtctld).next().is_none() {
             self.unfollow(key);

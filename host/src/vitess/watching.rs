@@ -184,7 +184,10 @@ impl Watch {
                 position: GtidSet::default(),
             }));
         }
-        self.hear(|known, _| known.backups = Some(all));
+        self.hear(|known, _| {
+            known.backups = Some(all);
+            known.location = self.backups.clone();
+        });
         Ok(())
     }
 

@@ -156,7 +156,12 @@ impl Vtctld {
     /// # Errors
     /// As every call.
     pub async fn tablets(&self, strict: bool) -> Result<BTreeMap<TabletAlias, TabletRecord>, Error> {
-        let tablets = self.call(data::GetTabletsRequest { cells: Vec::new(), strict }).await?.tablets;
+        let cells: Vec<String> = self.cell_names().await?.into_iter().collect();
+        if cells.is_empty() {
+            // vtctld would refuse, as it would where it cannot read them.
+            return Ok(BTreeMap::new());
+        }
+        let tablets = self.call(data::GetTabletsRequest { cells, strict }).await?.tablets;
         Ok(tablets.into_iter().filter_map(read::tablet).map(|t| (t.alias.clone(), t)).collect())
     }
 
