@@ -235,13 +235,13 @@ async fn a_primary_without_its_mysql_does_not_answer_and_a_restore_does() {
     let scene = Scene::start().await;
     scene.tablet(1, LEADS).await;
     scene.tablets[0].set("FullStatus", Reply::Refused(2, "no connection to mysqld".to_owned()));
-    let known = scene.tablet(1, (Reach::No, Role::Primary, false)).await;
+    let known = scene.tablet(1, (Reach::No, Role::Unknown, false)).await;
     assert!(known.topology.unwrap().tablets[&named(1)].answers, "its vttablet does");
     scene.tablets[0].set("FullStatus", whole(primary()));
     scene.tablet(1, LEADS).await;
     // Its MySQL hangs, and it not.
     scene.tablets[0].set("FullStatus", Reply::Silence);
-    scene.tablet(1, (Reach::No, Role::Primary, false)).await;
+    scene.tablet(1, (Reach::No, Role::Unknown, false)).await;
     let restores = topodata::Tablet {
         alias: Some(alias(2)),
         hostname: "127.0.0.1".to_owned(),

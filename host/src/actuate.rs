@@ -197,9 +197,12 @@ impl Effects {
         if step.expect.is_empty() {
             return None;
         }
-        let fresh = self.vitess.observe(key);
+        let mut fresh = self.vitess.observe(key);
         let members =
             self.cache.lock().expect("no panic under the lock").members(key).cloned().unwrap_or_default();
+        if let Some(fresh) = &mut fresh {
+            crate::observe::judge_backups(fresh, &members);
+        }
         step.expect.iter().find_map(|expectation| match expectation {
             Expectation::Primary { shard, is } => {
                 let now = fresh.as_ref().and_then(|o| o.shards.get(shard)).and_then(|s| s.primary.as_ref());

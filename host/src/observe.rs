@@ -35,7 +35,7 @@ use crate::kinds::Kind;
 use crate::vitess::Observation;
 use volumes::Run;
 
-pub(crate) use backups::{are_told, awaits_record};
+pub(crate) use backups::{are_told, awaits_record, judge as judge_backups};
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{
     backup_pods, backup_run_ended, has_backup_pod_succeeded, requested_bytes, running_backup, volume_changes,
@@ -112,7 +112,6 @@ pub fn cluster<'a>(key: &ClusterKey, members: &'a Members) -> Result<&'a VitessC
 #[must_use]
 pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Observed {
     let mut invalid = Vec::new();
-    let backups = backups::of(seen);
     let cells = cells(seen);
     let zones_of_cells = zones::by_cell(&cells);
     let mut shards = Vec::new();
@@ -121,7 +120,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         match asked {
             Ok(asked) => {
                 tablets.extend(tablets::of_shard(seen, object, asked, &zones_of_cells));
-                shards.push(shard_view(seen, object, asked, &backups));
+                shards.push(shard_view(seen, object, asked));
             }
             Err(errors) => {
                 invalid.push((object.metadata.name.clone().unwrap_or_default(), errors.clone()));
@@ -131,6 +130,8 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     shards.sort_by(|a, b| a.id.cmp(&b.id));
     tablets.sort_by(|a, b| a.alias.cmp(&b.alias));
     let volumes = volumes::of_tablets(seen, &tablets);
+    let mut backups = seen.vitess.map(|v| v.backups.clone()).unwrap_or_default();
+    backups.sort_by(|a, b| a.name.cmp(&b.name));
     let mut view = ClusterView {
         as_of: seen.as_of,
         cluster,
@@ -153,8 +154,8 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     Observed { view, invalid, recheck_at }
 }
 
-/// What has no field of its own: the region's allowances, whose backups are told of, which shards have a schedule of their
-/// own, which claims are only the working space of backup runs, and what of that is a schedule's.
+/// What has no field of its own: the region's allowances, whose backups are told of, which shards
+/// have a schedule of their own, which claims are only the working space of backup runs, and what of that is a schedule's.
 fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<String, Fact>> {
     let mut facts: BTreeMap<String, BTreeMap<String, Fact>> = BTreeMap::new();
     let mut flag = |subject: &str, name: &str| {
@@ -252,12 +253,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     }
 }
 
-fn shard_view(
-    seen: &Seen<'_>,
-    object: &VitessShard,
-    Asked { desired, pools }: &Asked,
-    backups: &[BackupView],
-) -> ShardView {
+fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &Asked) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
     let pods = backup_pods(seen.members, id);
@@ -273,7 +269,7 @@ fn shard_view(
         },
         serving: seen.vitess.and_then(|vitess| levels::serving(vitess, id)),
         may_initialize: desired.may_initialize,
-        backup_location: desired.backup_location.clone().filter(|_| may_back_up(desired, backups)),
+        backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
         // While nobody tells whether a run that ended well left a backup, it stays the shard's run,
         // and no other is begun.
         backup_running_since: runs
@@ -316,9 +312,9 @@ fn has_older_claim(members: &Members, shard: &VitessShard) -> bool {
 }
 
 /// Where the manifest wants no first backup, none is begun; once there is one, more may follow.
-fn may_back_up(desired: &DesiredShard, backups: &[BackupView]) -> bool {
+fn may_back_up(seen: &Seen<'_>, desired: &DesiredShard) -> bool {
     let of_shard = |backup: &BackupView| backup.shard == desired.id && backup.finished.is_some();
-    desired.may_initialize_backup || backups.iter().any(of_shard)
+    desired.may_initialize_backup || seen.vitess.is_some_and(|vitess| vitess.backups.iter().any(of_shard))
 }
 
 fn durability(members: &Members, id: &ShardId) -> Durability {

@@ -15,16 +15,16 @@ use super::{Seen, condition};
 use crate::cache::{Cached, Members};
 use crate::clock::parse_rfc3339;
 use crate::kinds::Kind;
+use crate::vitess::Observation;
 
-/// Every backup that is told of, by name.
-pub(super) fn of(seen: &Seen<'_>) -> Vec<BackupView> {
-    let mut all = seen.vitess.map(|vitess| vitess.backups.clone()).unwrap_or_default();
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    if seen.source == VitessSource::Observed {
-        let whole: Vec<Option<Millis>> = all.iter().map(|b| finished(seen.members, b, &all)).collect();
-        all.iter_mut().zip(whole).for_each(|(backup, at)| backup.finished = at);
+/// Says of each backup that vtctld listed when it was complete, as far as that is known.
+pub(crate) fn judge(vitess: &mut Observation, members: &Members) {
+    if vitess.backups_only_of.is_some() {
+        let all = vitess.backups.clone();
+        for backup in &mut vitess.backups {
+            backup.finished = finished(members, backup, &all);
+        }
     }
-    all
 }
 
 /// When a backup was complete, by its record, or by the run that left it: the newest of its time,

@@ -16,6 +16,9 @@ use super::Observation;
 /// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
 const SILENT_FOR_GOOD_MS: Millis = 30_000;
 
+/// A tablet whose MySQL has never answered is given so long to start it.
+const STARTS_WITHIN_MS: Millis = 30_000;
+
 /// What was heard of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -39,8 +42,10 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct Probed {
     answer: Answer,
-    /// Since when it does, or does not, answer.
+    /// Since when it tells all, or does not.
     since: Millis,
+    /// Since when nobody answers at all.
+    silent_since: Option<Millis>,
     /// The last status that it told, however long ago.
     last: Option<Status>,
 }
@@ -49,22 +54,27 @@ impl Known {
     /// Takes in what a probe found.
     pub(super) fn hear(&mut self, alias: &TabletAlias, answer: Answer, now: Millis) {
         let before = self.probed.remove(alias);
-        let answers = |answer: &Answer| !matches!(answer, Answer::Silent(_));
-        let same = before.as_ref().filter(|b| self.reach(alias, &b.answer) == self.reach(alias, &answer));
-        let since = same.filter(|b| answers(&b.answer) == answers(&answer)).map_or(now, |b| b.since);
+        let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
+        let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
+        let since = before.as_ref().filter(same).map_or(now, |before| before.since);
+        let silent = matches!(answer, Answer::Silent(_));
+        let silent_since = before.as_ref().and_then(|b| b.silent_since).or(Some(now)).filter(|_| silent);
         let last = match &answer {
             Answer::Whole(status) => Some((**status).clone()),
             Answer::Mute(_) | Answer::Silent(_) => before.and_then(|b| b.last),
         };
-        self.probed.insert(alias.clone(), Probed { answer, since, last });
+        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
     }
 
-    /// One without MySQL serves nobody, so it does not count as answering; but a restore begins without.
-    fn reach(&self, alias: &TabletAlias, answer: &Answer) -> Reach {
+    /// One without MySQL serves nobody, so it does not count as answering; but a restore begins
+    /// without, and whoever has just been started.
+    fn reach(&self, alias: &TabletAlias, probed: &Probed, now: Millis) -> Reach {
         let restores = || self.tablets.get(alias).is_some_and(|record| record.role == Role::Restore);
-        match answer {
+        let starts = probed.last.is_none() && now.saturating_sub(probed.since) < STARTS_WITHIN_MS;
+        match &probed.answer {
             Answer::Whole(_) => Reach::Yes,
             Answer::Mute(_) if restores() => Reach::Yes,
+            Answer::Mute(_) if starts => Reach::Unknown,
             Answer::Mute(_) | Answer::Silent(_) => Reach::No,
         }
     }
@@ -87,7 +97,7 @@ impl Known {
         };
         Some(Observation {
             shards: shards.iter().map(shard).collect(),
-            tablets: self.tablets.values().map(|t| (t.alias.clone(), self.tablet(t))).collect(),
+            tablets: self.tablets.values().map(|t| (t.alias.clone(), self.tablet(t, now))).collect(),
             topology: self.topology.clone().map(|topology| self.whole(topology, now)),
             backups: backups.clone(),
             backups_only_of: self.location.clone(),
@@ -103,26 +113,28 @@ impl Known {
             if let Some(cells) = topology.shards.get_mut(&record.shard) {
                 cells.insert(record.alias.cell.clone());
             }
-            let gone = self.probed.get(&record.alias).is_some_and(|p| {
-                matches!(p.answer, Answer::Silent(_)) && now.saturating_sub(p.since) > SILENT_FOR_GOOD_MS
-            });
+            let silent_since = self.probed.get(&record.alias).and_then(|probed| probed.silent_since);
+            let gone = silent_since.is_some_and(|since| now.saturating_sub(since) > SILENT_FOR_GOOD_MS);
             let tablet = view::TabletRecord { shard: record.shard.clone(), answers: !gone };
             topology.tablets.insert(record.alias.clone(), tablet);
         }
         topology
     }
 
-    fn tablet(&self, record: &TabletRecord) -> super::TabletRecord {
+    fn tablet(&self, record: &TabletRecord, now: Millis) -> super::TabletRecord {
         let Some(probed) = self.probed.get(&record.alias) else {
             return super::TabletRecord { role: record.role, ..super::TabletRecord::default() };
         };
-        let told = match &probed.answer {
-            Answer::Whole(status) => Some(&**status),
-            Answer::Mute(_) | Answer::Silent(_) => None,
+        // Whoever cannot tell of its MySQL serves as nothing, whatever it registered as.
+        let (told, role) = match &probed.answer {
+            Answer::Whole(status) if status.role == Role::Unknown => (Some(&**status), record.role),
+            Answer::Whole(status) => (Some(&**status), status.role),
+            Answer::Mute(_) if record.role != Role::Restore => (None, Role::Unknown),
+            Answer::Mute(_) | Answer::Silent(_) => (None, record.role),
         };
         super::TabletRecord {
-            role: told.map(|s| s.role).filter(|role| *role != Role::Unknown).unwrap_or(record.role),
-            reach: self.reach(&record.alias, &probed.answer),
+            role,
+            reach: self.reach(&record.alias, probed, now),
             reach_since: probed.since,
             replication: told.map(|status| self.replication(record, status)),
             disk_used: None,

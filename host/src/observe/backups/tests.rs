@@ -1,6 +1,5 @@
 //! What stands in the store, beside the runs that are known: what of it is whole.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
@@ -8,7 +7,6 @@ use serde_json::json;
 
 use super::*;
 use crate::cache::{Cache, ClusterKey};
-use crate::vitess::Observation;
 
 const FIRST: &str = "2026-01-01.000100.zone1-0000000001";
 const SECOND: &str = "2026-01-01.000300.zone1-0000000001";
@@ -60,55 +58,44 @@ fn members(objects: Vec<(Kind, Value)>) -> Arc<Members> {
 
 /// When each of those in the store was complete, as minutes of the day.
 #[track_caller]
-fn check(objects: Vec<(Kind, Value)>, source: VitessSource, expected: [Option<u64>; 2]) {
+fn check(objects: Vec<(Kind, Value)>, only_of: Option<&str>, expected: [Option<u64>; 2]) {
     let at = |text: &str| parse_rfc3339(text).expect("a time");
     let backup = |(name, started): (&str, &str)| -> BackupView {
         let backup = json!({ "name": name, "shard": "commerce/-", "started": at(started) });
         serde_json::from_value(backup).expect("a backup")
     };
-    let backups = [(FIRST, "2026-01-01T00:01:00Z"), (SECOND, "2026-01-01T00:03:00Z")].map(backup);
-    let vitess = Observation { backups: backups.to_vec(), ..Observation::default() };
-    let seen = Seen {
-        members: &members(objects),
-        shared: &BTreeMap::new(),
-        vitess: Some(&vitess),
-        source,
-        outdated: &BTreeMap::new(),
-        cascading: &BTreeSet::new(),
-        remembered_zones: &BTreeMap::new(),
-        allowances: &BTreeMap::new(),
-        pauses: &[],
-        unwanted: &BTreeMap::new(),
-        as_of: 0,
-    };
+    let backups = [(FIRST, "2026-01-01T00:01:00Z"), (SECOND, "2026-01-01T00:03:00Z")].map(backup).to_vec();
+    let mut vitess =
+        Observation { backups, backups_only_of: only_of.map(str::to_owned), ..Observation::default() };
+    judge(&mut vitess, &members(objects));
     let midnight = at("2026-01-01T00:00:00Z");
-    let found: Vec<Option<u64>> =
-        of(&seen).iter().map(|backup| backup.finished.map(|at| (at - midnight) / 60_000)).collect();
+    let minutes = |backup: &BackupView| backup.finished.map(|at| (at - midnight) / 60_000);
+    let found: Vec<Option<u64>> = vitess.backups.iter().map(minutes).collect();
     assert_eq!(found, expected);
 }
 
 #[test]
 fn what_is_only_there_may_be_what_a_killed_run_left() {
-    check(Vec::new(), VitessSource::Observed, [None, None]);
-    check(vec![pod("Failed", "2026-01-01T00:05:00Z")], VitessSource::Observed, [None, None]);
-    check(vec![record(FIRST, false)], VitessSource::Observed, [None, None]);
+    check(Vec::new(), Some(""), [None, None]);
+    check(vec![pod("Failed", "2026-01-01T00:05:00Z")], Some(""), [None, None]);
+    check(vec![record(FIRST, false)], Some(""), [None, None]);
 }
 
 #[test]
 fn a_run_that_ended_well_left_the_last_of_its_time() {
-    check(vec![pod("Succeeded", "2026-01-01T00:05:00Z")], VitessSource::Observed, [None, Some(5)]);
-    check(vec![pod("Succeeded", "2026-01-01T00:02:00Z")], VitessSource::Observed, [Some(2), None]);
-    check(vec![job("2026-01-01T00:02:00Z")], VitessSource::Observed, [Some(2), None]);
+    check(vec![pod("Succeeded", "2026-01-01T00:05:00Z")], Some(""), [None, Some(5)]);
+    check(vec![pod("Succeeded", "2026-01-01T00:02:00Z")], Some(""), [Some(2), None]);
+    check(vec![job("2026-01-01T00:02:00Z")], Some(""), [Some(2), None]);
 }
 
 #[test]
 fn a_record_keeps_what_was_known() {
-    check(vec![record(FIRST, true)], VitessSource::Observed, [Some(1), None]);
+    check(vec![record(FIRST, true)], Some(""), [Some(1), None]);
 }
 
 #[test]
 fn of_a_played_store_is_known_what_is_whole() {
-    check(vec![record(FIRST, true)], VitessSource::Played, [None, None]);
+    check(vec![record(FIRST, true)], None, [None, None]);
 }
 
 #[test]

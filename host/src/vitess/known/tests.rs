@@ -103,32 +103,45 @@ fn a_source_is_known_by_its_own_name_wherever_it_runs() {
     assert_eq!(of(&known), None, "another MySQL runs where it was");
 }
 
+/// Whether and since when a tablet answers, and whether its record says so.
+fn answers(known: &Known, now: Millis) -> (Reach, Millis, bool) {
+    let seen = known.observation(now, Millis::MAX).expect("known");
+    let record = &seen.tablets[&alias(1)];
+    (record.reach, record.reach_since, seen.topology.expect("whole").tablets[&alias(1)].answers)
+}
+
 #[test]
 fn silence_is_dated_and_a_record_may_go_only_when_it_has_lasted() {
     let mut known = known();
-    let answers = |known: &Known, now: Millis| {
-        let seen = known.observation(now, Millis::MAX).expect("known");
-        let record = &seen.tablets[&alias(1)];
-        let topology = seen.topology.expect("whole");
-        (record.reach, record.reach_since, topology.tablets[&alias(1)].answers)
-    };
     assert_eq!(answers(&known, 0), (Reach::Unknown, 0, true), "not probed yet");
     known.hear(&alias(1), status(1, Role::Primary, "", None), 10);
-    known.hear(&alias(1), silent(), 20);
+    known.hear(&alias(1), mute(), 20);
     known.hear(&alias(1), silent(), 30);
-    assert_eq!(answers(&known, 30), (Reach::No, 20, true));
-    assert_eq!(answers(&known, 20 + SILENT_FOR_GOOD_MS), (Reach::No, 20, true));
-    assert_eq!(answers(&known, 21 + SILENT_FOR_GOOD_MS), (Reach::No, 20, false));
+    known.hear(&alias(1), silent(), 40);
+    assert_eq!(answers(&known, 40), (Reach::No, 20, true), "its MySQL went first");
+    assert_eq!(answers(&known, 30 + SILENT_FOR_GOOD_MS), (Reach::No, 20, true));
+    assert_eq!(answers(&known, 31 + SILENT_FOR_GOOD_MS), (Reach::No, 20, false));
     known.hear(&alias(1), mute(), 40_000);
-    assert_eq!(answers(&known, 90_000), (Reach::No, 40_000, true), "its vttablet is there");
+    assert_eq!(answers(&known, 90_000), (Reach::No, 20, true), "its vttablet is there");
+}
+
+#[test]
+fn whoever_starts_is_given_time_and_whoever_had_its_mysql_is_not() {
+    let mut known = known();
+    known.hear(&alias(1), mute(), 5);
+    assert_eq!(answers(&known, 4 + STARTS_WITHIN_MS).0, Reach::Unknown);
+    assert_eq!(answers(&known, 5 + STARTS_WITHIN_MS).0, Reach::No);
+    known.hear(&alias(1), status(1, Role::Primary, "", None), 60_000);
+    known.hear(&alias(1), mute(), 60_001);
+    assert_eq!(answers(&known, 60_001).0, Reach::No);
+    assert_eq!(tablet(&known, 1).role, Role::Unknown, "as what it registered it does not serve");
 }
 
 #[test]
 fn a_restore_has_no_mysql_yet_and_answers() {
     let mut known = known();
-    known.hear(&alias(2), mute(), 5);
-    assert_eq!(tablet(&known, 2).reach, Reach::No);
     known.tablets.get_mut(&alias(2)).expect("there").role = Role::Restore;
+    known.hear(&alias(2), mute(), 5);
     let seen = tablet(&known, 2);
     assert_eq!((seen.reach, seen.role, seen.replication), (Reach::Yes, Role::Restore, None));
 }
