@@ -61,7 +61,11 @@ impl Known {
         let silent_since = before.as_ref().and_then(|b| b.silent_since).or(Some(now)).filter(|_| silent);
         let last = match &answer {
             Answer::Whole(status) => Some((**status).clone()),
-            Answer::Mute(_) | Answer::Silent(_) => before.and_then(|b| b.last),
+            Answer::Mute(_) | Answer::Silent(_) => {
+                // It may be started anew, and then it does not.
+                self.slow.remove(alias);
+                before.and_then(|b| b.last)
+            }
         };
         self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
     }

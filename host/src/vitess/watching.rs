@@ -84,7 +84,9 @@ impl Watch {
             failed = match self.list_once(&mut due, began).await {
                 Ok(()) => 0,
                 Err(error) => {
-                    tracing::warn!(cluster = %self.key, %error, "vtctld does not tell; it is asked again");
+                    if failed == 0 {
+                        tracing::warn!(cluster = %self.key, %error, "vtctld does not tell; it is asked again");
+                    }
                     self.hear(|_, _| {});
                     failed + 1
                 }

@@ -77,24 +77,34 @@ impl Tablet {
         self.0.peer()
     }
 
-    /// Asks once, and again whether there is anybody if it is slow: at most twice `within`.
+    /// Asks how its MySQL stands, and, if that takes long, whether there is anybody; waits for no
+    /// longer than `within`.
     pub async fn probe(&self, within: Duration) -> Answer {
-        let error = match self.0.call(&data::FullStatusRequest {}, within).await {
-            Ok(answer) => match self.read(answer.status) {
-                Ok(status) => return Answer::Whole(Box::new(status)),
-                Err(error) => return Answer::Mute(error),
-            },
+        let status = self.0.call(&data::FullStatusRequest {}, within);
+        // Its MySQL may hang, and it not.
+        let ping = async {
+            tokio::time::sleep(within / 2).await;
+            self.0.call(&data::PingRequest { payload: String::new() }, within / 2).await
+        };
+        tokio::pin!(status, ping);
+        let (status, pinged) = tokio::select! {
+            biased;
+            status = &mut status => (status, None),
+            pinged = &mut ping => (status.await, Some(pinged)),
+        };
+        let error = match status.and_then(|answer| self.read(answer.status)) {
+            Ok(status) => return Answer::Whole(Box::new(status)),
             Err(error) => error,
         };
         match error {
             Error::Refused { .. } | Error::Unreadable { .. } => Answer::Mute(error),
             Error::Unreachable { .. } | Error::Address(_) => Answer::Silent(error),
-            // Its MySQL may hang, and it not.
             Error::Deadline { .. } => {
-                match self.0.call(&data::PingRequest { payload: String::new() }, within).await {
-                    Ok(_) => Answer::Mute(error),
-                    Err(silent) => Answer::Silent(silent),
-                }
+                let pinged = match pinged {
+                    Some(pinged) => pinged,
+                    None => ping.await,
+                };
+                pinged.map_or_else(Answer::Silent, |_| Answer::Mute(error))
             }
         }
     }

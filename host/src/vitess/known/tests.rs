@@ -138,6 +138,17 @@ fn whoever_starts_is_given_time_and_whoever_had_its_mysql_is_not() {
 }
 
 #[test]
+fn a_mysql_that_was_away_may_end_fast_again() {
+    let mut known = known();
+    known.hear(&alias(2), status(2, Role::Replica, "", Some(1)), 0);
+    known.slow.insert(alias(2));
+    assert!(tablet(&known, 2).ends_written_out);
+    known.hear(&alias(2), mute(), 1);
+    known.hear(&alias(2), status(2, Role::Replica, "", Some(1)), 2);
+    assert!(!tablet(&known, 2).ends_written_out);
+}
+
+#[test]
 fn a_restore_has_no_mysql_yet_and_answers() {
     let mut known = known();
     known.tablets.get_mut(&alias(2)).expect("there").role = Role::Restore;
