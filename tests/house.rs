@@ -95,14 +95,24 @@ fn the_crates_point_one_way() {
         match name {
             "pilothouse-core" => &[],
             // The SDK for its native test kit only: a guest has none of it.
-            "pilothouse-sdk" | "pilothouse-api" | "pilothouse-policy" | "pilothouse-sim" => {
-                &["pilothouse-core"]
-            }
-            "pilothouse" => &["pilothouse-core", "pilothouse-api", "pilothouse-policy", "pilothouse-sim"],
+            "pilothouse-sdk" | "pilothouse-api" | "pilothouse-policy" | "pilothouse-sim"
+            | "pilothouse-vitess" => &["pilothouse-core"],
+            "pilothouse" => &[
+                "pilothouse-core",
+                "pilothouse-api",
+                "pilothouse-policy",
+                "pilothouse-sim",
+                "pilothouse-vitess",
+            ],
             "az-placement" | "failover" | "expansion" | "backup" => &["pilothouse-sdk"],
-            "pilothouse-tests" => {
-                &["pilothouse", "pilothouse-core", "pilothouse-api", "pilothouse-policy", "pilothouse-sim"]
-            }
+            "pilothouse-tests" => &[
+                "pilothouse",
+                "pilothouse-core",
+                "pilothouse-api",
+                "pilothouse-policy",
+                "pilothouse-sim",
+                "pilothouse-vitess",
+            ],
             other => panic!("{other} is no crate that ARCHITECTURE.md tells of"),
         }
     };

@@ -97,6 +97,8 @@ impl From<Error> for Outcome {
             Error::Api(_) => Self::InDoubt { message },
             Error::Vitess(crate::vitess::Error::Refused { code, .. }) => failed(code),
             Error::Vitess(crate::vitess::Error::NoClient) => failed("NoVitessClient"),
+            Error::Vitess(crate::vitess::Error::NoVtctld) => failed("NoVtctld"),
+            Error::Vitess(crate::vitess::Error::InDoubt(_)) => Self::InDoubt { message },
             Error::Budget(_) => failed("DisruptionBudget"),
             Error::NameCollision { .. } => failed("NameCollision"),
             Error::Unsupported => failed("Unsupported"),
@@ -155,7 +157,9 @@ impl Effects {
             Action::StartBackup { shard, location, restore } => {
                 self.start_backup(key, view, shard, location, restore.as_deref()).await
             }
-            Action::ExpireBackup { backup, .. } => Ok(self.vitess.remove_backup(key, backup)?),
+            Action::ExpireBackup { shard, backup, .. } => {
+                Ok(self.vitess.remove_backup(key, shard, backup).await?)
+            }
             Action::Apply { object, .. } => match rendered.get(object) {
                 Some(rendered) => return self.apply(key, rendered).await,
                 None => Err(Error::Overtaken(format!("{object} is not rendered any more"))),
@@ -165,8 +169,8 @@ impl Effects {
                 self.turn_down(key, (object, uid, version), (parent, parent_version)).await
             }
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
-            Action::PrepareUpgrade { tablet, pod_uid } => self.prepare_upgrade(key, tablet, pod_uid),
-            Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet)?),
+            Action::PrepareUpgrade { tablet, pod_uid } => self.prepare_upgrade(key, tablet, pod_uid).await,
+            Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet).await?),
             Action::RegisterRecord { registration } => Ok(self.vitess.register(key, registration).await?),
             Action::PruneRecord { record } => Ok(self.vitess.prune(key, record).await?),
             Action::ScheduleChange { object, uid, changes } => {
@@ -194,9 +198,12 @@ impl Effects {
         if step.expect.is_empty() {
             return None;
         }
-        let fresh = self.vitess.observe(key);
+        let mut fresh = self.vitess.observe(key);
         let members =
             self.cache.lock().expect("no panic under the lock").members(key).cloned().unwrap_or_default();
+        if let Some(fresh) = &mut fresh {
+            crate::observe::judge_backups(fresh, &members);
+        }
         step.expect.iter().find_map(|expectation| match expectation {
             Expectation::Primary { shard, is } => {
                 let now = fresh.as_ref().and_then(|o| o.shards.get(shard)).and_then(|s| s.primary.as_ref());

@@ -24,7 +24,7 @@ use crate::queue::Queue;
 use crate::report::Told;
 use crate::room::{Room, Turn};
 use crate::telemetry::{PassLabels, Telemetry};
-use crate::vitess::Vitess;
+use crate::vitess::{Touched, Vitess};
 use crate::watch;
 
 /// A change is acted on after this long, so that a burst leads to one pass.
@@ -112,7 +112,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 () = stop.cancelled() => {}
                 Some(change) = changes.next() => self.absorb(change),
                 Some(finished) = flying.next() => self.settle(finished),
-                () = vitess.changed() => self.touch_all(),
+                touched = vitess.changed() => self.touch(touched),
                 () = until(&self.effects.clock, wake) => {}
             }
         }
@@ -152,10 +152,14 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         }
     }
 
-    fn touch_all(&mut self) {
+    fn touch(&mut self, touched: Touched) {
         let now = self.effects.clock.now();
-        let keys: Vec<ClusterKey> =
-            self.effects.cache.lock().expect("no panic under the lock").keys().cloned().collect();
+        let cache = self.effects.cache.lock().expect("no panic under the lock");
+        let keys: Vec<ClusterKey> = match touched {
+            Touched::All => cache.keys().cloned().collect(),
+            Touched::Some(keys) => keys.into_iter().collect(),
+        };
+        drop(cache);
         for key in keys {
             self.queue.push(key, now);
         }

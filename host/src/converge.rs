@@ -249,8 +249,8 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
     for (kind, object) in members.all() {
         let (code, message) = match kind {
             _ if object.is_terminating() || !rendering.has_parent_of(object) => continue,
-            // Records of backups are of what Vitess says; without it they stay.
-            Kind::VitessBackup if view.vitess == VitessSource::Unknown => continue,
+            // Records of backups are of what Vitess says; where it does not they stay.
+            Kind::VitessBackup if !observe::are_told(view, object.label(labels::BACKUP_LOCATION)) => continue,
             Kind::Deployment
             | Kind::HorizontalPodAutoscaler
             | Kind::PodDisruptionBudget
@@ -260,7 +260,7 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
             | Kind::VitessBackupSchedule => ("orphan", "nothing asks for it any more"),
             Kind::Pod | Kind::PersistentVolumeClaim => match object.label(labels::COMPONENT) {
                 "vttablet" => continue,
-                "vtbackup" if backup_run_is_over(kind, object, members) => {
+                "vtbackup" if backup_run_is_over(kind, object, members, view.vitess) => {
                     ("backup-run-over", "its backup run is over")
                 }
                 "vtbackup" => continue,
@@ -290,10 +290,14 @@ pub fn leftovers(view: &ClusterView, rendering: &Rendering, members: &Members) -
 }
 
 /// A run's Pod may go when it has ended or cannot begin; its claim when no Pod of its name is left.
-fn backup_run_is_over(kind: Kind, object: &Cached, members: &Members) -> bool {
+fn backup_run_is_over(kind: Kind, object: &Cached, members: &Members, source: VitessSource) -> bool {
     match members.get(Kind::Pod, object.name()) {
         None => true,
-        Some(pod) => kind == Kind::Pod && observe::backup_run_ended(pod, members),
+        Some(pod) => {
+            kind == Kind::Pod
+                && observe::backup_run_ended(pod, members)
+                && !observe::awaits_record(source, pod, members)
+        }
     }
 }
 

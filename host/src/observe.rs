@@ -4,6 +4,7 @@
 //! from its own object: shards from VitessShards, cells from VitessCells. Pure:
 //! everything it needs is passed in.
 
+mod backups;
 mod levels;
 mod records;
 mod tablets;
@@ -34,6 +35,7 @@ use crate::kinds::Kind;
 use crate::vitess::Observation;
 use volumes::Run;
 
+pub(crate) use backups::{are_told, awaits_record, judge as judge_backups};
 pub(crate) use tablets::{condition, is_ready, pod as tablet_pod};
 pub(crate) use volumes::{
     backup_pods, backup_run_ended, has_backup_pod_succeeded, requested_bytes, running_backup, volume_changes,
@@ -152,8 +154,8 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     Observed { view, invalid, recheck_at }
 }
 
-/// What has no field of its own: the region's allowances, which shards have a schedule of their
-/// own, which claims are only the working space of backup runs, and what of that is a schedule's.
+/// What has no field of its own: the region's allowances, whose backups are told of, which shards
+/// have a schedule of their own, which claims are only the working space of backup runs, and what of that is a schedule's.
 fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<String, Fact>> {
     let mut facts: BTreeMap<String, BTreeMap<String, Fact>> = BTreeMap::new();
     let mut flag = |subject: &str, name: &str| {
@@ -175,8 +177,10 @@ fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<Strin
     for shard in crate::schedules::covered(seen.members, &shards) {
         flag(&shard.to_string(), "backupScheduled");
     }
-    if !seen.allowances.is_empty() {
-        facts.insert("cluster".to_owned(), seen.allowances.clone());
+    let of_cluster: BTreeMap<String, Fact> =
+        seen.allowances.clone().into_iter().chain(backups::only_of(seen)).collect();
+    if !of_cluster.is_empty() {
+        facts.insert("cluster".to_owned(), of_cluster);
     }
     facts
 }
@@ -239,7 +243,7 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
     let surged: u32 = surge.iter().map(|s| s.replicas).sum();
     let asked = validate::validate_cell(cell).ok().filter(|c| !c.autoscaled).map(|c| c.gateways);
     CellView {
-        serves: seen.vitess.map(|vitess| levels::served(vitess, &name)),
+        serves: seen.vitess.and_then(|vitess| levels::served(vitess, &name)),
         name,
         zone: cell_zone(cell),
         zone_pinned: pinned(&cell.spec.template).is_some(),
@@ -252,7 +256,8 @@ fn cell_view(seen: &Seen<'_>, cell: &VitessCell) -> CellView {
 fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &Asked) -> ShardView {
     let id = &desired.id;
     let record = seen.vitess.and_then(|v| v.shards.get(id));
-    let runs: Vec<Run> = backup_pods(seen.members, id).map(volumes::run).collect();
+    let pods = backup_pods(seen.members, id);
+    let runs: Vec<(Run, &Cached)> = pods.map(|pod| (volumes::run(pod), pod)).collect();
     ShardView {
         id: id.clone(),
         durability: durability(seen.members, id),
@@ -265,19 +270,20 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         serving: seen.vitess.and_then(|vitess| levels::serving(vitess, id)),
         may_initialize: desired.may_initialize,
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
-        // Without Vitess nobody tells whether a run that ended well left a backup: it
-        // stays the shard's run, and no other is begun.
+        // While nobody tells whether a run that ended well left a backup, it stays the shard's run,
+        // and no other is begun.
         backup_running_since: runs
             .iter()
-            .filter_map(|r| match *r {
+            .filter_map(|(run, pod)| match *run {
                 Run::Running(since) => Some(since),
                 Run::Succeeded(since) if seen.vitess.is_none() => Some(since),
-                Run::Succeeded(_) | Run::Failed(_) => None,
+                Run::Succeeded(since) => awaits_record(seen.source, pod, seen.members).then_some(since),
+                Run::Failed(_) => None,
             })
             .min(),
         backup_failed_at: runs
             .iter()
-            .filter_map(|r| if let Run::Failed(t) = r { Some(*t) } else { None })
+            .filter_map(|(run, _)| if let Run::Failed(t) = run { Some(*t) } else { None })
             .max(),
         cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),

@@ -160,11 +160,16 @@ impl Pilot {
     }
 
     /// Takes up the cluster's objects as they are known now, and what should be.
-    fn refresh(&mut self, vitess: Option<&Observation>) -> Result<(), observe::Error> {
+    fn refresh(&mut self, vitess: &mut Option<Observation>) -> Result<(), observe::Error> {
         let mut cache = self.effects.cache.lock().expect("no panic under the lock");
         self.members = cache.members(&self.key).cloned().unwrap_or_default();
-        observe::cluster(&self.key, &self.members)?;
-        self.rendering.refresh(&self.members, vitess);
+        let cluster = observe::cluster(&self.key, &self.members)
+            .inspect_err(|_| self.effects.vitess.forget(&self.key))?;
+        self.effects.vitess.look_for(&self.key, cluster, &self.members);
+        if let Some(vitess) = vitess {
+            observe::judge_backups(vitess, &self.members);
+        }
+        self.rendering.refresh(&self.members, vitess.as_ref());
         Ok(())
     }
 
@@ -203,16 +208,16 @@ impl Observe for Pilot {
         Revision {
             objects: cache.revision_of(&self.key),
             shared: cache.shared_revision(),
-            vitess: self.effects.vitess.revision(),
+            vitess: self.effects.vitess.revision(&self.key),
         }
     }
 
     async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Error> {
-        let vitess = self.effects.vitess.observe(&self.key);
-        self.refresh(vitess.as_ref())?;
+        let mut vitess = self.effects.vitess.observe(&self.key);
+        self.refresh(&mut vitess)?;
         let rendered = self.rendering.objects.keys();
         if self.secrets.at_those_due(&self.effects, &self.key, rendered, as_of).await {
-            self.refresh(vitess.as_ref())?;
+            self.refresh(&mut vitess)?;
         }
         let observed = self.look(vitess.as_ref(), as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());

@@ -51,10 +51,11 @@ use pilothouse_core::view::BackupView;
 use serde_json::Value;
 
 use child::Owner;
-pub(crate) use container::PRIORITY_CLASS;
+pub(crate) use container::{GRPC as GRPC_PORT, PRIORITY_CLASS};
 use tablet::Shard;
 
 pub use vtbackup::RESTORES;
+pub(crate) use vtctld::listed_location;
 
 /// One object as it should be: an apply configuration with apiVersion, kind, metadata (name,
 /// namespace, labels, annotations, the owner as controller unless it outlives it) and spec.

@@ -294,10 +294,10 @@ impl<'a> Desk<'a> {
     /// Whether a run that begins now could end well, as far as is known.
     fn may_begin(&self, shard: &ShardId, location: &str) -> Result<(), Trouble> {
         let Some(view) = self.view.shard(shard) else { return Err(Trouble::NoSuchShard(shard.clone())) };
-        let has_first = if self.view.vitess == VitessSource::Unknown {
-            view.initialized || observe::has_backup_pod_succeeded(self.members, shard)
-        } else {
+        let has_first = if observe::are_told(self.view, location) {
             self.view.backups_of(shard).any(|b| b.location == location && b.finished.is_some())
+        } else {
+            view.initialized || observe::has_backup_pod_succeeded(self.members, shard)
         };
         if !has_first && !self.asks_vtctld() {
             return Err(Trouble::NoFirstBackup(shard.clone()));

@@ -20,6 +20,7 @@ use pilothouse_policy::set::PolicySet;
 use serde::{Deserialize, Serialize};
 
 use crate::lease::LeaseSettings;
+use crate::vitess::settings::VitessSettings;
 
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,8 @@ pub struct Settings {
     pub zones: ZoneSettings,
     /// How hosts agree on the one that acts.
     pub lease: LeaseSettings,
+    /// How Vitess is asked.
+    pub vitess: VitessSettings,
     /// What this region allows beyond the guard's defaults.
     pub allowances: Allowances,
 }
@@ -119,6 +122,7 @@ impl Default for Settings {
             compile: CompileLimits::default(),
             zones: ZoneSettings::default(),
             lease: LeaseSettings::default(),
+            vitess: VitessSettings::default(),
             allowances: Allowances::default(),
         }
     }
@@ -197,6 +201,7 @@ mod tests {
             ("polices: {}", "polices"),
             ("policies: { failover: { builtin: failover, confg: {} } }", "confg"),
             ("zones: { lostAfter: 3 }", "lostAfter"),
+            ("vitess: { tls: { ca: /a } }", "ca"),
         ] {
             let error = serde_yaml_ng::from_str::<Settings>(text).expect_err(text).to_string();
             assert!(error.contains(field), "{error}");

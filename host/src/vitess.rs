@@ -1,10 +1,19 @@
 //! The seam to Vitess: what its topology and tablets say, and the calls that change them.
 //!
-//! Owns the observation's shape. `Unknown` is a full member: without a client
-//! nothing is known, and every destructive step waits. `Played` is the
-//! simulator's Vitess; status says so.
+//! Owns the observation's shape. `Real` is Vitess itself. `Unknown` is a full member: without a
+//! client nothing is known, and every destructive step waits. `Played` is the simulator's Vitess;
+//! status says so.
 
-use std::collections::BTreeMap;
+mod digest;
+mod known;
+mod real;
+pub mod settings;
+mod watching;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_api::VitessCluster;
 
 use pilothouse_core::Millis;
 use pilothouse_core::topology::{ShardId, TabletAlias};
@@ -14,14 +23,18 @@ use pilothouse_core::view::{
 use pilothouse_sim::vitess::PlayedVitess;
 use tokio::sync::watch;
 
-use crate::cache::ClusterKey;
+use crate::cache::{ClusterKey, Members};
 use crate::topology::TopologyRecords;
+use real::Told;
+pub use real::{Place, RealVitess};
 
 /// How Vitess is reached.
 #[derive(Clone)]
 pub enum Vitess {
-    /// It is not: the client comes later.
+    /// It is not.
     Unknown,
+    /// By vtctld's and the tablets' own calls.
+    Real(RealVitess),
     /// The simulator plays it.
     Played(PlayedVitess),
 }
@@ -32,6 +45,12 @@ pub enum Error {
     /// There is no client.
     #[error("Vitess cannot be reached: this host has no client for it")]
     NoClient,
+    /// Nobody has told yet where the cluster's vtctld is.
+    #[error("the cluster has no vtctld that can be asked")]
+    NoVtctld,
+    /// There was no answer, or none that can be read: whether it was done is not known.
+    #[error(transparent)]
+    InDoubt(pilothouse_vitess::Error),
     /// It said no.
     #[error("{code}: {message}")]
     Refused {
@@ -49,10 +68,12 @@ pub struct Observation {
     pub shards: BTreeMap<ShardId, ShardRecord>,
     /// Tablets that the topology has, or that were asked.
     pub tablets: BTreeMap<TabletAlias, TabletRecord>,
-    /// The topology's records.
-    pub topology: Topology,
+    /// The topology's records; `None` while they are not known whole.
+    pub topology: Option<Topology>,
     /// Backups in the cluster's locations.
     pub backups: Vec<BackupView>,
+    /// The only location whose backups are told of; `None`: all are.
+    pub backups_only_of: Option<String>,
 }
 
 /// A shard's topology record.
@@ -91,6 +112,7 @@ impl Vitess {
     pub const fn source(&self) -> VitessSource {
         match self {
             Self::Unknown => VitessSource::Unknown,
+            Self::Real(_) => VitessSource::Observed,
             Self::Played(_) => VitessSource::Played,
         }
     }
@@ -100,15 +122,31 @@ impl Vitess {
     pub fn observe(&self, cluster: &ClusterKey) -> Option<Observation> {
         match self {
             Self::Unknown => None,
+            Self::Real(real) => real.observe(cluster),
             Self::Played(played) => Some(read(played.observe(&played_key(cluster)))),
         }
     }
 
-    /// Another number whenever an observation may differ beyond the buckets of a view's fingerprint.
+    /// Begins to watch a cluster as soon as its objects say that it can be asked.
+    pub fn look_for(&self, key: &ClusterKey, cluster: &VitessCluster, members: &Members) {
+        if let Self::Real(real) = self {
+            real.look_for(key, cluster, members);
+        }
+    }
+
+    /// Watches a cluster no more that is gone.
+    pub fn forget(&self, key: &ClusterKey) {
+        if let Self::Real(real) = self {
+            real.unfollow(key);
+        }
+    }
+
+    /// Another number whenever an observation of the cluster may differ beyond the buckets of a view's fingerprint.
     #[must_use]
-    pub fn revision(&self) -> u64 {
+    pub fn revision(&self, cluster: &ClusterKey) -> u64 {
         match self {
             Self::Unknown => 0,
+            Self::Real(real) => real.revision(cluster),
             Self::Played(played) => played.revision(),
         }
     }
@@ -118,27 +156,32 @@ impl Vitess {
     pub fn changes(&self) -> Changes {
         match self {
             Self::Unknown => Changes(None),
-            Self::Played(played) => Changes(Some(played.changed())),
+            Self::Real(real) => Changes(Some((real.told().count(), Some(real.told())))),
+            Self::Played(played) => Changes(Some((played.changed(), None))),
         }
     }
 
     /// Gives a shard its first primary.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
+    /// When there is no client, Vitess says no, or says nothing in time.
     pub async fn init_primary(
         &self,
         cluster: &ClusterKey,
         shard: &ShardId,
         to: &TabletAlias,
     ) -> Result<(), Error> {
-        Ok(self.played()?.init_primary(&played_key(cluster), shard, to).await?)
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.init_primary(cluster, shard, to).await,
+            Self::Played(played) => Ok(played.init_primary(&played_key(cluster), shard, to).await?),
+        }
     }
 
     /// Swaps a live primary.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
+    /// When there is no client, Vitess says no, or says nothing in time.
     pub async fn planned_reparent(
         &self,
         cluster: &ClusterKey,
@@ -146,13 +189,19 @@ impl Vitess {
         from: &TabletAlias,
         to: &TabletAlias,
     ) -> Result<(), Error> {
-        Ok(self.played()?.planned_reparent(&played_key(cluster), shard, from, to).await?)
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.planned_reparent(cluster, shard, from, to).await,
+            Self::Played(played) => {
+                Ok(played.planned_reparent(&played_key(cluster), shard, from, to).await?)
+            }
+        }
     }
 
     /// Replaces a lost primary.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
+    /// When there is no client, Vitess says no, or says nothing in time.
     pub async fn emergency_reparent(
         &self,
         cluster: &ClusterKey,
@@ -160,73 +209,114 @@ impl Vitess {
         lost: &TabletAlias,
         to: &TabletAlias,
     ) -> Result<(), Error> {
-        Ok(self.played()?.emergency_reparent(&played_key(cluster), shard, lost, to).await?)
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.emergency_reparent(cluster, shard, lost, to).await,
+            Self::Played(played) => {
+                Ok(played.emergency_reparent(&played_key(cluster), shard, lost, to).await?)
+            }
+        }
     }
 
     /// Removes a backup from its location.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
-    pub fn remove_backup(&self, cluster: &ClusterKey, backup: &str) -> Result<(), Error> {
-        Ok(self.played()?.remove_backup(&played_key(cluster), backup)?)
+    /// When there is no client, Vitess says no, or says nothing in time.
+    pub async fn remove_backup(
+        &self,
+        cluster: &ClusterKey,
+        shard: &ShardId,
+        backup: &str,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.remove_backup(cluster, shard, backup).await,
+            Self::Played(played) => Ok(played.remove_backup(&played_key(cluster), backup)?),
+        }
     }
 
     /// Has a tablet's mysqld write out all that it has when it ends.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
-    pub fn prepare_upgrade(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
-        Ok(self.played()?.disable_fast_shutdown(&played_key(cluster), tablet)?)
+    /// When there is no client, Vitess says no, or says nothing in time.
+    pub async fn prepare_upgrade(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.end_slowly(cluster, tablet).await,
+            Self::Played(played) => Ok(played.disable_fast_shutdown(&played_key(cluster), tablet)?),
+        }
     }
 
     /// Removes the topology's record of a tablet that is gone; none is fine.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
-    pub fn forget_tablet(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
-        match self.played()?.delete_tablet_record(&played_key(cluster), tablet) {
-            Err(no) if no.code != "not-found" => Err(no.into()),
-            Ok(()) | Err(_) => Ok(()),
+    /// When there is no client, Vitess says no, or says nothing in time.
+    pub async fn forget_tablet(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.forget_tablet(cluster, tablet).await,
+            Self::Played(played) => match played.delete_tablet_record(&played_key(cluster), tablet) {
+                Err(no) if no.code != "not-found" => Err(no.into()),
+                Ok(()) | Err(_) => Ok(()),
+            },
         }
     }
 
     /// Makes a topology record, or brings it to what is asked.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
+    /// When there is no client, Vitess says no, or says nothing in time.
     pub async fn register(&self, cluster: &ClusterKey, asked: &Registration) -> Result<(), Error> {
-        self.played()?.register_record(cluster, asked).await
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.register_record(cluster, asked).await,
+            Self::Played(played) => played.register_record(cluster, asked).await,
+        }
     }
 
     /// Removes a topology record; none is fine.
     ///
     /// # Errors
-    /// When there is no client, or Vitess says no.
+    /// When there is no client, Vitess says no, or says nothing in time.
     pub async fn prune(&self, cluster: &ClusterKey, record: &Record) -> Result<(), Error> {
-        self.played()?.prune_record(cluster, record).await
-    }
-
-    const fn played(&self) -> Result<&PlayedVitess, Error> {
         match self {
             Self::Unknown => Err(Error::NoClient),
-            Self::Played(played) => Ok(played),
+            Self::Real(real) => real.prune_record(cluster, record).await,
+            Self::Played(played) => played.prune_record(cluster, record).await,
         }
     }
 }
 
 /// Waits for changes.
-#[derive(Debug)]
-pub struct Changes(Option<watch::Receiver<u64>>);
+pub struct Changes(Option<(watch::Receiver<u64>, Option<Arc<Told>>)>);
+
+/// Whose observation may differ.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Anybody's.
+    All,
+    /// That of these.
+    Some(BTreeSet<ClusterKey>),
+}
 
 impl Changes {
-    /// Returns when something may differ; never without a client.
-    pub async fn changed(&mut self) {
-        if let Some(receiver) = &mut self.0
+    /// Returns when something may differ, and for whom; never without a client.
+    pub async fn changed(&mut self) -> Touched {
+        if let Some((receiver, told)) = &mut self.0
             && receiver.changed().await.is_ok()
         {
-            return;
+            return told.as_ref().map_or(Touched::All, |told| Touched::Some(told.take()));
         }
         std::future::pending().await
+    }
+}
+
+impl From<pilothouse_vitess::Error> for Error {
+    fn from(error: pilothouse_vitess::Error) -> Self {
+        match error {
+            pilothouse_vitess::Error::Refused { code, message } => Self::Refused { code, message },
+            in_doubt => Self::InDoubt(in_doubt),
+        }
     }
 }
 
@@ -267,7 +357,8 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
     Observation {
         shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
         tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
-        topology: played.topology,
+        topology: Some(played.topology),
         backups: played.backups,
+        backups_only_of: None,
     }
 }

@@ -10,15 +10,26 @@ use anyhow::ensure;
 
 use crate::repository;
 
+/// Whether there is Go for what is wanted of it; says so where there is none.
+///
+/// # Errors
+/// When there is none and `CI` is set.
+pub fn is_there(wanted: &str) -> anyhow::Result<bool> {
+    let there = Command::new("go").arg("version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
+        println!("not run here: there is no Go on the path to {wanted}");
+    }
+    Ok(there)
+}
+
 /// The binary of a module, by its folder; `None` where there is no Go to build it with, which `CI`
 /// does not accept.
 ///
 /// # Errors
 /// When it does not build.
 pub fn built(module: &str) -> anyhow::Result<Option<PathBuf>> {
-    if !Command::new("go").arg("version").output().is_ok_and(|o| o.status.success()) {
-        ensure!(std::env::var_os("CI").is_none(), "there is no Go on the path, and here it must be");
-        println!("not run here: there is no Go on the path to build {module} with");
+    if !is_there(&format!("build {module}"))? {
         return Ok(None);
     }
     // Tests ask side by side; the first one builds.

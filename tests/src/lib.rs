@@ -7,11 +7,13 @@
 pub mod beside;
 pub mod cluster;
 pub mod golang;
+pub mod grpc;
 pub mod predecessor;
 pub mod processes;
 pub mod seen;
 pub mod stage;
 pub mod standing;
+pub mod topology;
 
 use std::path::{Path, PathBuf};
 

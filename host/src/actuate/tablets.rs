@@ -56,7 +56,7 @@ impl Effects {
     }
 
     /// Has the mysqld of that Pod write out all that it has when it ends.
-    pub(super) fn prepare_upgrade(
+    pub(super) async fn prepare_upgrade(
         &self,
         key: &ClusterKey,
         tablet: &TabletAlias,
@@ -68,7 +68,7 @@ impl Effects {
         if stands != Some(true) {
             return Err(Error::Overtaken(format!("tablet {tablet} has another Pod")));
         }
-        Ok(self.vitess.prepare_upgrade(key, tablet)?)
+        Ok(self.vitess.prepare_upgrade(key, tablet).await?)
     }
 
     /// Removes a tablet's Pod; the next pass creates it as rendered then.

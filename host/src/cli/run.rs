@@ -21,7 +21,7 @@ use crate::observe_only::{self, Look};
 use crate::settings::Settings;
 use crate::takeover;
 use crate::telemetry::Telemetry;
-use crate::vitess::Vitess;
+use crate::vitess::{RealVitess, Vitess};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -56,8 +56,7 @@ pub(super) fn main(args: &RunArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("listen: {}", settings.listen))?;
         // It goes on when nobody reads.
         let _ = say!(
-            "pilothouse runs against Kubernetes {}; metrics and health: http://{at}\n\
-             without a Vitess client it creates and reports; drains, deletes and reparents are refused",
+            "pilothouse runs against Kubernetes {}; metrics and health: http://{at}",
             version.git_version
         );
         let mut running = start(config, candidate, &settings, policies, telemetry, stop.clone())?;
@@ -82,6 +81,7 @@ fn start(
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     let (clock, namespace, judging) = (Clock::system(), settings.namespace.clone(), settings.into());
+    let (dialer, asked) = (settings.vitess.dialer().context("settings")?, settings.vitess.clone());
     let gate = Gate::new(clock.clone());
     let (client, lease) = match candidate {
         Some(candidate) => {
@@ -95,7 +95,7 @@ fn start(
     let lead = move || {
         let parts = Parts {
             client: client.clone(),
-            vitess: Vitess::Unknown,
+            vitess: Vitess::Real(RealVitess::new(dialer.clone(), asked.clone(), clock.clone())),
             policies: Arc::clone(&policies),
             rules: RULES.to_vec(),
             clock: clock.clone(),

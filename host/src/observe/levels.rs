@@ -85,15 +85,17 @@ fn level(object: &Cached) -> Option<Level> {
     }
 }
 
-/// Keyspaces that a cell has a serving graph of.
-pub(super) fn served(vitess: &Observation, cell: &Cell) -> Vec<String> {
-    vitess.topology.graphs.get(cell).into_iter().flat_map(|graphs| graphs.keys().cloned()).collect()
+/// Keyspaces that a cell has a serving graph of; `None` while the graphs are not known.
+pub(super) fn served(vitess: &Observation, cell: &Cell) -> Option<Vec<String>> {
+    let graphs = vitess.topology.as_ref()?.graphs.get(cell);
+    Some(graphs.into_iter().flat_map(|graphs| graphs.keys().cloned()).collect())
 }
 
-/// Whether a partition that serves has the shard, by the graphs of any cell. Without a graph of
-/// its keyspace only a shard that never had a database is known not to serve.
+/// Whether a partition that serves has the shard, by the graphs of any cell; `None` while they
+/// are not known. Without a graph of its keyspace only a shard that never had a database is known not to serve.
 pub(super) fn serving(vitess: &Observation, id: &ShardId) -> Option<bool> {
-    let mut graphs = vitess.topology.graphs.values().filter_map(|graphs| graphs.get(&id.keyspace)).peekable();
+    let graphs = vitess.topology.as_ref()?.graphs.values();
+    let mut graphs = graphs.filter_map(|graphs| graphs.get(&id.keyspace)).peekable();
     if graphs.peek().is_some() {
         return Some(graphs.any(|ranges| ranges.contains(&id.range)));
     }

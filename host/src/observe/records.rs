@@ -13,11 +13,11 @@ use crate::cache::{Members, Typed};
 use crate::kinds::Kind;
 use crate::vitess::Observation;
 
-/// Both; `None` while the manifest cannot be read: then nobody knows what is asked for.
+/// Both; `None` while the records are not known, or the manifest cannot be read: then nobody knows what is asked for.
 pub(super) fn view(members: &Members, vitess: &Observation) -> Option<RecordsView> {
     let cluster = cluster_objects(members).next().filter(|cluster| validate(cluster).is_ok())?;
     let mut view = RecordsView {
-        found: vitess.topology.clone(),
+        found: vitess.topology.clone()?,
         switches: switches(cluster.spec.topology_reconciliation.as_ref()),
         ..RecordsView::default()
     };

@@ -16,7 +16,7 @@ pub(super) const WEB: u16 = 15000;
 /// The port of vtadmin's API.
 pub(super) const API: u16 = 15001;
 /// The gRPC port of every Vitess program.
-pub(super) const GRPC: u16 = 15999;
+pub(crate) const GRPC: u16 = 15999;
 /// MySQL's own protocol.
 pub(super) const MYSQL: u16 = 3306;
 /// Metrics of mysqld.

@@ -1,9 +1,10 @@
 //! The control daemon, in each of its cells.
 
+use pilothouse_api::backup_location::BackupLocation;
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::orchestrator::VitessDashboard;
 use pilothouse_api::vitess_cell::CellTemplate;
-use pilothouse_api::vitess_cluster::BackupEngine;
+use pilothouse_api::vitess_cluster::{BackupEngine, ClusterBackup};
 use pilothouse_api::{VitessCluster, defaults, names};
 use pilothouse_core::topology::Zone;
 use serde_json::{Value, json};
@@ -69,10 +70,19 @@ fn deployment(cluster: &VitessCluster, given: &VitessDashboard, cell: &CellTempl
     deployment::render(&owner, program)
 }
 
-/// The default location, else the first: vtctld only lists and removes what is there.
+/// The name of the location whose backups vtctld lists and removes; `None`: the manifest has none.
+pub(crate) fn listed_location(cluster: &VitessCluster) -> Option<String> {
+    cluster.spec.backup.as_ref().and_then(location).map(|location| location.name.clone())
+}
+
+/// The default location, else the first.
+fn location(backup: &ClusterBackup) -> Option<&BackupLocation> {
+    backup_location::named(&backup.locations, "").or_else(|| backup.locations.first())
+}
+
 fn storage(cluster: &VitessCluster, name: &str) -> Storage {
     let Some(backup) = &cluster.spec.backup else { return Storage::default() };
-    let location = backup_location::named(&backup.locations, "").or_else(|| backup.locations.first());
+    let location = location(backup);
     backup_location::storage(location, backup.engine.unwrap_or_default().as_str(), name)
 }
 

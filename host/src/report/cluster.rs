@@ -201,7 +201,7 @@ fn link(report: &Report) -> VitessLink {
     let (source, message) = match report.view.vitess {
         VitessSource::Unknown => (
             VitessLinkSource::Unknown,
-            "this host has no Vitess client: it creates and reports, and destroys nothing",
+            "Vitess cannot be asked: objects are made and reported, and nothing is destroyed",
         ),
         VitessSource::Observed => (VitessLinkSource::Observed, "tablets and topology are asked"),
         VitessSource::Played => {

@@ -1,0 +1,36 @@
+//! Whether an observation is worth looking at again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pilothouse_core::view::{Replication, lag_bucket};
+
+use super::{Observation, ShardRecord, TabletRecord};
+
+/// Another number when an observation differs beyond the buckets of a view's fingerprint.
+pub(super) fn of(observation: Option<&Observation>) -> u64 {
+    let mut h = DefaultHasher::new();
+    observation.is_some().hash(&mut h);
+    if let Some(Observation { shards, tablets, topology, backups, backups_only_of }) = observation {
+        (topology, backups, backups_only_of).hash(&mut h);
+        for (id, ShardRecord { primary, primary_since, initialized }) in shards {
+            (id, primary, primary_since, initialized).hash(&mut h);
+        }
+        for (alias, tablet) in tablets {
+            alias.hash(&mut h);
+            of_tablet(tablet, &mut h);
+        }
+    }
+    h.finish()
+}
+
+fn of_tablet(tablet: &TabletRecord, h: &mut DefaultHasher) {
+    let TabletRecord { role, reach, reach_since, replication, disk_used, fill_per_hour, ends_written_out } =
+        tablet;
+    (role, reach, reach_since, ends_written_out).hash(h);
+    (disk_used.and_then(u64::checked_ilog2), fill_per_hour.checked_ilog2()).hash(h);
+    if let Some(replication) = replication {
+        let Replication { source, source_connected, applying, lag_ms, position: _, errant, acks } =
+            replication;
+        (source, source_connected, applying, lag_bucket(*lag_ms), errant, acks).hash(h);
+    }
+}

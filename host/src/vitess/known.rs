@@ -1,0 +1,192 @@
+//! What was heard of one cluster's Vitess, and the observation that it amounts to.
+//!
+//! Pure: times come in. What was not heard stays unknown, and what was heard too long ago is not
+//! known any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pilothouse_core::Millis;
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::topology::{ShardId, TabletAlias};
+use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
+use pilothouse_vitess::{Answer, ShardRecord, Status, TabletRecord};
+
+use super::Observation;
+
+/// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
+const SILENT_FOR_GOOD_MS: Millis = 30_000;
+
+/// A tablet whose MySQL has never answered is given so long to start it.
+const STARTS_WITHIN_MS: Millis = 30_000;
+
+/// What was heard of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Its shards, and when vtctld last told them all.
+    pub shards: Option<(BTreeMap<ShardId, ShardRecord>, Millis)>,
+    /// Its tablets' records, as last told.
+    pub tablets: BTreeMap<TabletAlias, TabletRecord>,
+    /// Its other records; `None` while they are not known whole.
+    pub topology: Option<Topology>,
+    /// What its store has; `None` until that was told once.
+    pub backups: Option<Vec<BackupView>>,
+    /// The one location that it is of.
+    pub location: Option<String>,
+    /// What its tablets answered.
+    pub probed: BTreeMap<TabletAlias, Probed>,
+    /// Tablets whose mysqld writes out all that it has when it ends.
+    pub slow: BTreeSet<TabletAlias>,
+}
+
+/// What a tablet answered.
+#[derive(Debug)]
+pub(super) struct Probed {
+    answer: Answer,
+    /// Since when it tells all, or does not.
+    since: Millis,
+    /// Since when nobody answers at all.
+    silent_since: Option<Millis>,
+    /// The last status that it told, however long ago.
+    last: Option<Status>,
+}
+
+impl Known {
+    /// Takes in what a probe found.
+    pub(super) fn hear(&mut self, alias: &TabletAlias, answer: Answer, now: Millis) {
+        let before = self.probed.remove(alias);
+        let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
+        let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
+        let since = before.as_ref().filter(same).map_or(now, |before| before.since);
+        let silent = matches!(answer, Answer::Silent(_));
+        let silent_since = before.as_ref().and_then(|b| b.silent_since).or(Some(now)).filter(|_| silent);
+        let last = match &answer {
+            Answer::Whole(status) => Some((**status).clone()),
+            Answer::Mute(_) | Answer::Silent(_) => {
+                // It may be started anew, and then it does not.
+                self.slow.remove(alias);
+                before.and_then(|b| b.last)
+            }
+        };
+        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
+    }
+
+    /// One without MySQL serves nobody, so it does not count as answering; but a restore begins
+    /// without, and whoever has just been started.
+    fn reach(&self, alias: &TabletAlias, probed: &Probed, now: Millis) -> Reach {
+        let restores = || self.tablets.get(alias).is_some_and(|record| record.role == Role::Restore);
+        let starts = probed.last.is_none() && now.saturating_sub(probed.since) < STARTS_WITHIN_MS;
+        match &probed.answer {
+            Answer::Whole(_) => Reach::Yes,
+            Answer::Mute(_) if restores() => Reach::Yes,
+            Answer::Mute(_) if starts => Reach::Unknown,
+            Answer::Mute(_) | Answer::Silent(_) => Reach::No,
+        }
+    }
+
+    /// What is known now; `None` while too little is, or where it is older than `stale`.
+    pub(super) fn observation(&self, now: Millis, stale: Millis) -> Option<Observation> {
+        let (shards, told) = self.shards.as_ref()?;
+        let backups = self.backups.as_ref()?;
+        if now.saturating_sub(*told) > stale {
+            return None;
+        }
+        let shard = |(id, record): (&ShardId, &ShardRecord)| {
+            let had = record.primary_since > 0 || backups.iter().any(|backup| backup.shard == *id);
+            let record = super::ShardRecord {
+                primary: record.primary.clone(),
+                primary_since: record.primary_since,
+                initialized: record.primary.is_some() || had,
+            };
+            (id.clone(), record)
+        };
+        Some(Observation {
+            shards: shards.iter().map(shard).collect(),
+            tablets: self.tablets.values().map(|t| (t.alias.clone(), self.tablet(t, now))).collect(),
+            topology: self.topology.clone().map(|topology| self.whole(topology, now)),
+            backups: backups.clone(),
+            backups_only_of: self.location.clone(),
+        })
+    }
+
+    /// The records of tablets are told more often than the others.
+    fn whole(&self, mut topology: Topology, now: Millis) -> Topology {
+        let (shards, _) = self.shards.as_ref().map_or((None, 0), |(shards, told)| (Some(shards), *told));
+        topology.shards = shards.into_iter().flatten().map(|(id, _)| (id.clone(), BTreeSet::new())).collect();
+        for record in self.tablets.values() {
+            // A cell has a replication record of a shard as long as it has tablets of it.
+            if let Some(cells) = topology.shards.get_mut(&record.shard) {
+                cells.insert(record.alias.cell.clone());
+            }
+            let silent_since = self.probed.get(&record.alias).and_then(|probed| probed.silent_since);
+            let gone = silent_since.is_some_and(|since| now.saturating_sub(since) > SILENT_FOR_GOOD_MS);
+            let tablet = view::TabletRecord { shard: record.shard.clone(), answers: !gone };
+            topology.tablets.insert(record.alias.clone(), tablet);
+        }
+        topology
+    }
+
+    fn tablet(&self, record: &TabletRecord, now: Millis) -> super::TabletRecord {
+        let Some(probed) = self.probed.get(&record.alias) else {
+            return super::TabletRecord { role: record.role, ..super::TabletRecord::default() };
+        };
+        // Whoever cannot tell of its MySQL serves as nothing, whatever it registered as.
+        let (told, role) = match &probed.answer {
+            Answer::Whole(status) if status.role == Role::Unknown => (Some(&**status), record.role),
+            Answer::Whole(status) => (Some(&**status), status.role),
+            Answer::Mute(_) if record.role != Role::Restore => (None, Role::Unknown),
+            Answer::Mute(_) | Answer::Silent(_) => (None, record.role),
+        };
+        super::TabletRecord {
+            role,
+            reach: self.reach(&record.alias, probed, now),
+            reach_since: probed.since,
+            replication: told.map(|status| self.replication(record, status)),
+            disk_used: None,
+            fill_per_hour: 0,
+            ends_written_out: told.is_some() && self.slow.contains(&record.alias),
+        }
+    }
+
+    fn replication(&self, record: &TabletRecord, status: &Status) -> Replication {
+        let follows = status.source.as_ref();
+        Replication {
+            source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
+            source_connected: follows.is_some_and(|source| source.connected),
+            applying: follows.is_some_and(|source| source.applying),
+            lag_ms: follows.map_or(0, |source| source.lag_ms),
+            position: status.position.clone(),
+            errant: self.errant(record, status),
+            acks: status.acks,
+        }
+    }
+
+    /// The tablet of the same shard whose MySQL that is: by its own name, which moves with it, else
+    /// by the address that it registered.
+    fn named(&self, of: &TabletRecord, server: &str, address: &(String, i32)) -> Option<TabletAlias> {
+        let mut others = self.tablets.values().filter(|t| t.shard == of.shard && t.alias != of.alias);
+        let known = |t: &TabletRecord| self.probed.get(&t.alias)?.last.as_ref().map(|s| s.server.clone());
+        let by_name =
+            others.clone().find(|t| !server.is_empty() && known(t).is_some_and(|name| name == server));
+        let may_be = |t: &&TabletRecord| t.mysql == *address && (server.is_empty() || known(t).is_none());
+        by_name.or_else(|| others.find(may_be)).map(|t| t.alias.clone())
+    }
+
+    /// Transactions that the primary never had. Whatever came from its own MySQL it had, though it
+    /// may have told before. While it has not told as the primary that it is, nothing counts as errant.
+    fn errant(&self, record: &TabletRecord, status: &Status) -> GtidSet {
+        let primary = || {
+            let (shards, _) = self.shards.as_ref()?;
+            let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
+            let told = self.probed.get(primary)?.last.as_ref()?;
+            let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
+            leads.then_some(told)
+        };
+        let Some(primary) = primary() else { return GtidSet::default() };
+        let mut had = primary.position.clone();
+        had.add(&primary.server, 1, u64::MAX);
+        status.position.minus(&had)
+    }
+}
+
+#[cfg(test)]
+mod tests;

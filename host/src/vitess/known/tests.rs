@@ -1,0 +1,183 @@
+//! What is concluded from answers, and what is not.
+
+use pilothouse_core::topology::Cell;
+use pilothouse_vitess::{Error, Source};
+
+use super::*;
+
+const STALE: Millis = 30_000;
+
+fn alias(uid: u32) -> TabletAlias {
+    TabletAlias { cell: Cell("zone1".to_owned()), uid }
+}
+
+fn shard() -> ShardId {
+    "commerce/-".parse().expect("a shard")
+}
+
+fn set(text: &str) -> GtidSet {
+    text.parse().expect("a set")
+}
+
+/// A tablet whose MySQL is called `server{uid}`.
+fn status(uid: u32, role: Role, position: &str, source: Option<u32>) -> Answer {
+    let source = source.map(|of| Source {
+        server: format!("server{of}"),
+        address: (format!("10.0.0.{of}"), 3306),
+        connected: true,
+        applying: true,
+        lag_ms: 0,
+    });
+    let server = format!("server{uid}");
+    Answer::Whole(Box::new(Status { server, role, position: set(position), source, acks: false }))
+}
+
+fn silent() -> Answer {
+    Answer::Silent(Error::Deadline { peer: "10.0.0.1:15999".to_owned(), ms: 1_000 })
+}
+
+fn mute() -> Answer {
+    Answer::Mute(Error::Refused { code: "Refused".to_owned(), message: "no mysqld".to_owned() })
+}
+
+/// A shard of three tablets, the first named primary at 1.
+fn known() -> Known {
+    let record = |uid: u32| TabletRecord {
+        alias: alias(uid),
+        shard: shard(),
+        role: if uid == 1 { Role::Primary } else { Role::Replica },
+        grpc: Some(format!("10.0.0.{uid}:15999")),
+        mysql: (format!("10.0.0.{uid}"), 3306),
+    };
+    let primary = ShardRecord { primary: Some(alias(1)), primary_since: 1 };
+    Known {
+        shards: Some(([(shard(), primary)].into(), 0)),
+        tablets: (1..=3).map(|uid| (alias(uid), record(uid))).collect(),
+        topology: Some(Topology::default()),
+        backups: Some(Vec::new()),
+        ..Known::default()
+    }
+}
+
+fn tablet(known: &Known, uid: u32) -> super::super::TabletRecord {
+    known.observation(0, STALE).expect("known").tablets[&alias(uid)].clone()
+}
+
+fn errant(known: &Known, uid: u32) -> String {
+    tablet(known, uid).replication.expect("told").errant.to_string()
+}
+
+#[test]
+fn errant_is_what_the_primary_never_had_by_its_own_word() {
+    let mut known = known();
+    known.hear(&alias(1), status(1, Role::Primary, "server1:1-9,server0:1-5", None), 0);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-12,server0:1-5,server2:1", Some(1)), 0);
+    assert_eq!(errant(&known, 2), "server2:1");
+    known.hear(&alias(1), silent(), 0);
+    assert_eq!(errant(&known, 2), "server2:1", "what it had it had");
+}
+
+#[test]
+fn nothing_is_errant_before_the_primary_has_told_as_one() {
+    let mut known = known();
+    let last = "server0:1-6,server1:1-9";
+    known.hear(&alias(2), status(2, Role::Replica, last, Some(1)), 0);
+    assert_eq!(errant(&known, 2), "", "it was never heard");
+    // It became primary after it was asked: what it received last is not in its answer.
+    known.hear(&alias(1), status(1, Role::Replica, "server0:1-5", Some(3)), 0);
+    assert_eq!(errant(&known, 2), "");
+    known.hear(&alias(1), status(1, Role::Unknown, "server0:1-5", None), 0);
+    assert_eq!(errant(&known, 2), "server0:6", "before Vitess 23 a primary is one that follows nobody");
+}
+
+#[test]
+fn a_source_is_known_by_its_own_name_wherever_it_runs() {
+    let mut known = known();
+    let of = |known: &Known| tablet(known, 2).replication.expect("told").source;
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1", Some(1)), 0);
+    assert_eq!(of(&known), Some(alias(1)), "by its address, while it has not said its name");
+    known.hear(&alias(3), status(1, Role::Replica, "server1:1", None), 0);
+    assert_eq!(of(&known), Some(alias(3)), "by its name");
+    known.hear(&alias(3), status(3, Role::Replica, "server1:1", None), 0);
+    known.hear(&alias(1), status(9, Role::Primary, "server1:1", None), 0);
+    assert_eq!(of(&known), None, "another MySQL runs where it was");
+}
+
+/// Whether and since when a tablet answers, and whether its record says so.
+fn answers(known: &Known, now: Millis) -> (Reach, Millis, bool) {
+    let seen = known.observation(now, Millis::MAX).expect("known");
+    let record = &seen.tablets[&alias(1)];
+    (record.reach, record.reach_since, seen.topology.expect("whole").tablets[&alias(1)].answers)
+}
+
+#[test]
+fn silence_is_dated_and_a_record_may_go_only_when_it_has_lasted() {
+    let mut known = known();
+    assert_eq!(answers(&known, 0), (Reach::Unknown, 0, true), "not probed yet");
+    known.hear(&alias(1), status(1, Role::Primary, "", None), 10);
+    known.hear(&alias(1), mute(), 20);
+    known.hear(&alias(1), silent(), 30);
+    known.hear(&alias(1), silent(), 40);
+    assert_eq!(answers(&known, 40), (Reach::No, 20, true), "its MySQL went first");
+    assert_eq!(answers(&known, 30 + SILENT_FOR_GOOD_MS), (Reach::No, 20, true));
+    assert_eq!(answers(&known, 31 + SILENT_FOR_GOOD_MS), (Reach::No, 20, false));
+    known.hear(&alias(1), mute(), 40_000);
+    assert_eq!(answers(&known, 90_000), (Reach::No, 20, true), "its vttablet is there");
+}
+
+#[test]
+fn whoever_starts_is_given_time_and_whoever_had_its_mysql_is_not() {
+    let mut known = known();
+    known.hear(&alias(1), mute(), 5);
+    assert_eq!(answers(&known, 4 + STARTS_WITHIN_MS).0, Reach::Unknown);
+    assert_eq!(answers(&known, 5 + STARTS_WITHIN_MS).0, Reach::No);
+    known.hear(&alias(1), status(1, Role::Primary, "", None), 60_000);
+    known.hear(&alias(1), mute(), 60_001);
+    assert_eq!(answers(&known, 60_001).0, Reach::No);
+    assert_eq!(tablet(&known, 1).role, Role::Unknown, "as what it registered it does not serve");
+}
+
+#[test]
+fn a_mysql_that_was_away_may_end_fast_again() {
+    let mut known = known();
+    known.hear(&alias(2), status(2, Role::Replica, "", Some(1)), 0);
+    known.slow.insert(alias(2));
+    assert!(tablet(&known, 2).ends_written_out);
+    known.hear(&alias(2), mute(), 1);
+    known.hear(&alias(2), status(2, Role::Replica, "", Some(1)), 2);
+    assert!(!tablet(&known, 2).ends_written_out);
+}
+
+#[test]
+fn a_restore_has_no_mysql_yet_and_answers() {
+    let mut known = known();
+    known.tablets.get_mut(&alias(2)).expect("there").role = Role::Restore;
+    known.hear(&alias(2), mute(), 5);
+    let seen = tablet(&known, 2);
+    assert_eq!((seen.reach, seen.role, seen.replication), (Reach::Yes, Role::Restore, None));
+}
+
+#[test]
+fn too_little_or_too_old_is_nothing() {
+    let mut known = known();
+    assert!(known.observation(STALE, STALE).is_some());
+    assert!(known.observation(STALE + 1, STALE).is_none());
+    known.backups = None;
+    assert!(known.observation(0, STALE).is_none(), "nobody knows whether there ever was a database");
+    assert!(Known::default().observation(0, STALE).is_none());
+}
+
+#[test]
+fn a_shard_had_a_database_when_it_had_a_primary_or_has_a_backup() {
+    let mut known = known();
+    let had = |known: &Known| known.observation(0, STALE).expect("known").shards[&shard()].initialized;
+    let gone = |since| Some(([(shard(), ShardRecord { primary: None, primary_since: since })].into(), 0));
+    known.shards = gone(1);
+    assert!(had(&known), "its primary's record was removed");
+    known.shards = gone(0);
+    assert!(!had(&known));
+    let backup =
+        serde_json::json!({ "name": "2026-11-23.021017.zone1-1", "shard": "commerce/-", "started": 1 });
+    known.backups = Some(vec![serde_json::from_value(backup).expect("a backup")]);
+    assert!(had(&known));
+}

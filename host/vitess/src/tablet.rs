@@ -1,0 +1,220 @@
+//! A tablet, asked by ourselves: whether it lives, and how its MySQL stands.
+
+use std::time::Duration;
+
+use pilothouse_core::Millis;
+use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::view::Role;
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::read;
+use crate::wire::replicationdata as replication;
+use crate::wire::tabletmanagerdata as data;
+
+/// A thread of replication that runs (source: Vitess, `ReplicationState`).
+const RUNS: i32 = 3;
+/// How Vitess marks positions of MySQL 5.6 and later.
+const FLAVOR: &str = "MySQL56/";
+/// How far behind one counts of whom that is not known: further than anybody accepts.
+const FAR_BEHIND_MS: Millis = 1_000 * u32::MAX as Millis;
+
+/// How a tablet's MySQL stands, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// MySQL's `server_uuid`.
+    pub server: String,
+    /// What it serves as; `Unknown` from Vitess before 23.
+    pub role: Role,
+    /// Every transaction received or executed.
+    pub position: GtidSet,
+    /// Whom it replicates from.
+    pub source: Option<Source>,
+    /// Whether it acknowledges writes for semi-sync.
+    pub acks: bool,
+}
+
+/// Whom a replica follows, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The source's `server_uuid`; empty before it was first heard.
+    pub server: String,
+    /// Its MySQL's host and port.
+    pub address: (String, i32),
+    /// Whether the receiver hears it.
+    pub connected: bool,
+    /// Whether received transactions are being applied.
+    pub applying: bool,
+    /// How far behind.
+    pub lag_ms: Millis,
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// All is told.
+    Whole(Box<Status>),
+    /// Its vttablet lives, but cannot tell of its MySQL: why.
+    Mute(Error),
+    /// Nobody answers: why.
+    Silent(Error),
+}
+
+/// A way to one tablet.
+#[derive(Debug)]
+pub struct Tablet(Link);
+
+impl Tablet {
+    /// Behind that link.
+    #[must_use]
+    pub const fn new(link: Link) -> Self {
+        Self(link)
+    }
+
+    /// Where it is called: `HOST:PORT`.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        self.0.peer()
+    }
+
+    /// Asks how its MySQL stands, and, if that takes long, whether there is anybody; waits for no
+    /// longer than `within`.
+    pub async fn probe(&self, within: Duration) -> Answer {
+        let status = self.0.call(&data::FullStatusRequest {}, within);
+        // Its MySQL may hang, and it not.
+        let ping = async {
+            tokio::time::sleep(within / 2).await;
+            self.0.call(&data::PingRequest { payload: String::new() }, within / 2).await
+        };
+        tokio::pin!(status, ping);
+        let (status, pinged) = tokio::select! {
+            biased;
+            status = &mut status => (status, None),
+            pinged = &mut ping => (status.await, Some(pinged)),
+        };
+        let error = match status.and_then(|answer| self.read(answer.status)) {
+            Ok(status) => return Answer::Whole(Box::new(status)),
+            Err(error) => error,
+        };
+        match error {
+            Error::Refused { .. } | Error::Unreadable { .. } => Answer::Mute(error),
+            Error::Unreachable { .. } | Error::Address(_) => Answer::Silent(error),
+            Error::Deadline { .. } => {
+                let pinged = match pinged {
+                    Some(pinged) => pinged,
+                    None => ping.await,
+                };
+                pinged.map_or_else(Answer::Silent, |_| Answer::Mute(error))
+            }
+        }
+    }
+
+    fn read(&self, status: Option<replication::FullStatus>) -> Result<Status, Error> {
+        let unreadable = |why: &str| Error::Unreadable { peer: self.peer().to_owned(), why: why.to_owned() };
+        let status = status.ok_or_else(|| unreadable("a status without a status"))?;
+        if status.disk_stalled {
+            return Err(unreadable("its disk stalls"));
+        }
+        read_status(status).map_err(|error| unreadable(&error.to_string()))
+    }
+}
+
+fn read_status(status: replication::FullStatus) -> Result<Status, pilothouse_core::gtid::ParseError> {
+    let mut position = GtidSet::default();
+    if let Some(own) = &status.primary_status {
+        position.union_with(&set(&own.position)?);
+    }
+    if let Some(replica) = &status.replication_status {
+        position.union_with(&set(&replica.position)?);
+        position.union_with(&set(&replica.relay_log_position)?);
+    }
+    let role = read::role(status.tablet_type);
+    // What a primary followed before it became one stays written in it.
+    let follows = status.replication_status.filter(|r| role != Role::Primary && !r.source_host.is_empty());
+    Ok(Status {
+        server: status.server_uuid,
+        role,
+        position,
+        acks: status.semi_sync_replica_enabled && status.semi_sync_replica_status,
+        source: follows.map(source),
+    })
+}
+
+fn source(status: replication::Status) -> Source {
+    let (connected, applying) = (status.io_state == RUNS, status.sql_state == RUNS);
+    let lag_ms = if status.replication_lag_unknown {
+        FAR_BEHIND_MS
+    } else {
+        1_000 * Millis::from(status.replication_lag_seconds)
+    };
+    Source {
+        server: status.source_uuid,
+        address: (status.source_host, status.source_port),
+        connected,
+        applying,
+        lag_ms,
+    }
+}
+
+fn set(position: &str) -> Result<GtidSet, pilothouse_core::gtid::ParseError> {
+    position.strip_prefix(FLAVOR).unwrap_or(position).parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn status(lag_unknown: bool) -> replication::FullStatus {
+        replication::FullStatus {
+            server_uuid: "own".to_owned(),
+            tablet_type: 2,
+            primary_status: Some(replication::PrimaryStatus {
+                position: format!("MySQL56/{SERVER}:1-5"),
+                server_uuid: "own".to_owned(),
+            }),
+            replication_status: Some(replication::Status {
+                position: format!("MySQL56/{SERVER}:1-5"),
+                relay_log_position: format!("MySQL56/{SERVER}:1-8"),
+                source_host: "10.0.0.1".to_owned(),
+                source_port: 3306,
+                source_uuid: SERVER.to_owned(),
+                io_state: 3,
+                sql_state: 1,
+                replication_lag_seconds: 7,
+                replication_lag_unknown: lag_unknown,
+                ..replication::Status::default()
+            }),
+            ..replication::FullStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_was_received_counts_though_it_is_not_executed() {
+        let read = read_status(status(false)).expect("a status");
+        assert_eq!(read.position.to_string(), format!("{SERVER}:1-8"));
+        let source = read.source.expect("a replica");
+        assert_eq!((source.connected, source.applying, source.lag_ms), (true, false, 7_000));
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_is_no_small_one() {
+        let source = read_status(status(true)).expect("a status").source.expect("a replica");
+        assert_eq!(source.lag_ms, FAR_BEHIND_MS);
+    }
+
+    #[test]
+    fn a_primary_follows_nobody_whatever_stands_in_its_mysql() {
+        let promoted = replication::FullStatus { tablet_type: 1, ..status(false) };
+        let read = read_status(promoted).expect("a status");
+        assert_eq!((read.role, read.source), (Role::Primary, None));
+    }
+
+    #[test]
+    fn a_position_that_is_none_is_an_error_and_not_an_empty_one() {
+        let mut broken = status(false);
+        broken.primary_status.as_mut().expect("given").position = "MariaDB/0-1-2".to_owned();
+        assert!(read_status(broken).is_err());
+    }
+}
