@@ -14,7 +14,7 @@ use pilothouse::clock::Clock;
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
-use pilothouse::vitess::Vitess;
+use pilothouse::vitess::{RealVitess, Vitess};
 use pilothouse_policy::binding::Bindings;
 use pilothouse_tests::cluster::host::{self, Host};
 use pilothouse_tests::cluster::whole::until;
@@ -62,9 +62,9 @@ impl Scene {
         let policies = Bindings { placement: None, ..Bindings::default() };
         let settings = Settings { policies, ..Settings::default() };
         let policies = built!().policies(&settings)?;
-        // What it knows of Vitess is nothing yet; the steps that it would take there say who stands in for it.
+        let vitess = RealVitess::new(settings.vitess.dialer()?, settings.vitess.clone(), Clock::system());
         let cluster = &machines.whole.cluster;
-        let host = Host::start(cluster, settings, policies, Vitess::Unknown, Clock::system())?;
+        let host = Host::start(cluster, settings, policies, Vitess::Real(vitess), Clock::system())?;
         let scene = Self { _host: host, machines, images, begun };
         scene.say("the control plane, machines and the host stand");
         Ok(scene)
