@@ -70,7 +70,7 @@ impl Machines {
             let machine = Kubelet::start(&self.site, &format!("{zone}-1"), zone).await?;
             self.on.insert(zone.to_owned(), machine);
         } else {
-            self.on.remove(zone).context("it has none")?;
+            self.on.remove(zone).context("it has none")?.lose_power().await;
         }
         Ok(())
     }

@@ -114,11 +114,6 @@ impl Scene {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// As [`Self::vtctldclient`], of what it prints as JSON.
-    pub(crate) async fn asked(&self, args: &[&str]) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.vtctldclient(args).await?)?)
-    }
-
     /// Prints what stands.
     pub(crate) async fn tell(&self) {
         let api: Api<Pod> = Api::namespaced(self.machines.client().clone(), NAMESPACE);

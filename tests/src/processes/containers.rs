@@ -2,7 +2,6 @@
 //!
 //! Owns beginning, probing, ending and beginning again. Must not know how it is told to the control plane.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -201,12 +200,8 @@ impl Place<'_> {
             hostname: spec.hostname.clone().unwrap_or_else(|| pod.name_any()),
             directory: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
             mounts,
-            log: self.log(&container.name),
+            log: self.pod.log(&container.name),
         })
-    }
-
-    fn log(&self, container: &str) -> PathBuf {
-        self.pod.log(container)
     }
 
     /// Asks it to end, and ends it when its time is over or there is none any more.

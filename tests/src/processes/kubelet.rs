@@ -1,7 +1,6 @@
 //! A node and its kubelet: the Lease, the node's status, and which Pods run on it.
 //!
-//! Dropping it takes the machine's power: all that runs on it dies without a word, and nobody tells the control
-//! plane. One that is started on the same node finds the Pods that are bound to it, and its disks as they were.
+//! One that is started on a node where another was finds the Pods that are bound to it, and its disks as they were.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +48,7 @@ pub struct Kubelet {
     line: watch::Sender<bool>,
     /// By uid.
     pods: Pods,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Kubelet {
@@ -73,13 +72,27 @@ impl Kubelet {
         let mut tasks = JoinSet::new();
         tasks.spawn(beat(Arc::clone(site), node.to_owned(), to.clone()));
         tasks.spawn(run(Arc::clone(site), node.to_owned(), zone.to_owned(), to, Arc::clone(&pods)));
-        Ok(Self { line, pods, _tasks: tasks })
+        Ok(Self { line, pods, tasks })
     }
 
     /// Cuts the kubelet off from the control plane, or joins it again: neither hears of the other, and what runs
     /// here goes on. [`Site::cut`] does it to the Pods of a zone.
     pub fn cut(&self, cut: bool) {
         self.line.send_replace(!cut);
+    }
+
+    /// Takes the machine's power: when this is over, all that ran on it is dead, and nobody has told the control plane.
+    pub async fn lose_power(mut self) {
+        self.cut(true);
+        let all: Vec<_> =
+            self.pods.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for running in &all {
+            running.kill(true);
+        }
+        for running in &all {
+            running.dead().await;
+        }
+        self.tasks.shutdown().await;
     }
 
     /// Kills all processes of a Pod without a word. They stay down until it is released, as those of a container

@@ -52,7 +52,7 @@ pub(super) struct Running {
     /// Whether what ends is to stay down.
     held: watch::Sender<bool>,
     /// What waits for each container's process.
-    processes: Mutex<BTreeMap<String, u32>>,
+    processes: watch::Sender<BTreeMap<String, u32>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,7 +71,7 @@ impl Running {
             changed: Notify::new(),
             stop: watch::Sender::new(None),
             held: watch::Sender::new(false),
-            processes: Mutex::default(),
+            processes: watch::Sender::default(),
         })
     }
 
@@ -163,12 +163,12 @@ impl Running {
 
     /// A container's process has begun.
     pub(super) fn begun(&self, container: &str, process: u32) {
-        lock(&self.processes).insert(container.to_owned(), process);
+        self.processes.send_modify(|all| _ = all.insert(container.to_owned(), process));
     }
 
     /// It has ended.
     pub(super) fn ended(&self, container: &str) {
-        lock(&self.processes).remove(container);
+        self.processes.send_modify(|all| _ = all.remove(container));
     }
 
     /// Asks it to end within that time, which can only become shorter.
@@ -201,9 +201,14 @@ impl Running {
     /// Kills all that runs in it, without a word; what is held does not come back before it is released.
     pub(super) fn kill(&self, hold: bool) {
         self.held.send_replace(hold);
-        for process in lock(&self.processes).values() {
+        for process in self.processes.borrow().values() {
             signal_program(*process, Signal::KILL);
         }
+    }
+
+    /// Waits until nothing runs in it.
+    pub(super) async fn dead(&self) {
+        let _ = self.processes.subscribe().wait_for(BTreeMap::is_empty).await;
     }
 
     /// Lets what is held begin again.
