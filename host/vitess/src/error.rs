@@ -1,9 +1,6 @@
 //! Why a call did not come about.
 
-use std::error::Error as _;
 use std::time::Duration;
-
-use tonic::{Code, Status};
 
 /// A call that was not done, or of which that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,24 +52,35 @@ impl Error {
         Self::Deadline { peer: peer.to_owned(), ms: within.as_millis() }
     }
 
-    /// An answer of gRPC that is not OK.
-    pub(crate) fn of(peer: &str, within: Duration, status: &Status) -> Self {
-        let (peer, message) = (peer.to_owned(), status.message().to_owned());
-        // Our own timer runs out as the peer's does.
-        let ours = status.source().is_some();
-        if status.code() == Code::DeadlineExceeded || (ours && status.code() == Code::Cancelled) {
-            return Self::deadline(&peer, within);
-        }
-        // What the peer itself said has no cause of ours below it.
-        if let Some(cause) = status.source() {
-            return Self::Unreachable { peer, why: innermost(cause) };
-        }
-        match status.code() {
-            Code::Unavailable => Self::Unreachable { peer, why: message },
-            Code::Internal | Code::DataLoss => Self::Unreadable { peer, why: message },
-            Code::Unknown => Self::refused("Refused", message),
-            code => Self::refused(&format!("{code:?}"), message),
-        }
+    pub(crate) fn unreachable(peer: &str, cause: &dyn std::error::Error) -> Self {
+        Self::Unreachable { peer: peer.to_owned(), why: innermost(cause) }
+    }
+
+    pub(crate) fn unreadable(peer: &str, why: String) -> Self {
+        Self::Unreadable { peer: peer.to_owned(), why }
+    }
+
+    /// A status of gRPC that is not OK (source: gRPC's "Status codes and their use").
+    pub(crate) fn of(peer: &str, within: Duration, code: u16, message: String) -> Self {
+        let code = match code {
+            1 => "Cancelled",
+            3 => "InvalidArgument",
+            4 => return Self::deadline(peer, within),
+            5 => "NotFound",
+            6 => "AlreadyExists",
+            7 => "PermissionDenied",
+            8 => "ResourceExhausted",
+            9 => "FailedPrecondition",
+            10 => "Aborted",
+            11 => "OutOfRange",
+            12 => "Unimplemented",
+            13 | 15 => return Self::unreadable(peer, message),
+            14 => return Self::Unreachable { peer: peer.to_owned(), why: message },
+            16 => "Unauthenticated",
+            // 2: whatever Vitess itself says has no other.
+            _ => "Refused",
+        };
+        Self::refused(code, message)
     }
 }
 

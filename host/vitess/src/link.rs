@@ -5,20 +5,17 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{Uri, uri};
-use hyper_util::rt::TokioIo;
+use h2::client::SendRequest;
+use http::{Request, Uri, uri};
 use prost::Message as _;
 use tokio::net::TcpStream;
-use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
 
-use crate::call::{Call, Raw};
+use crate::call::{Call, answer, framed};
 use crate::error::Error;
 use crate::tls::{Stream, Tls};
 
-/// Answers longer than this are refused: one of a thousand tablets has 300 kB.
-const ANSWER_MOST: usize = 8 << 20;
+/// How much may be under way to us: more than any answer but of very large clusters.
+const WINDOW: u32 = 1 << 20;
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -35,32 +32,27 @@ impl Dialer {
     /// # Errors
     /// When it is no address.
     pub fn link(&self, peer: &str) -> Result<Link, Error> {
-        let address = || Error::Address(peer.to_owned());
-        let uri = Uri::builder().scheme("http").authority(peer).path_and_query("/").build();
-        let uri = uri.ok().filter(|uri| uri.port_u16().is_some()).ok_or_else(address)?;
-        let channel = Mutex::new(self.channel(&uri));
-        Ok(Link { peer: peer.to_owned(), uri, dialer: self.clone(), channel })
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(peer).path_and_query("/").build();
+        let uri = uri.ok().filter(|uri| uri.port_u16().is_some());
+        let uri = uri.ok_or_else(|| Error::Address(peer.to_owned()))?;
+        Ok(Link { peer: peer.to_owned(), uri, dialer: self.clone(), connection: Mutex::default() })
     }
 
-    /// Has to be called within a runtime.
-    fn channel(&self, uri: &Uri) -> Channel {
-        let dialer = self.clone();
-        let connector = tower::service_fn(move |uri: Uri| {
-            let dialer = dialer.clone();
-            async move { dialer.connect(&uri).await.map(TokioIo::new) }
-        });
-        Endpoint::from(uri.clone()).connect_with_connector_lazy(connector)
-    }
-
-    async fn connect(&self, uri: &Uri) -> io::Result<Stream> {
+    async fn connect(&self, peer: &str, host: &str) -> io::Result<SendRequest<Bytes>> {
         let connecting = async {
-            let authority = uri.authority().map(uri::Authority::as_str).unwrap_or_default();
-            let stream = TcpStream::connect(authority).await?;
+            let stream = TcpStream::connect(peer).await?;
             stream.set_nodelay(true)?;
-            match &self.tls {
-                None => Ok(Stream::Plain(stream)),
-                Some(tls) => tls.protect(stream, uri.host().unwrap_or_default()).await,
-            }
+            let stream = match &self.tls {
+                None => Stream::Plain(stream),
+                Some(tls) => tls.protect(stream, host).await?,
+            };
+            let mut builder = h2::client::Builder::new();
+            builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).enable_push(false);
+            let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
+            // It ends with the last that may send on it, or when the peer ends it: either is told there.
+            tokio::spawn(async move { drop(connection.await) });
+            Ok(sender)
         };
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
         tokio::time::timeout(self.connect, connecting).await.map_err(late)?
@@ -68,12 +60,17 @@ impl Dialer {
 }
 
 /// A way to one peer.
-#[derive(Debug)]
 pub struct Link {
     peer: String,
     uri: Uri,
     dialer: Dialer,
-    channel: Mutex<Channel>,
+    connection: Mutex<Option<SendRequest<Bytes>>>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Link {
@@ -88,35 +85,51 @@ impl Link {
     /// # Errors
     /// When nobody answers in time, the answer is no, or it cannot be read.
     pub async fn call<C: Call>(&self, request: &C, within: Duration) -> Result<C::Response, Error> {
-        let bytes = Bytes::from(request.encode_to_vec());
-        let answer = self.exchange(C::PATH, bytes, within).await?;
-        let unreadable = |why: prost::DecodeError| Error::Unreadable {
-            peer: self.peer.clone(),
-            why: format!("{}: {why}", C::PATH),
-        };
-        C::Response::decode(answer).map_err(unreadable)
+        let answer = self.exchange(C::PATH, &request.encode_to_vec(), within).await?;
+        C::Response::decode(answer)
+            .map_err(|why| Error::unreadable(&self.peer, format!("{}: {why}", C::PATH)))
     }
 
-    async fn exchange(&self, path: &'static str, bytes: Bytes, within: Duration) -> Result<Bytes, Error> {
-        let channel = self.channel.lock().expect("no panic under the lock").clone();
-        let mut client = Grpc::new(channel).max_decoding_message_size(ANSWER_MOST);
-        let mut request = tonic::Request::new(bytes);
-        // So that the peer, too, stops when nobody waits any more.
-        request.set_timeout(within);
-        let calling = async {
-            client.ready().await.map_err(|error| tonic::Status::from_error(error.into()))?;
-            client.unary(request, PathAndQuery::from_static(path), Raw).await
-        };
-        let error = match tokio::time::timeout(within, calling).await {
-            Ok(Ok(answer)) => return Ok(answer.into_inner()),
-            Ok(Err(status)) => Error::of(&self.peer, within, &status),
-            Err(_) => Error::deadline(&self.peer, within),
-        };
-        if matches!(error, Error::Deadline { .. } | Error::Unreachable { .. }) {
+    async fn exchange(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
+        let called = tokio::time::timeout(within, self.send(path, message, within)).await;
+        let called = called.unwrap_or_else(|_| Err(Error::deadline(&self.peer, within)));
+        if let Err(Error::Deadline { .. } | Error::Unreachable { .. }) = &called {
             // A connection into the void answers nobody until the kernel gives it up; behind a
             // Service another one may lead to somebody who lives.
-            *self.channel.lock().expect("no panic under the lock") = self.dialer.channel(&self.uri);
+            *self.connection.lock().expect("no panic under the lock") = None;
         }
-        Err(error)
+        called
+    }
+
+    async fn send(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
+        let broken = |error: h2::Error| Error::unreachable(&self.peer, &error);
+        let mut sender = self.sender().await?;
+        let mut to = self.uri.clone().into_parts();
+        to.path_and_query = Some(uri::PathAndQuery::from_static(path));
+        let request = Request::post(Uri::from_parts(to).expect("a path beside an authority"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            // So that the peer, too, stops when nobody waits any more.
+            .header("grpc-timeout", format!("{}m", within.as_millis()));
+        let request = request.body(()).expect("headers of ours");
+        let (response, mut body) = sender.send_request(request, false).map_err(broken)?;
+        body.send_data(framed(message), true).map_err(broken)?;
+        answer(&self.peer, within, response.await.map_err(broken)?).await
+    }
+
+    /// One that can be sent on: as it is, or, where it is none any more, a new one.
+    async fn sender(&self) -> Result<SendRequest<Bytes>, Error> {
+        let known = self.connection.lock().expect("no panic under the lock").clone();
+        if let Some(known) = known
+            && let Ok(ready) = known.ready().await
+        {
+            return Ok(ready);
+        }
+        let host = self.uri.host().unwrap_or_default();
+        let made = self.dialer.connect(&self.peer, host).await;
+        let made = made.map_err(|error| Error::unreachable(&self.peer, &error))?;
+        let made = made.ready().await.map_err(|error| Error::unreachable(&self.peer, &error))?;
+        *self.connection.lock().expect("no panic under the lock") = Some(made.clone());
+        Ok(made)
     }
 }
