@@ -1,5 +1,6 @@
 //! A fleet of equal clusters on the API server, that grows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -17,6 +18,8 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(900);
 /// Another process works; it is asked again until it is done, or [`WITHIN`] is over.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const NAMESPACE: &str = "default";
+/// Who applies VitessClusters.
+pub(crate) const USER: &str = "kubectl";
 /// Requests of ours under way at a time.
 const AT_A_TIME: usize = 100;
 
@@ -24,7 +27,8 @@ pub(crate) struct Fleet {
     client: Client,
     example: Value,
     size: usize,
-    children: usize,
+    /// Objects of each kind below a VitessCluster; empty until that was learnt.
+    children: BTreeMap<Kind, usize>,
 }
 
 impl Fleet {
@@ -50,7 +54,7 @@ impl Fleet {
         // As vitess-operator was measured: with a lockserver that runs elsewhere.
         example["spec"]["globalLockserver"] = json!({ "external": {
             "implementation": "etcd2", "address": "etcd.example:2379", "rootPath": "/vitess/global" } });
-        let fleet = Self { client, example, size: 0, children: 0 };
+        let fleet = Self { client, example, size: 0, children: BTreeMap::new() };
         let taken = async {
             // A definition is served a moment after it was taken.
             while Kind::VitessCluster
@@ -67,8 +71,8 @@ impl Fleet {
     }
 
     /// Objects below each VitessCluster.
-    pub(crate) const fn children(&self) -> usize {
-        self.children
+    pub(crate) fn children(&self) -> usize {
+        self.children.values().sum()
     }
 
     /// Applies clusters until there are `size`, and waits until all of their objects are there.
@@ -78,7 +82,7 @@ impl Fleet {
             let (api, mut manifest) = (api.clone(), self.example.clone());
             let name = format!("fleet-{number}");
             manifest["metadata"] = json!({ "name": name, "namespace": NAMESPACE });
-            async move { api.patch(&name, &PatchParams::apply("kubectl"), &Patch::Apply(&manifest)).await }
+            async move { api.patch(&name, &PatchParams::apply(USER), &Patch::Apply(&manifest)).await }
         });
         let mut applied = applied.buffer_unordered(AT_A_TIME);
         while let Some(answer) = applied.next().await {
@@ -86,39 +90,40 @@ impl Fleet {
         }
         drop(applied);
         self.size = size;
-        if self.children == 0 {
+        if self.children.is_empty() {
             return self.learn().await;
         }
         let begun = tokio::time::Instant::now();
-        while self.count().await? < size * (1 + self.children) {
-            ensure!(begun.elapsed() < WITHIN, "the objects do not come");
-            tokio::time::sleep(LOOK_AGAIN).await;
+        // Those that come last are counted first: whoever counts takes of what is measured.
+        for (kind, each) in self.children.iter().rev() {
+            while self.count(*kind).await? < size * each {
+                ensure!(begun.elapsed() < WITHIN, "the objects do not come");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
         Ok(())
     }
 
-    /// How many objects the first cluster has, once there are no more of them.
+    /// What the first cluster has, once there is no more of it.
     async fn learn(&mut self) -> anyhow::Result<()> {
         let mut same = 0;
         while same < 25 {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let now = self.count().await?.saturating_sub(self.size) / self.size;
-            same = if now > 0 && now == self.children { same + 1 } else { 0 };
+            let mut now = BTreeMap::new();
+            for kind in KINDS.into_iter().filter(|kind| *kind != Kind::VitessCluster) {
+                now.insert(kind, self.count(kind).await? / self.size);
+            }
+            same = if now.values().all(|count| *count > 0) && now == self.children { same + 1 } else { 0 };
             self.children = now;
         }
         Ok(())
     }
 
-    async fn count(&self) -> anyhow::Result<usize> {
-        let mut all = 0;
-        for kind in KINDS {
-            let list =
-                kind.api(&self.client, NAMESPACE).list_metadata(&ListParams::default().limit(1)).await?;
-            let more = list.metadata.remaining_item_count.unwrap_or(0);
-            all += list.items.len() + usize::try_from(more)?;
-        }
-        // The API server's own Service.
-        Ok(all - 1)
+    async fn count(&self, kind: Kind) -> anyhow::Result<usize> {
+        let list = kind.api(&self.client, NAMESPACE).list_metadata(&ListParams::default().limit(1)).await?;
+        let more = list.metadata.remaining_item_count.unwrap_or(0);
+        // One Service is the API server's own.
+        Ok(list.items.len() + usize::try_from(more)? - usize::from(kind == Kind::Service))
     }
 }
 

@@ -12,20 +12,20 @@ use pilothouse::room::MOST_OPEN;
 use pilothouse_tests::cluster::Cluster;
 use serde_json::{Value, json};
 
-use crate::fleet::KINDS;
+use crate::fleet::{KINDS, USER};
 
 const THERE: &str = "default";
 const HERE: &str = "raw";
 const CLUSTER: &str = "planetscale.com/cluster";
 
-/// Applies every child of the fleet once more, in another namespace: the objects of one cluster one
-/// after the other, as many clusters beside each other as the host has open. Answers how many, and how long it took.
+/// Applies the whole fleet once more, in another namespace: the objects of one cluster one after the
+/// other, its VitessCluster first, as many clusters beside each other as the host has open. Answers how many, and how long it took.
 pub(crate) async fn apply(cluster: &Cluster) -> anyhow::Result<(usize, Duration)> {
     let client = &cluster.client;
     let home = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": HERE } });
     pilothouse::embedded::apply(client, &[home]).await?;
     let mut work: BTreeMap<String, Vec<(Kind, String, Value)>> = BTreeMap::new();
-    for kind in KINDS.into_iter().filter(|kind| *kind != Kind::VitessCluster) {
+    for kind in KINDS {
         for object in kind.api(client, THERE).list(&ListParams::default()).await? {
             let Some((of, name, value)) = asked(kind, &object) else { continue };
             work.entry(of).or_default().push((kind, name, value));
@@ -49,16 +49,21 @@ pub(crate) async fn apply(cluster: &Cluster) -> anyhow::Result<(usize, Duration)
 
 /// What the host asked of an object, and of which cluster it is.
 fn asked(kind: Kind, object: &DynamicObject) -> Option<(String, String, Value)> {
-    let of = object.metadata.labels.as_ref()?.get(CLUSTER)?.clone();
+    let label = || object.metadata.labels.as_ref()?.get(CLUSTER).cloned();
+    let (of, manager) = match kind {
+        Kind::VitessCluster => (object.metadata.name.clone()?, USER),
+        _ => (label()?, MANAGER),
+    };
     let live = json!(object);
-    let part = |root: &str| equality::applied(&live, MANAGER, root).unwrap_or_default();
+    let part = |root: &str| equality::applied(&live, manager, root).unwrap_or_default();
     let (mut metadata, spec, name) = (part("metadata"), part("spec"), object.metadata.name.clone()?);
     metadata["name"] = json!(name);
     metadata["namespace"] = json!(HERE);
-    // Nothing of the host's: it does not watch these.
-    let labels = metadata["labels"].as_object_mut()?;
-    labels.remove(CLUSTER);
-    labels.insert("example.com/the-same-cluster".to_owned(), json!(of));
+    // Nothing of the next host's: it does not watch these.
+    if let Some(labels) = metadata["labels"].as_object_mut() {
+        labels.remove(CLUSTER);
+        labels.insert("example.com/the-same-cluster".to_owned(), json!(of));
+    }
     let resource = kind.resource();
     let mut value =
         json!({ "apiVersion": resource.api_version, "kind": kind.as_str(), "metadata": metadata });
@@ -71,8 +76,7 @@ fn asked(kind: Kind, object: &DynamicObject) -> Option<(String, String, Value)> 
 /// Takes them away again.
 pub(crate) async fn clear(cluster: &Cluster) -> anyhow::Result<()> {
     let client = &cluster.client;
-    let all: Vec<Kind> = KINDS.into_iter().filter(|kind| *kind != Kind::VitessCluster).collect();
-    for kind in all {
+    for kind in KINDS {
         let api = kind.api(client, HERE);
         let _ =
             api.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await?;
