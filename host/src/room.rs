@@ -12,7 +12,7 @@ use crate::cache::ClusterKey;
 use crate::queue::Queue;
 
 /// Places.
-pub const MOST_OPEN: usize = 16;
+pub const MOST_OPEN: usize = 32;
 /// In the middle of something for longer than this: no reason to keep others waiting.
 const LONG_MS: Millis = 60_000;
 /// A pass that takes longer than this waits for somebody else: its place does not count.
