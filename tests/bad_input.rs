@@ -52,17 +52,8 @@ fn theirs() -> String {
 /// Two tenants' clusters, both up and at rest.
 async fn two_tenants() -> Stage {
     let settings = Settings::default();
-    let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
     let policies = built!().policies(&settings).unwrap();
-    let stage = Stage::start(Setting {
-        zones,
-        nodes: 3,
-        settings,
-        policies,
-        has_vitess: true,
-        telling_takes: Duration::ZERO,
-    })
-    .unwrap();
+    let stage = Stage::start(Setting::three_zones(settings, policies)).unwrap();
     for (manifest, namespace) in [(ours(), OURS), (theirs(), THEIRS)] {
         stage.apply(&manifest).await.unwrap();
         let up = stage.until(60 * MINUTE, |s| {
@@ -185,15 +176,8 @@ fn unknown_fields_of_a_manifest_are_refused_by_name() {
     virtually(async {
         let settings = Settings::default();
         let policies = built!().policies(&settings).unwrap();
-        let stage = Stage::start(Setting {
-            zones: Vec::new(),
-            nodes: 0,
-            settings,
-            policies,
-            has_vitess: true,
-            telling_takes: Duration::ZERO,
-        })
-        .unwrap();
+        let nowhere = Setting { zones: Vec::new(), nodes: 0, ..Setting::three_zones(settings, policies) };
+        let stage = Stage::start(nowhere).unwrap();
         for (from, to, field) in [
             ("  cells:\n", "  celz:\n", "spec.celz"),
             ("durabilityPolicy:", "durability:", "spec.keyspaces[0].durability"),

@@ -18,9 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn stage(has_vitess: bool) -> Stage {
     let settings = Settings::default();
     let policies = built!().policies(&settings).unwrap();
-    let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-    Stage::start(Setting { zones, nodes: 3, settings, policies, has_vitess, telling_takes: Duration::ZERO })
-        .unwrap()
+    Stage::start(Setting { has_vitess, ..Setting::three_zones(settings, policies) }).unwrap()
 }
 
 async fn apply(stage: &Stage) {

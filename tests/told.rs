@@ -20,9 +20,7 @@ const LEVELS: [Kind; 3] = [Kind::VitessShard, Kind::VitessCell, Kind::VitessClus
 async fn at_rest(telling_takes: Duration) -> Stage {
     let settings = Settings::default();
     let policies = built!().policies(&settings).unwrap();
-    let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-    let setting = Setting { zones, nodes: 3, settings, policies, has_vitess: true, telling_takes };
-    let stage = Stage::start(setting).unwrap();
+    let stage = Stage::start(Setting { telling_takes, ..Setting::three_zones(settings, policies) }).unwrap();
     let example = std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap();
     stage.apply(&example).await.unwrap();
     stage.settle().await.unwrap();

@@ -10,8 +10,8 @@ use pilothouse_tests::{golang, repository};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet, ServiceDescriptorProto};
 use serde_json::Value;
 
-/// Vitess as it runs in the tests.
-const VITESS: &str = "vitess.io/vitess@v0.24.2";
+/// In the version that `tests/vitess` runs.
+const VITESS: &str = "vitess.io/vitess";
 const SERVICES: [&str; 2] = ["vtctlservice.proto", "tabletmanagerservice.proto"];
 
 /// Everything that matters on the wire: where it stands, and what stands there.
@@ -71,10 +71,9 @@ fn theirs() -> anyhow::Result<Option<PathBuf>> {
     if !golang::is_there("read Vitess's own .proto files")? {
         return Ok(None);
     }
-    let module = tempfile::tempdir()?;
-    std::fs::write(module.path().join("go.mod"), "module wire\n")?;
+    let module = repository("tests/vitess");
     let fetched =
-        Command::new("go").args(["mod", "download", "-json", VITESS]).current_dir(module.path()).output()?;
+        Command::new("go").args(["mod", "download", "-json", VITESS]).current_dir(module).output()?;
     let told: Value = serde_json::from_slice(&fetched.stdout)?;
     let folder = told["Dir"].as_str().ok_or_else(|| anyhow::anyhow!("{VITESS}: {}", told["Error"]))?;
     Ok(Some(PathBuf::from(folder).join("proto")))

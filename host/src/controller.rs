@@ -154,12 +154,12 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
 
     fn touch(&mut self, touched: Touched) {
         let now = self.effects.clock.now();
-        let cache = self.effects.cache.lock().expect("no panic under the lock");
-        let keys: Vec<ClusterKey> = match touched {
-            Touched::All => cache.keys().cloned().collect(),
-            Touched::Some(keys) => keys.into_iter().collect(),
+        let keys = match touched {
+            Touched::All => {
+                self.effects.cache.lock().expect("no panic under the lock").keys().cloned().collect()
+            }
+            Touched::Some(keys) => keys,
         };
-        drop(cache);
         for key in keys {
             self.queue.push(key, now);
         }

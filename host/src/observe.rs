@@ -296,7 +296,7 @@ fn has_recorded_backup(members: &Members, id: &ShardId) -> bool {
     members.of(Kind::VitessBackup).any(|backup| {
         backup.label(labels::KEYSPACE) == id.keyspace
             && backup.label(labels::SHARD) == id.range.safe_name()
-            && backup.field("/status/complete").is_some_and(|complete| *complete == true)
+            && backups::is_complete(backup)
     })
 }
 

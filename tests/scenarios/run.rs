@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use kube::api::{Api, DeleteParams, PatchParams};
@@ -43,14 +42,9 @@ impl Tell for Teller {
 
 /// What came of it, as text: what `teller` tells after each wait.
 pub(crate) async fn run(script: &Script, teller: &mut impl Tell) -> anyhow::Result<String> {
-    let stage = Stage::start(Setting {
-        zones: script.zones.clone(),
-        nodes: 3,
-        settings: script.settings.clone(),
-        policies: policies(&script.settings)?,
-        has_vitess: script.vitess,
-        telling_takes: Duration::ZERO,
-    })?;
+    let setting = Setting::three_zones(script.settings.clone(), policies(&script.settings)?);
+    let (zones, has_vitess) = (script.zones.clone(), script.vitess);
+    let stage = Stage::start(Setting { zones, has_vitess, ..setting })?;
     let mut told = format!("# {}\n", script.about.trim());
     let mut scene = Scene { stage, namespace: script.namespace.clone(), broken: String::new() };
     for step in &script.steps {

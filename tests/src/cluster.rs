@@ -248,7 +248,7 @@ fn der(pem: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Ports that nobody has; between this and their use somebody may take them.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let mut listeners = Vec::new();
     let mut ports = [0; N];
     for port in &mut ports {

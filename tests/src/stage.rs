@@ -94,6 +94,15 @@ pub struct Setting {
     pub telling_takes: Duration,
 }
 
+impl Setting {
+    /// Three zones of three nodes, and nothing that is slow.
+    #[must_use]
+    pub fn three_zones(settings: Settings, policies: Arc<PolicySet>) -> Self {
+        let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
+        Self { zones, nodes: 3, settings, policies, has_vitess: true, telling_takes: Duration::ZERO }
+    }
+}
+
 /// What the controller wrote, did and refused so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deeds {
@@ -144,15 +153,7 @@ impl Stage {
     pub fn three_zones(built: &Built) -> anyhow::Result<Self> {
         let settings = Settings::default();
         let policies = built.policies(&settings)?;
-        let zones = ["zone-a", "zone-b", "zone-c"].map(str::to_owned).into();
-        Self::start(Setting {
-            zones,
-            nodes: 3,
-            settings,
-            policies,
-            has_vitess: true,
-            telling_takes: Duration::ZERO,
-        })
+        Self::start(Setting::three_zones(settings, policies))
     }
 
     /// Ends the controller and starts another that knows nothing of it.

@@ -3,7 +3,7 @@
 //! Owns starting and ending both; `tests/vitess` builds them. Must not know what any test expects.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::ByteString;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use serde_json::json;
 
-use crate::{golang, repository};
+use crate::cluster::free_ports;
+use crate::golang;
 
 /// Vitess's programs refuse to run as root: who they run as then, and their group.
 const NOBODY: u32 = 65_534;
@@ -25,27 +28,13 @@ const ROOT: &str = "/vitess/global";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How a build ends that cannot be had here.
-const NOT_TO_BE_HAD: i32 = 3;
-
 /// Where Vitess's programs and etcd are; `None`, said in one line, where they cannot be had, which
 /// `CI` does not accept.
 ///
 /// # Errors
 /// When they do not build.
 pub fn programs() -> anyhow::Result<Option<PathBuf>> {
-    let build = repository("tests/vitess/build");
-    if !build.exists() || !golang::is_there("build Vitess with")? {
-        println!("not run here: nothing builds Vitess's programs");
-        return Ok(None);
-    }
-    let built = Command::new(build).stderr(Stdio::inherit()).output()?;
-    if built.status.code() == Some(NOT_TO_BE_HAD) && std::env::var_os("CI").is_none() {
-        println!("not run here: Vitess's programs cannot be had");
-        return Ok(None);
-    }
-    ensure!(built.status.success(), "tests/vitess does not build");
-    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
+    golang::built("tests/vitess")
 }
 
 struct Part {
@@ -222,7 +211,8 @@ impl Topology {
     pub fn leave_lock(&self, shard: &str) -> anyhow::Result<()> {
         let (keyspace, range) = shard.split_once('/').context("KEYSPACE/RANGE")?;
         let key = format!("{ROOT}/keyspaces/{keyspace}/shards/{range}/locks/1");
-        let body = format!(r#"{{"key": "{}", "value": "{}"}}"#, base64(&key), base64("{}"));
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        let body = json!({ "key": bytes(&key), "value": bytes("{}") }).to_string();
         let mut stream = TcpStream::connect(self.etcd())?;
         write!(
             stream,
@@ -246,28 +236,4 @@ fn start(dir: &Path, name: &str, command: &mut Command) -> anyhow::Result<Part> 
 #[expect(clippy::disallowed_methods, reason = "a process tells nobody that it is ready")]
 fn wait() {
     std::thread::sleep(LOOK_AGAIN);
-}
-
-/// Ports that nobody listens on now.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
-    let mut listeners = Vec::new();
-    for _ in 0..N {
-        listeners.push(TcpListener::bind(("127.0.0.1", 0))?);
-    }
-    let ports: Result<Vec<u16>, _> = listeners.iter().map(|l| l.local_addr().map(|at| at.port())).collect();
-    ports?.try_into().map_err(|_| anyhow::anyhow!("as many as asked for"))
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for three in text.as_bytes().chunks(3) {
-        let bits =
-            three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for digit in 0..4 {
-            let index = bits >> (18 - 6 * digit) & 63;
-            encoded.push(if digit <= three.len() { char::from(DIGITS[index as usize]) } else { '=' });
-        }
-    }
-    encoded
 }

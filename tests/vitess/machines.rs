@@ -76,12 +76,6 @@ impl Machines {
     }
 }
 
-/// Whether a condition of a Pod is true.
-pub(crate) fn holds(pod: &Pod, condition: &str) -> bool {
-    let all = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-    all.iter().any(|c| c.type_ == condition && c.status == "True")
-}
-
 /// The zone that a Pod is in.
 pub(crate) fn zone(pod: &Pod) -> String {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();

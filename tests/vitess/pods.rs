@@ -9,14 +9,14 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod};
 use kube::api::{Api, DeleteParams};
 use pilothouse::embedded;
 use pilothouse_tests::cluster::host;
-use pilothouse_tests::cluster::whole::{is_ready, until};
+use pilothouse_tests::cluster::whole::{holds, is_ready, until};
 use pilothouse_tests::processes::images::Images;
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::machines::{Machines, holds};
+use crate::machines::Machines;
 
 const SOON: Duration = Duration::from_secs(30);
 /// A packet that was not lost has its answer by then.

@@ -17,14 +17,14 @@ use pilothouse::settings::Settings;
 use pilothouse::vitess::{RealVitess, Vitess};
 use pilothouse_policy::binding::Bindings;
 use pilothouse_tests::cluster::host::{self, Host};
-use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::cluster::whole::{holds, until};
 use pilothouse_tests::processes::images::Images;
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use crate::machines::{Machines, holds};
+use crate::machines::Machines;
 
 pub(crate) const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 pub(crate) const NAMESPACE: &str = "crossing";

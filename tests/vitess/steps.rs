@@ -6,11 +6,11 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use pilothouse_api::names;
-use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::cluster::whole::{holds, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::machines::{holds, zone};
+use crate::machines::zone;
 use crate::scene::{NAMESPACE, Scene};
 use crate::sql::Sql;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_tests::cluster;
-use pilothouse_tests::cluster::whole::{Whole, is_ready, until};
+use pilothouse_tests::cluster::whole::{Whole, holds, is_ready, until};
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -28,11 +28,6 @@ fn pod(zone: &str) -> Value {
             "volumes": [{ "name": "disk", "persistentVolumeClaim": { "claimName": "disk" } }],
         },
     })
-}
-
-fn holds(pod: &Pod, condition: &str) -> bool {
-    let all = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-    all.iter().any(|c| c.type_ == condition && c.status == "True")
 }
 
 /// A Pod's volume is made in its zone, grows and goes; a node without power is missed, and welcome again.

@@ -59,9 +59,7 @@ fn runs_that_ended_well<'a>(
     let of_place = |object: &&Cached| is_of(object, &backup.shard, &backup.location);
     let pods = volumes::backup_pods(members, &backup.shard).filter(of_place);
     let pods = pods.filter(|pod| matches!(volumes::run(pod), Run::Succeeded(_)));
-    let pods = pods.filter_map(|pod| {
-        Some((pod.created(), time(pod, "/status/containerStatuses/0/state/terminated/finishedAt")?))
-    });
+    let pods = pods.filter_map(|pod| Some((pod.created(), volumes::ended(pod)?)));
     let jobs = members.of(Kind::Job).map(AsRef::as_ref).filter(of_place);
     let jobs = jobs.filter(|job| condition(job, "Complete") == Some(true));
     let jobs = jobs.filter_map(|job| Some((job.created(), time(job, "/status/completionTime")?)));
@@ -74,7 +72,7 @@ fn is_of(object: &Cached, shard: &ShardId, location: &str) -> bool {
         && object.label(labels::BACKUP_LOCATION) == location
 }
 
-fn is_complete(record: &Cached) -> bool {
+pub(super) fn is_complete(record: &Cached) -> bool {
     record.field("/status/complete").is_some_and(|complete| *complete == true)
 }
 

@@ -124,15 +124,17 @@ pub(crate) fn has_backup_pod_succeeded(members: &Members, shard: &ShardId) -> bo
     backup_pods(members, shard).any(|pod| matches!(run(pod), Run::Succeeded(_)))
 }
 
+/// When a backup Pod's one container ended.
+pub(super) fn ended(pod: &Cached) -> Option<Millis> {
+    let ended = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");
+    ended.and_then(Value::as_str).and_then(parse_rfc3339)
+}
+
 pub(super) fn run(pod: &Cached) -> Run {
     let started = pod.created();
-    let finished = || {
-        let terminated = pod.field("/status/containerStatuses/0/state/terminated/finishedAt");
-        terminated.and_then(Value::as_str).and_then(parse_rfc3339).unwrap_or(started)
-    };
     match pod.field("/status/phase").and_then(Value::as_str) {
         Some("Succeeded") => Run::Succeeded(started),
-        Some("Failed") => Run::Failed(finished()),
+        Some("Failed") => Run::Failed(ended(pod).unwrap_or(started)),
         Some(_) | None => Run::Running(started),
     }
 }

@@ -110,8 +110,8 @@ impl Known {
 
     /// The records of tablets are told more often than the others.
     fn whole(&self, mut topology: Topology, now: Millis) -> Topology {
-        let (shards, _) = self.shards.as_ref().map_or((None, 0), |(shards, told)| (Some(shards), *told));
-        topology.shards = shards.into_iter().flatten().map(|(id, _)| (id.clone(), BTreeSet::new())).collect();
+        let shards = self.shards.iter().flat_map(|(shards, _)| shards.keys());
+        topology.shards = shards.map(|id| (id.clone(), BTreeSet::new())).collect();
         for record in self.tablets.values() {
             // A cell has a replication record of a shard as long as it has tablets of it.
             if let Some(cells) = topology.shards.get_mut(&record.shard) {

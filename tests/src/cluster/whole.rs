@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_sim::world::beside::POWER;
 use serde_json::{Value, json};
@@ -135,6 +135,13 @@ pub async fn until<T>(
 pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// Whether a condition of a Pod is true.
+#[must_use]
+pub fn holds(pod: &Pod, condition: &str) -> bool {
+    let all = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    all.iter().any(|c| c.type_ == condition && c.status == "True")
 }
 
 fn flag(name: &str, value: &str) -> String {

@@ -4,18 +4,14 @@
 //! them. Must not know what a Pod does with them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use super::sandbox::Mount;
-use crate::repository;
+use crate::golang;
 
 /// The shell, and what scripts of init containers call: this machine's.
 const SHELL: [&str; 6] = ["bash", "sh", "cp", "ln", "mkdir", "sed"];
-/// The status by which a script of `tests/vitess` says that something cannot be had.
-const CANNOT_BE_HAD: i32 = 3;
 
 /// Where its value is `newest`, mysqld is the newest that Debian has, and has plugins.
 const MYSQL: &str = "PILOTHOUSE_MYSQL";
@@ -36,10 +32,10 @@ impl Images {
     /// # Errors
     /// When it does not build.
     pub fn built() -> anyhow::Result<Option<Self>> {
-        let Some(built) = built_by("tests/vitess/build")? else { return Ok(None) };
+        let Some(built) = golang::built("tests/vitess")? else { return Ok(None) };
         let has_semi_sync = std::env::var_os(MYSQL).is_some_and(|which| which == "newest");
         let mysql = if has_semi_sync {
-            let Some(mysql) = built_by("tests/vitess/build-newest-mysql")? else { return Ok(None) };
+            let Some(mysql) = golang::built_by("tests/vitess/build-newest-mysql")? else { return Ok(None) };
             println!("mysqld is Debian's newest: {}", mysql.display());
             mysql
         } else {
@@ -104,16 +100,4 @@ impl Images {
         contents.push(Mount::read_only("/usr/bin/sh", "/bin/sh"));
         Some(contents)
     }
-}
-
-/// What a script builds or fetches; `None` where that cannot be had, which `CI` does not accept.
-fn built_by(script: &str) -> anyhow::Result<Option<PathBuf>> {
-    let ci = std::env::var_os("CI").is_some();
-    let built = Command::new(repository(script)).stderr(Stdio::inherit()).output()?;
-    if !ci && built.status.code() == Some(CANNOT_BE_HAD) {
-        println!("not run here: {script} cannot get what it needs");
-        return Ok(None);
-    }
-    ensure!(built.status.success(), "{script} fails");
-    Ok(Some(PathBuf::from(String::from_utf8(built.stdout)?.trim_end())))
 }

@@ -87,7 +87,7 @@ impl Kubelet {
         let all: Vec<_> =
             self.pods.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         for running in &all {
-            running.kill(true);
+            running.kill();
         }
         for running in &all {
             running.dead().await;
@@ -101,7 +101,7 @@ impl Kubelet {
     /// # Errors
     /// When there is no such Pod here.
     pub fn kill(&self, pod: &str) -> anyhow::Result<()> {
-        self.running(pod)?.kill(true);
+        self.running(pod)?.kill();
         Ok(())
     }
 

@@ -198,9 +198,9 @@ impl Running {
         let _ = self.stop.subscribe().wait_for(|grace| *grace == Some(Duration::ZERO)).await;
     }
 
-    /// Kills all that runs in it, without a word; what is held does not come back before it is released.
-    pub(super) fn kill(&self, hold: bool) {
-        self.held.send_replace(hold);
+    /// Kills all that runs in it, without a word; it does not come back before it is released.
+    pub(super) fn kill(&self) {
+        self.held.send_replace(true);
         for process in self.processes.borrow().values() {
             signal_program(*process, Signal::KILL);
         }
