@@ -69,7 +69,7 @@ async fn records(vtctld: &Vtctld) -> Vec<String> {
         all.push(format!("alias of {cell}"));
     }
     for (keyspace, policy) in vtctld.keyspaces().await.unwrap() {
-        all.push(format!("keyspace {keyspace} with {policy}"));
+        all.push(format!("keyspace {keyspace} with {}", policy.durability_policy));
         for shard in vtctld.shards(&keyspace).await.unwrap().keys() {
             all.push(format!("shard {shard}"));
         }
@@ -165,8 +165,31 @@ async fn what_does_not_go_with_the_topology_is_refused() {
     refused(vtctld.emergency_reparent(&of, &tablet, &other).await, "NotThePrimary", "is none");
     refused(vtctld.init_primary(&of, &tablet).await, "Refused", "");
     refused(vtctld.end_slowly(&tablet).await, "Refused", "node doesn't exist");
-    vtctld.let_vtorc_fail_over(&of, false).await.unwrap();
-    vtctld.let_vtorc_fail_over(&of, true).await.unwrap();
+}
+
+/// Who stands by: the keyspace's VTOrc as a whole, and those of shards.
+async fn standing_by(vtctld: &Vtctld) -> Vec<String> {
+    let keyspaces = vtctld.keyspaces().await.unwrap().into_iter();
+    let shards = vtctld.shards("commerce").await.unwrap().into_iter();
+    let keyspaces = keyspaces.filter(|(_, record)| record.vtorc_stands_by).map(|(name, _)| name);
+    let shards = shards.filter(|(_, record)| record.vtorc_stands_by).map(|(id, _)| id.to_string());
+    keyspaces.chain(shards).collect()
+}
+
+#[tokio::test]
+async fn vtorc_is_kept_from_replacing_primaries_and_let_again() {
+    let Some(topology) = started() else { return };
+    let vtctld = client(&topology, CALL);
+    vtctld.register(&in_cell(&topology, "zone1", "/vitess/zone1")).await.unwrap();
+    vtctld.register(&keyspace("none")).await.unwrap();
+    for (of, told) in [("commerce/-80", "commerce/-80"), ("commerce/-", "commerce")] {
+        let of = shard(of);
+        vtctld.register(&Registration::Shard { shard: of.clone() }).await.unwrap();
+        vtctld.let_vtorc_fail_over(&of, false).await.unwrap();
+        assert_eq!(standing_by(&vtctld).await, [told]);
+        vtctld.let_vtorc_fail_over(&of, true).await.unwrap();
+        assert_eq!(standing_by(&vtctld).await, [""; 0]);
+    }
 }
 
 #[tokio::test]

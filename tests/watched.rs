@@ -68,12 +68,13 @@ fn shard() -> ShardId {
 /// A vtctld that tells of one shard of two tablets, the first its primary.
 fn vtctld(tablets: &[&Peer]) -> Says {
     let says = Says::nothing();
-    let policy = topodata::Keyspace { durability_policy: "semi_sync".to_owned() };
+    let policy = topodata::Keyspace { durability_policy: "semi_sync".to_owned(), ..Default::default() };
     let keyspace = vtctldata::Keyspace { name: "commerce".to_owned(), keyspace: Some(policy) };
     says.set("GetKeyspaces", Reply::of(&vtctldata::GetKeyspacesResponse { keyspaces: vec![keyspace] }));
     let record = topodata::Shard {
         primary_alias: Some(alias(1)),
         primary_term_start_time: Some(vttime::Time { seconds: 100, nanoseconds: 5_000_000 }),
+        ..Default::default()
     };
     let record = vtctldata::Shard { shard: Some(record), ..vtctldata::Shard::default() };
     let shards = [("-".to_owned(), record.clone()), ("0".to_owned(), record)].into();

@@ -171,6 +171,9 @@ impl Effects {
             Action::RecreateTablet { tablet, pod_uid } => self.recreate_tablet(key, tablet, pod_uid).await,
             Action::PrepareUpgrade { tablet, pod_uid } => self.prepare_upgrade(key, tablet, pod_uid).await,
             Action::ForgetTablet { tablet } => Ok(self.vitess.forget_tablet(key, tablet).await?),
+            Action::SwitchVtorc { shard, fails_over } => {
+                Ok(self.vitess.switch_vtorc(key, shard, *fails_over).await?)
+            }
             Action::RegisterRecord { registration } => Ok(self.vitess.register(key, registration).await?),
             Action::PruneRecord { record } => Ok(self.vitess.prune(key, record).await?),
             Action::ScheduleChange { object, uid, changes } => {

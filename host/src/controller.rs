@@ -120,6 +120,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         while let Some(finished) = flying.next().await {
             self.settle(finished);
         }
+        self.effects.vitess.hand_back().await;
     }
 
     /// When somebody is due, or may have a place at last.

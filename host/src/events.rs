@@ -166,6 +166,7 @@ const fn done(action: &Action) -> &'static str {
         Action::RecreateTablet { .. } => "TabletRecreated",
         Action::PrepareUpgrade { .. } => "MySQL_Upgrade",
         Action::ForgetTablet { .. } => "TabletForgotten",
+        Action::SwitchVtorc { .. } => "FailoverSwitched",
         Action::RegisterRecord { .. } => "TopoUpdated",
         Action::PruneRecord { .. } => "TopoCleanup",
         Action::ScheduleChange { .. } => "ChangeScheduled",

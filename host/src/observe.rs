@@ -23,7 +23,7 @@ use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, Zone};
 use pilothouse_core::view::{
     BackupView, CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView,
-    VitessSource,
+    VitessSource, Vtorc,
 };
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
 use pilothouse_core::{Millis, mysql};
@@ -32,7 +32,7 @@ use serde_json::Value;
 use crate::asked::{Asked, AskedShard};
 use crate::cache::{Cached, ClusterKey, Members, Typed};
 use crate::kinds::Kind;
-use crate::vitess::Observation;
+use crate::vitess::{Observation, Switch};
 use volumes::Run;
 
 pub(crate) use backups::{are_told, awaits_record, judge as judge_backups};
@@ -76,6 +76,8 @@ pub struct Seen<'a> {
     pub pauses: &'a [Pause],
     /// Levels that their parent asks for no more, with whether the others that it asks for stand.
     pub unwanted: &'a BTreeMap<(Kind, String), bool>,
+    /// Whether a policy is bound that replaces lost primaries.
+    pub replaces_primaries: bool,
     /// The zone verdicts of the last pass, or of the status.
     pub remembered_zones: &'a BTreeMap<Zone, ZoneHealth>,
     /// What the region allows, as facts of the cluster.
@@ -136,6 +138,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         as_of: seen.as_of,
         cluster,
         vitess: if seen.vitess.is_some() { seen.source } else { VitessSource::Unknown },
+        replaces_primaries: seen.replaces_primaries,
         zones: zones::list(seen, &cells),
         keyspaces: levels::keyspaces(seen.members),
         unwanted: levels::unwanted(seen),
@@ -269,6 +272,7 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
         },
         serving: seen.vitess.and_then(|vitess| levels::serving(vitess, id)),
         may_initialize: desired.may_initialize,
+        vtorc: record.map_or(Vtorc::Absent, |r| vtorc(r.vtorc)),
         backup_location: desired.backup_location.clone().filter(|_| may_back_up(seen, desired)),
         // While nobody tells whether a run that ended well left a backup, it stays the shard's run,
         // and no other is begun.
@@ -287,6 +291,16 @@ fn shard_view(seen: &Seen<'_>, object: &VitessShard, Asked { desired, pools }: &
             .max(),
         cascading: object.metadata.name.as_ref().is_some_and(|name| seen.cascading.contains(name)),
         pools: pools.clone(),
+    }
+}
+
+/// Every shard is given a VTOrc, whether or not it runs just now.
+const fn vtorc(switch: Switch) -> Vtorc {
+    match switch {
+        Switch::None => Vtorc::Absent,
+        Switch::On => Vtorc::Decides,
+        Switch::Off => Vtorc::StandsBy,
+        Switch::Stuck => Vtorc::Unswitchable,
     }
 }
 

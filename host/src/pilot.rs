@@ -9,11 +9,11 @@ use std::sync::Arc;
 use pilothouse_core::Millis;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Revision, Settled};
-use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Step};
+use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Slot, Step};
 use pilothouse_core::topology::Zone;
 use pilothouse_core::view::{ClusterId, ClusterView, Fact};
 use pilothouse_core::zones::{ZoneHealth, ZoneSettings};
-use pilothouse_core::{drain, records, turndown};
+use pilothouse_core::{decider, drain, records, turndown};
 use pilothouse_policy::set::PolicySet;
 
 use crate::actuate::Effects;
@@ -192,6 +192,7 @@ impl Pilot {
             cascading: &self.rendering.cascading,
             pauses: &pauses,
             unwanted: &self.rendering.unwanted,
+            replaces_primaries: self.policies.policies().any(|policy| policy.slot() == Slot::Failover),
             remembered_zones: &zones,
             allowances: &self.judging.allowances,
             as_of,
@@ -268,6 +269,7 @@ impl Propose for Pilot {
         steps.extend(self.schedules.steps());
         steps.extend(self.rendering.turndowns(view, &self.members));
         steps.extend(records::steps(view));
+        steps.extend(decider::steps(view, !proposals.iter().any(has_failed_to_fail_over)));
         steps
     }
 
@@ -357,6 +359,11 @@ impl Pilot {
 fn failure(proposal: &Proposal) -> Option<&str> {
     let codes = proposal.diagnostics.iter().map(|d| d.code.as_str());
     codes.into_iter().find(|code| proposal.steps.is_empty() && code.starts_with("Plugin"))
+}
+
+/// Whether it is what is left of a call that was to say whether a primary is replaced.
+fn has_failed_to_fail_over(proposal: &Proposal) -> bool {
+    matches!(proposal.author, Author::Policy { slot: Slot::Failover, .. }) && failure(proposal).is_some()
 }
 
 /// An author as logs and tables name it.

@@ -8,6 +8,7 @@
 mod backup_storages;
 mod cells;
 mod cluster;
+mod decider;
 mod lockservers;
 mod paused;
 mod schedules;

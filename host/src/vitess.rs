@@ -85,6 +85,22 @@ pub struct ShardRecord {
     pub primary_since: Millis,
     /// Whether a database was ever initialised.
     pub initialized: bool,
+    /// Whether a VTOrc of it may replace a lost primary.
+    pub vtorc: Switch,
+}
+
+/// What the topology says of a VTOrc, whether or not one runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Switch {
+    /// It may replace no primary of the keyspace, or there can be none: people's choice, and none of ours.
+    #[default]
+    None,
+    /// It may.
+    On,
+    /// It may not.
+    Off,
+    /// It may, and cannot be kept from it.
+    Stuck,
 }
 
 /// What a tablet said, or that it said nothing.
@@ -138,6 +154,13 @@ impl Vitess {
     pub fn forget(&self, key: &ClusterKey) {
         if let Self::Real(real) = self {
             real.unfollow(key);
+        }
+    }
+
+    /// Lets VTOrc replace lost primaries again wherever it stands by: this host is about to stop.
+    pub async fn hand_back(&self) {
+        if let Self::Real(real) = self {
+            real.hand_back().await;
         }
     }
 
@@ -262,6 +285,19 @@ impl Vitess {
         }
     }
 
+    /// Says whether a VTOrc may replace a lost primary of the shard.
+    ///
+    /// # Errors
+    /// When there is no client, Vitess says no, or says nothing in time.
+    pub async fn switch_vtorc(&self, cluster: &ClusterKey, shard: &ShardId, on: bool) -> Result<(), Error> {
+        match self {
+            Self::Unknown => Err(Error::NoClient),
+            Self::Real(real) => real.switch_vtorc(cluster, shard, on).await,
+            // The one that is played replaces no primary.
+            Self::Played(_) => Ok(()),
+        }
+    }
+
     /// Makes a topology record, or brings it to what is asked.
     ///
     /// # Errors
@@ -344,6 +380,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         primary: s.primary,
         primary_since: s.primary_since,
         initialized: s.initialized,
+        vtorc: Switch::None,
     };
     let tablet = |t: pilothouse_sim::vitess::TabletObserved| TabletRecord {
         role: t.role,

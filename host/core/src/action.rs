@@ -79,6 +79,8 @@ pub enum Action {
     PrepareUpgrade { tablet: TabletAlias, pod_uid: String },
     /// Remove the topology's record of a tablet that is gone.
     ForgetTablet { tablet: TabletAlias },
+    /// Let VTOrc replace a lost primary of the shard, or keep it from it; its repairs go on.
+    SwitchVtorc { shard: ShardId, fails_over: bool },
     /// Make a topology record, or bring it to what is asked.
     RegisterRecord { registration: Registration },
     /// Remove a topology record that nothing asks for.
@@ -208,6 +210,7 @@ impl Action {
             | Self::RecreateTablet { .. }
             | Self::PrepareUpgrade { .. }
             | Self::ForgetTablet { .. }
+            | Self::SwitchVtorc { .. }
             | Self::RegisterRecord { .. }
             | Self::PruneRecord { .. }
             | Self::ScheduleChange { .. }
@@ -246,6 +249,7 @@ impl Action {
             Self::RecreateTablet { .. } => "recreate-tablet",
             Self::PrepareUpgrade { .. } => "prepare-upgrade",
             Self::ForgetTablet { .. } => "forget-tablet",
+            Self::SwitchVtorc { .. } => "switch-vtorc",
             Self::RegisterRecord { .. } => "register-record",
             Self::PruneRecord { .. } => "prune-record",
             Self::ScheduleChange { .. } => "schedule-change",
@@ -291,6 +295,8 @@ impl fmt::Display for Action {
             Self::Delete { object, .. }
             | Self::TurnDown { object, .. }
             | Self::ScheduleChange { object, .. } => write!(f, "{object}"),
+            Self::SwitchVtorc { shard, fails_over: true } => write!(f, "{shard} to decide"),
+            Self::SwitchVtorc { shard, fails_over: false } => write!(f, "{shard} to stand by"),
             Self::RegisterRecord { registration } => write!(f, "{registration}"),
             Self::PruneRecord { record } => write!(f, "{record}"),
             Self::EndRollout { object, marks, .. } => write!(f, "{object} {marks:?}"),

@@ -11,6 +11,7 @@ mod budget;
 mod candidate;
 mod claim;
 mod contradiction;
+mod decider;
 mod drain;
 mod evidence;
 mod expectation;
@@ -45,6 +46,7 @@ pub const RULES: &[Rule] = &[
     evidence::RULE,
     expectation::RULE,
     contradiction::RULE,
+    decider::RULE,
     primary::RULE,
     candidate::RULE,
     pace::RULE,

@@ -6,6 +6,7 @@
 //! the world as a [`view::ClusterView`], effects leave as [`plan::Plan`]s.
 
 pub mod action;
+pub mod decider;
 pub mod drain;
 pub mod gtid;
 pub mod guard;

@@ -77,6 +77,8 @@ impl Pause {
             | Action::ForgetTablet { tablet: alias }
             | Action::ReleaseTablet { tablet: alias, .. }
             | Action::DrainTablet { tablet: alias, .. } => tablet(alias),
+            // Whoever must not act gives the deciding back.
+            Action::SwitchVtorc { shard: id, fails_over } => !fails_over && shard(id),
             Action::RegisterRecord { registration } => match registration {
                 Registration::Cell { cell, .. } => self.cells.contains(cell),
                 Registration::CellsAlias { .. } => false,

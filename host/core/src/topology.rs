@@ -72,6 +72,12 @@ impl KeyRange {
         Self { start: Vec::new(), end: Vec::new() }
     }
 
+    /// Whether it holds every keyspace id.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.start.is_empty() && self.end.is_empty()
+    }
+
     /// Whether any keyspace id is in both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {

@@ -36,6 +36,9 @@ pub struct ClusterView {
     pub cluster: ClusterId,
     /// Where the Vitess evidence comes from; `unknown` blocks every destructive step.
     pub vitess: VitessSource,
+    /// Whether a policy is bound that replaces lost primaries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces_primaries: bool,
     /// Zones that nodes stand in or cells name.
     #[serde(default)]
     pub zones: Vec<ZoneView>,
@@ -196,6 +199,9 @@ pub struct ShardView {
     /// Whether the manifest lets us initialise it.
     #[serde(default = "yes")]
     pub may_initialize: bool,
+    /// Its VTOrc, and whether that replaces a lost primary by itself.
+    #[serde(default, skip_serializing_if = "Vtorc::is_absent")]
+    pub vtorc: Vtorc,
     /// Location that new backups go to; absent when the manifest has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_location: Option<String>,
@@ -211,6 +217,27 @@ pub struct ShardView {
     /// Pools of the manifest.
     #[serde(default)]
     pub pools: Vec<PoolView>,
+}
+
+/// A shard's VTOrc, as far as lost primaries go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Vtorc {
+    /// There is none, or people keep it from replacing any primary of the keyspace.
+    #[default]
+    Absent,
+    /// It replaces a lost primary, as the topology has it.
+    Decides,
+    /// The topology keeps it from that.
+    StandsBy,
+    /// It replaces a lost primary, and there is no way to keep it from that: Vitess before 23.
+    Unswitchable,
+}
+
+impl Vtorc {
+    const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
 }
 
 const fn yes() -> bool {
@@ -512,7 +539,16 @@ impl ClusterView {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut h = DefaultHasher::new(); // SipHash with fixed keys
-        (&self.cluster, self.vitess, &self.zones, &self.cells, &self.shards, &self.backups).hash(&mut h);
+        (
+            &self.cluster,
+            self.vitess,
+            self.replaces_primaries,
+            &self.zones,
+            &self.cells,
+            &self.shards,
+            &self.backups,
+        )
+            .hash(&mut h);
         self.pauses.hash(&mut h);
         (&self.keyspaces, &self.unwanted, &self.records).hash(&mut h);
         for tablet in &self.tablets {

@@ -10,7 +10,7 @@ use pilothouse_core::guard::{self, RULES};
 use pilothouse_core::plan::{Plan, Step};
 use pilothouse_core::rollout::{self, Child, Means, Member, Strategy};
 use pilothouse_core::view::ClusterView;
-use pilothouse_core::{drain, levels, records, turndown};
+use pilothouse_core::{decider, drain, levels, records, turndown};
 use serde_yaml_ng::Value;
 
 fn cases(file: &str) -> Vec<(String, ClusterView)> {
@@ -53,6 +53,14 @@ fn drains_move_as_approved() {
     let text = render("drain", drain::steps);
     assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
     approve("own/drain.txt", &text);
+}
+
+#[test]
+fn who_decides_is_as_approved() {
+    let text = render("decider", |view| decider::steps(view, true));
+    assert!(!text.contains("REFUSED"), "the guard disagrees:\n{text}");
+    let failed = render("decider", |view| decider::steps(view, false));
+    approve("own/decider.txt", &format!("{text}\n# The policy failed when it was asked\n\n{failed}"));
 }
 
 #[test]

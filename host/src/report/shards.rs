@@ -19,7 +19,7 @@ use pilothouse_core::view::{Level, PodState, Role, ShardView, TabletView, Vitess
 use pilothouse_core::{topology::ShardId, turndown};
 
 use super::cluster::serves_writes;
-use super::{Wanted, available, paused, set, time, told, volumes};
+use super::{Wanted, available, decider, paused, set, time, told, volumes};
 use crate::cache::Cached;
 use crate::kinds::Kind;
 use crate::observe;
@@ -69,6 +69,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
     };
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));
     volumes::tell(&mut status.conditions, report, generation, Some(&shard.id));
+    decider::tell(&mut status.conditions, report, generation, shard.vtorc);
     paused::tell(&mut status.conditions, report, generation, (Kind::VitessShard, &name));
     Wanted::unless_equal(Kind::VitessShard, &name, live, &status).map(|w| w.without(&["surgeTablets"]))
 }

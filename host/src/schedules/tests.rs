@@ -170,6 +170,7 @@ impl Scene {
             source: VitessSource::Played,
             outdated: &BTreeMap::new(),
             cascading: &BTreeSet::new(),
+            replaces_primaries: false,
             remembered_zones: &BTreeMap::new(),
             allowances: &BTreeMap::new(),
             pauses: &[],

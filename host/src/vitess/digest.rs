@@ -12,8 +12,8 @@ pub(super) fn of(observation: Option<&Observation>) -> u64 {
     observation.is_some().hash(&mut h);
     if let Some(Observation { shards, tablets, topology, backups, backups_only_of }) = observation {
         (topology, backups, backups_only_of).hash(&mut h);
-        for (id, ShardRecord { primary, primary_since, initialized }) in shards {
-            (id, primary, primary_since, initialized).hash(&mut h);
+        for (id, ShardRecord { primary, primary_since, initialized, vtorc }) in shards {
+            (id, primary, primary_since, initialized, vtorc).hash(&mut h);
         }
         for (alias, tablet) in tablets {
             alias.hash(&mut h);

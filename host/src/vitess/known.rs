@@ -9,9 +9,9 @@ use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
-use pilothouse_vitess::{Answer, ShardRecord, Status, TabletRecord};
+use pilothouse_vitess::{Answer, KeyspaceRecord, ShardRecord, Status, TabletRecord};
 
-use super::Observation;
+use super::{Observation, Switch};
 
 /// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
 const SILENT_FOR_GOOD_MS: Millis = 30_000;
@@ -24,6 +24,10 @@ const STARTS_WITHIN_MS: Millis = 30_000;
 pub(super) struct Known {
     /// Its shards, and when vtctld last told them all.
     pub shards: Option<(BTreeMap<ShardId, ShardRecord>, Millis)>,
+    /// Its keyspaces, told just before them.
+    pub keyspaces: BTreeMap<String, KeyspaceRecord>,
+    /// Whether its vtctld knows nothing of the switch that keeps VTOrc from replacing primaries.
+    pub unswitchable: bool,
     /// Its tablets' records, as last told.
     pub tablets: BTreeMap<TabletAlias, TabletRecord>,
     /// Its other records; `None` while they are not known whole.
@@ -96,6 +100,7 @@ impl Known {
                 primary: record.primary.clone(),
                 primary_since: record.primary_since,
                 initialized: record.primary.is_some() || had,
+                vtorc: self.switch(id, record),
             };
             (id.clone(), record)
         };
@@ -106,6 +111,25 @@ impl Known {
             backups: backups.clone(),
             backups_only_of: self.location.clone(),
         })
+    }
+
+    /// Shards whose VTOrc stands by.
+    pub(super) fn standing_by(&self) -> Vec<ShardId> {
+        let shards = self.shards.iter().flat_map(|(shards, _)| shards);
+        let off = shards.filter(|(id, record)| self.switch(id, record) == Switch::Off);
+        off.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Of a shard that is all of its keyspace, the keyspace's record says it.
+    fn switch(&self, id: &ShardId, record: &ShardRecord) -> Switch {
+        let of_keyspace = self.keyspaces.get(&id.keyspace).is_some_and(|keyspace| keyspace.vtorc_stands_by);
+        match id.range.is_whole() {
+            _ if self.unswitchable => Switch::Stuck,
+            true if of_keyspace => Switch::Off,
+            false if of_keyspace => Switch::None,
+            false if record.vtorc_stands_by => Switch::Off,
+            true | false => Switch::On,
+        }
     }
 
     /// The records of tablets are told more often than the others.

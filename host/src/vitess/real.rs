@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use pilothouse_api::labels::{self, Component};
 use pilothouse_api::{VitessCluster, names};
 use pilothouse_core::topology::{ShardId, TabletAlias};
@@ -23,6 +25,11 @@ use crate::clock::Clock;
 use crate::kinds::Kind;
 use crate::render;
 use crate::topology::TopologyRecords;
+
+/// A host that stops has so long until it is killed, as Pods have it, and keeps the Lease meanwhile.
+const HANDED_BACK_WITHIN: Duration = Duration::from_secs(10);
+/// Calls of a host that stops, at a time.
+const AT_ONCE: usize = 32;
 
 /// Vitess, asked.
 #[derive(Clone)]
@@ -216,6 +223,41 @@ impl RealVitess {
             heard.known.slow.insert(tablet.clone());
         }
         Ok(())
+    }
+
+    pub(super) async fn switch_vtorc(
+        &self,
+        key: &ClusterKey,
+        shard: &ShardId,
+        on: bool,
+    ) -> Result<(), Error> {
+        let answer = self.call(key, async |vtctld| vtctld.let_vtorc_fail_over(shard, on).await).await;
+        if let (Err(Error::Refused { code, .. }), Some(followed)) = (&answer, self.clusters().get(key)) {
+            let mut heard = followed.heard.lock().expect("no panic under the lock");
+            heard.known.unswitchable |= code == "Unimplemented";
+        }
+        answer
+    }
+
+    /// Whoever does not answer in time stays as it is; the next leader puts it right, if there is one.
+    pub(super) async fn hand_back(&self) {
+        let switched_off = |followed: &Followed| {
+            let heard = followed.heard.lock().expect("no panic under the lock");
+            heard.known.standing_by()
+        };
+        let shards: Vec<(ClusterKey, ShardId)> = {
+            let clusters = self.clusters();
+            let all = clusters.iter().map(|(key, followed)| (key, switched_off(followed)));
+            all.flat_map(|(key, shards)| shards.into_iter().map(|id| (key.clone(), id))).collect()
+        };
+        let calls = stream::iter(&shards).for_each_concurrent(AT_ONCE, async |(key, shard)| {
+            if let Err(error) = self.switch_vtorc(key, shard, true).await {
+                tracing::warn!(cluster = %key, %shard, %error, "VTOrc still stands by");
+            }
+        });
+        if tokio::time::timeout(HANDED_BACK_WITHIN, calls).await.is_err() {
+            tracing::warn!("not every VTOrc was told in time: some still stand by");
+        }
     }
 
     pub(super) async fn forget_tablet(&self, key: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {

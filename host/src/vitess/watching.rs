@@ -13,7 +13,7 @@ use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, CELLS_ALIAS, Topology};
-use pilothouse_vitess::{Answer, Dialer, Error, ShardRecord, Tablet, TabletRecord, Vtctld};
+use pilothouse_vitess::{Answer, Dialer, Error, KeyspaceRecord, ShardRecord, Tablet, TabletRecord, Vtctld};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -110,7 +110,10 @@ impl Watch {
         for keyspace in keyspaces.keys() {
             shards.extend(self.vtctld.shards(keyspace).await?);
         }
-        self.hear(|known, at| known.shards = Some((shards.clone(), at)));
+        self.hear(|known, at| {
+            known.keyspaces.clone_from(&keyspaces);
+            known.shards = Some((shards.clone(), at));
+        });
         let tablets = self.list_tablets().await;
         let records = if tablets.is_err() || due.records.is_some_and(|at| at > now) {
             tablets
@@ -144,7 +147,7 @@ impl Watch {
         Err(failed)
     }
 
-    async fn list_records(&self, keyspaces: BTreeMap<String, String>) -> Result<(), Error> {
+    async fn list_records(&self, keyspaces: BTreeMap<String, KeyspaceRecord>) -> Result<(), Error> {
         let topology = self.topology(keyspaces).await;
         let (topology, failed) = match topology {
             Ok(topology) => (Some(topology), Ok(())),
@@ -155,7 +158,7 @@ impl Watch {
         failed
     }
 
-    async fn topology(&self, keyspaces: BTreeMap<String, String>) -> Result<Topology, Error> {
+    async fn topology(&self, keyspaces: BTreeMap<String, KeyspaceRecord>) -> Result<Topology, Error> {
         let mut topology = Topology {
             cells: self.vtctld.cells().await?,
             alias: self.vtctld.alias(CELLS_ALIAS).await?.unwrap_or_default(),
@@ -166,7 +169,8 @@ impl Watch {
                 topology.graphs.entry(cell).or_default().insert(keyspace.clone(), ranges);
             }
         }
-        topology.keyspaces = keyspaces;
+        topology.keyspaces =
+            keyspaces.into_iter().map(|(name, record)| (name, record.durability_policy)).collect();
         Ok(topology)
     }
 

@@ -18,7 +18,7 @@ pub use error::Error;
 pub use link::{Dialer, Link};
 pub use tablet::{Answer, Source, Status, Tablet};
 pub use tls::{Tls, TlsError};
-pub use vtctld::{BackupRecord, ShardRecord, TabletRecord, Vtctld, Within};
+pub use vtctld::{BackupRecord, KeyspaceRecord, ShardRecord, TabletRecord, Vtctld, Within};
 
 /// Messages as they are on the wire: our own declarations of what is used of Vitess's.
 pub mod wire {

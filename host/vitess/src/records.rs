@@ -54,7 +54,7 @@ impl Vtctld {
                 let request = data::CreateKeyspaceRequest { name, force: false, durability_policy };
                 self.call(request).await.map(drop)
             }
-            Some(now) if durability_policy.is_empty() || *now == durability_policy => Ok(()),
+            Some(now) if durability_policy.is_empty() || now.durability_policy == durability_policy => Ok(()),
             Some(_) => {
                 let request = data::SetKeyspaceDurabilityPolicyRequest { keyspace: name, durability_policy };
                 self.call(request).await.map(drop)
@@ -143,7 +143,8 @@ impl Vtctld {
         self.call(data::RemoveBackupRequest { keyspace, shard, name: name.to_owned() }).await.map(drop)
     }
 
-    /// Says whether VTOrc may replace a lost primary of the shard by itself (Vitess 23 and later).
+    /// Says whether VTOrc may replace a lost primary of the shard by itself (Vitess 23 and later). For
+    /// a shard that is all of its keyspace, vtctld writes it down at the keyspace.
     ///
     /// # Errors
     /// As every call.

@@ -32,6 +32,18 @@ pub struct ShardRecord {
     pub primary: Option<TabletAlias>,
     /// Since when, or since when there is none; 0: there never was one.
     pub primary_since: Millis,
+    /// Whether VTOrc is kept from replacing a lost primary of it; where it is all of its keyspace,
+    /// the keyspace's record says so, and not this one.
+    pub vtorc_stands_by: bool,
+}
+
+/// A keyspace's record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyspaceRecord {
+    /// Its durability policy.
+    pub durability_policy: String,
+    /// Whether VTOrc is kept from replacing any lost primary of it.
+    pub vtorc_stands_by: bool,
 }
 
 /// A tablet's record.
@@ -107,14 +119,20 @@ impl Vtctld {
         Ok(aliases.remove(name).map(|alias| alias.cells.into_iter().map(Cell).collect()))
     }
 
-    /// Keyspaces with their durability policies.
+    /// Keyspaces by name.
     ///
     /// # Errors
     /// As every call.
-    pub async fn keyspaces(&self) -> Result<BTreeMap<String, String>, Error> {
+    pub async fn keyspaces(&self) -> Result<BTreeMap<String, KeyspaceRecord>, Error> {
         let keyspaces = self.call(data::GetKeyspacesRequest {}).await?.keyspaces;
-        let policy = |keyspace: Option<topodata::Keyspace>| keyspace.unwrap_or_default().durability_policy;
-        Ok(keyspaces.into_iter().map(|k| (k.name, policy(k.keyspace))).collect())
+        let record = |keyspace: Option<topodata::Keyspace>| {
+            let record = keyspace.unwrap_or_default();
+            KeyspaceRecord {
+                durability_policy: record.durability_policy,
+                vtorc_stands_by: record.vtorc_state.is_some_and(|state| state.disable_emergency_reparent),
+            }
+        };
+        Ok(keyspaces.into_iter().map(|k| (k.name, record(k.keyspace))).collect())
     }
 
     /// The shards of a keyspace that are named by their key ranges, as all are that we make.
@@ -129,6 +147,7 @@ impl Vtctld {
             ShardRecord {
                 primary: record.primary_alias.and_then(read::alias),
                 primary_since: read::time(record.primary_term_start_time),
+                vtorc_stands_by: record.vtorc_state.is_some_and(|state| state.disable_emergency_reparent),
             }
         };
         let named = |name: &str| read::shard(keyspace, name);

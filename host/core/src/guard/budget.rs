@@ -42,6 +42,7 @@ const fn most(action: &Action) -> usize {
         | Action::RecreateTablet { .. }
         | Action::PrepareUpgrade { .. }
         | Action::ForgetTablet { .. }
+        | Action::SwitchVtorc { .. }
         | Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }

@@ -65,6 +65,7 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             let restored = restore.iter().map(|b| Subject::Backup(shard, b));
             restored.chain([Subject::BackupRun(shard)]).collect()
         }
+        Action::SwitchVtorc { shard, .. } => vec![Subject::Primary(shard)],
         Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }
         | Action::VerifyBackup { .. }

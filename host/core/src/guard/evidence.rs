@@ -31,6 +31,7 @@ fn is_of_scheduled_run(case: &Case<'_>) -> bool {
 
 const fn takes_or_moves(action: &Action) -> bool {
     match action {
+        Action::SwitchVtorc { fails_over, .. } => !*fails_over,
         Action::AssignZone { .. }
         | Action::SurgeTablet { .. }
         | Action::SurgeGateway { .. }

@@ -59,7 +59,7 @@ impl Names<'_> {
             Action::ExpireBackup { shard, backup, covered_by } => {
                 self.backup(shard, backup).and(self.backup(shard, covered_by))
             }
-            Action::CancelBackup { shard } => self.shard(shard),
+            Action::CancelBackup { shard } | Action::SwitchVtorc { shard, .. } => self.shard(shard),
             Action::RestoreTablet { tablet, .. } | Action::QuarantineTablet { tablet } => self.tablet(tablet),
             Action::RestoreShard { shard, backup, .. } => self.backup(shard, backup),
             // The rule `records` lets none pass that the view does not have.

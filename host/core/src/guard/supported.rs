@@ -32,6 +32,7 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::RecreateTablet { .. }
         | Action::PrepareUpgrade { .. }
         | Action::ForgetTablet { .. }
+        | Action::SwitchVtorc { .. }
         | Action::RegisterRecord { .. }
         | Action::PruneRecord { .. }
         | Action::ScheduleChange { .. }

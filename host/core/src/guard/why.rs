@@ -45,6 +45,10 @@ pub enum Why {
     OverBudget { of: String, limit: usize },
 
     // --- primaries ---
+    #[error("VTOrc replaces a lost primary of {shard}, as the topology has it")]
+    VtorcDecides { shard: ShardId },
+    #[error("{shard} is not well as the host sees it, or no policy would replace its primary")]
+    CannotDecide { shard: ShardId },
     #[error("{named} is not the primary: the topology names {}", or_none(.found))]
     NotThePrimary { named: TabletAlias, found: Option<TabletAlias> },
     #[error("{tablet} is the primary already")]
@@ -263,6 +267,8 @@ impl Why {
             Self::Unexpected { .. } => "Unexpected",
             Self::Contradicts { .. } => "Contradicts",
             Self::OverBudget { .. } => "OverBudget",
+            Self::VtorcDecides { .. } => "VtorcDecides",
+            Self::CannotDecide { .. } => "CannotDecide",
             Self::NotThePrimary { .. } => "NotThePrimary",
             Self::AlreadyPrimary { .. } => "AlreadyPrimary",
             Self::HasPrimary { .. } => "HasPrimary",

@@ -72,8 +72,7 @@ fn any_action(action: &Action) -> Any {
         }
         Action::VerifyBackup { backup } => Any::Backup(b::Action::VerifyBackup(backup.clone())),
         Action::ExpireBackup { shard, backup, covered_by } => {
-            let (shard, backup, covered_by) = (shard_id(shard), backup.clone(), covered_by.clone());
-            Any::Backup(b::Action::ExpireBackup(b::Expiry { shard, backup, covered_by }))
+            Any::Backup(expire_backup(shard, backup, covered_by))
         }
         Action::CancelBackup { shard } => Any::Backup(b::Action::CancelBackup(shard_id(shard))),
         Action::RestoreTablet { tablet, backup } => Any::Backup(restore_tablet(tablet, backup)),
@@ -85,6 +84,7 @@ fn any_action(action: &Action) -> Any {
         | Action::EndRollout { object, .. } => of_object(action, object),
         Action::RegisterRecord { registration } => of_record(action, registration),
         Action::PruneRecord { record } => of_record(action, record),
+        Action::SwitchVtorc { shard, .. } => of_record(action, shard),
         Action::RecreateTablet { tablet, .. }
         | Action::PrepareUpgrade { tablet, .. }
         | Action::ForgetTablet { tablet }
@@ -95,6 +95,11 @@ fn any_action(action: &Action) -> Any {
 
 fn expand_volume(claim: &str, from: u64, to: u64) -> e::Action {
     e::Action::ExpandVolume(e::Growth { claim: claim.to_owned(), from, to })
+}
+
+fn expire_backup(shard: &ShardId, backup: &str, covered_by: &str) -> b::Action {
+    let (backup, covered_by) = (backup.to_owned(), covered_by.to_owned());
+    b::Action::ExpireBackup(b::Expiry { shard: shard_id(shard), backup, covered_by })
 }
 
 fn restore_tablet(tablet: &TabletAlias, backup: &str) -> b::Action {

@@ -49,7 +49,7 @@ fn known() -> Known {
         grpc: Some(format!("10.0.0.{uid}:15999")),
         mysql: (format!("10.0.0.{uid}"), 3306),
     };
-    let primary = ShardRecord { primary: Some(alias(1)), primary_since: 1 };
+    let primary = ShardRecord { primary: Some(alias(1)), primary_since: 1, ..ShardRecord::default() };
     Known {
         shards: Some(([(shard(), primary)].into(), 0)),
         tablets: (1..=3).map(|uid| (alias(uid), record(uid))).collect(),
@@ -171,7 +171,8 @@ fn too_little_or_too_old_is_nothing() {
 fn a_shard_had_a_database_when_it_had_a_primary_or_has_a_backup() {
     let mut known = known();
     let had = |known: &Known| known.observation(0, STALE).expect("known").shards[&shard()].initialized;
-    let gone = |since| Some(([(shard(), ShardRecord { primary: None, primary_since: since })].into(), 0));
+    let gone =
+        |since| Some(([(shard(), ShardRecord { primary_since: since, ..ShardRecord::default() })].into(), 0));
     known.shards = gone(1);
     assert!(had(&known), "its primary's record was removed");
     known.shards = gone(0);
@@ -180,4 +181,29 @@ fn a_shard_had_a_database_when_it_had_a_primary_or_has_a_backup() {
         serde_json::json!({ "name": "2026-11-23.021017.zone1-1", "shard": "commerce/-", "started": 1 });
     known.backups = Some(vec![serde_json::from_value(backup).expect("a backup")]);
     assert!(had(&known));
+}
+
+#[test]
+fn a_keyspaces_record_says_it_of_the_shard_that_is_all_of_it() {
+    let mut known = known();
+    let half: ShardId = "commerce/-80".parse().expect("a shard");
+    if let Some((shards, _)) = &mut known.shards {
+        shards.insert(half.clone(), ShardRecord::default());
+    }
+    let told = |known: &Known| {
+        let shards = known.observation(0, STALE).expect("known").shards;
+        (shards[&shard()].vtorc, shards[&half].vtorc)
+    };
+    assert_eq!(told(&known), (Switch::On, Switch::On));
+    let off = KeyspaceRecord { vtorc_stands_by: true, ..KeyspaceRecord::default() };
+    known.keyspaces.insert("commerce".to_owned(), off);
+    assert_eq!(told(&known), (Switch::Off, Switch::None), "what people said of all shards is theirs");
+    known.keyspaces.clear();
+    if let Some((shards, _)) = &mut known.shards {
+        shards.get_mut(&half).expect("it is there").vtorc_stands_by = true;
+    }
+    assert_eq!(told(&known), (Switch::On, Switch::Off));
+    assert_eq!(known.standing_by(), [half.clone()]);
+    known.unswitchable = true;
+    assert_eq!(told(&known), (Switch::Stuck, Switch::Stuck));
 }
