@@ -20,7 +20,7 @@ use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
 use pilothouse_core::pause::Pause;
-use pilothouse_core::topology::{Cell, ShardId, Zone};
+use pilothouse_core::topology::{Cell, ShardId, TabletAlias, Zone};
 use pilothouse_core::view::{
     BackupView, CellView, ClusterId, ClusterView, Durability, Fact, GatewaySurge, ShardView, TabletView,
     VitessSource, Vtorc,
@@ -180,12 +180,20 @@ fn facts(seen: &Seen<'_>, view: &ClusterView) -> BTreeMap<String, BTreeMap<Strin
     for shard in crate::schedules::covered(seen.members, &shards) {
         flag(&shard.to_string(), "backupScheduled");
     }
+    for tablet in view.tablets.iter().filter(|tablet| is_gone(seen, &tablet.alias)) {
+        flag(&tablet.alias.to_string(), "gone");
+    }
     let of_cluster: BTreeMap<String, Fact> =
         seen.allowances.clone().into_iter().chain(backups::only_of(seen)).collect();
     if !of_cluster.is_empty() {
         facts.insert("cluster".to_owned(), of_cluster);
     }
     facts
+}
+
+/// Whether somebody who is there says that the tablet's MySQL is not.
+fn is_gone(seen: &Seen<'_>, alias: &TabletAlias) -> bool {
+    seen.vitess.and_then(|vitess| vitess.tablets.get(alias)).is_some_and(|tablet| tablet.gone)
 }
 
 /// The zone verdicts that a cluster's status remembers.

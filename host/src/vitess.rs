@@ -112,6 +112,8 @@ pub struct TabletRecord {
     pub reach: Reach,
     /// Since when that is so.
     pub reach_since: Millis,
+    /// Whether it does not, because somebody who is there says that its MySQL is not.
+    pub gone: bool,
     /// Its replication, if it answered.
     pub replication: Option<Replication>,
     /// Bytes in use on its volume.
@@ -386,6 +388,8 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         role: t.role,
         reach: t.reach,
         reach_since: t.reach_since,
+        // It plays silence alone.
+        gone: false,
         replication: t.replication,
         disk_used: t.disk_used,
         fill_per_hour: t.fill_per_hour,

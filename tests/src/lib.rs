@@ -6,6 +6,7 @@
 
 pub mod beside;
 pub mod cluster;
+pub mod crossing;
 pub mod golang;
 pub mod grpc;
 pub mod predecessor;

@@ -68,6 +68,12 @@ macro_rules! built {
 }
 
 impl Built {
+    /// Where a test of that name keeps what people may want to read after it.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> PathBuf {
+        self.cache.with_file_name(name)
+    }
+
     /// The policies that settings name.
     ///
     /// # Errors

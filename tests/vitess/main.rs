@@ -5,34 +5,14 @@
 //! plugin for semi-sync, so two of its fields are overridden, and each run prints which. What is played says so:
 //! [`pilothouse_tests::processes`].
 
-mod machines;
 mod pods;
-mod scene;
-mod sql;
 mod steps;
 
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-
 use pilothouse::embedded;
-use pilothouse_tests::processes::apart;
-use pilothouse_tests::processes::images::Images;
+use pilothouse_tests::crossing::run;
+use pilothouse_tests::crossing::scene::Scene;
 use pilothouse_tests::standing::handed_out;
-use pilothouse_tests::{cluster, repository};
-
-use crate::scene::Scene;
-
-/// Runs a test of that name apart, one at a time: they share two cores in CI.
-fn run(test: &str, body: impl AsyncFn(&Path, Images) -> anyhow::Result<()>) {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let prepare = || Ok(cluster::binary()?.zip(Images::built()?));
-    apart::run(test, prepare, |(binary, images)| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(body(&binary, images))
-    })
-    .unwrap();
-}
+use pilothouse_tests::{built, repository};
 
 #[test]
 fn pods_run_as_they_ask() {
@@ -61,7 +41,9 @@ fn the_manifest_asks_for_what_the_example_asks_for() {
 #[test]
 fn real_vitess_comes_up_and_keeps_its_rows() {
     run("real_vitess_comes_up_and_keeps_its_rows", async |binary, images| {
-        let mut scene = Scene::set(binary, images).await?;
+        let mut scene = Scene::set(binary, images, built!(), "vitess", &[]).await?;
+        let settings = scene.settings();
+        scene.start_host("first", &settings)?;
         let passed = steps::all(&mut scene).await;
         if passed.is_err() {
             scene.tell().await;

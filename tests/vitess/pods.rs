@@ -10,13 +10,12 @@ use kube::api::{Api, DeleteParams};
 use pilothouse::embedded;
 use pilothouse_tests::cluster::host;
 use pilothouse_tests::cluster::whole::{holds, is_ready, until};
+use pilothouse_tests::crossing::machines::Machines;
 use pilothouse_tests::processes::images::Images;
-use pilothouse_tests::repository;
+use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use crate::machines::Machines;
 
 const SOON: Duration = Duration::from_secs(30);
 /// A packet that was not lost has its answer by then.
@@ -34,7 +33,7 @@ server: mysql_up 0
 
 /// All that is asked of it.
 pub(crate) async fn all(binary: &Path, images: Images) -> anyhow::Result<()> {
-    let machines = Machines::start(binary, images, &["zone-a", "zone-b"], "pods").await?;
+    let machines = Machines::start(binary, images, &["zone-a", "zone-b"], built!().kept("pods")).await?;
     let pods: Api<Pod> = Api::namespaced(machines.client().clone(), "default");
     let manifest = std::fs::read_to_string(repository("tests/vitess/pods.yaml"))?;
     let mut manifest = embedded::documents(&manifest)?;

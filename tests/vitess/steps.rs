@@ -7,12 +7,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use pilothouse_api::names;
 use pilothouse_tests::cluster::whole::{holds, until};
+use pilothouse_tests::crossing::machines::zone;
+use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
+use pilothouse_tests::crossing::sql::Sql;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-use crate::machines::zone;
-use crate::scene::{NAMESPACE, Scene};
-use crate::sql::Sql;
 
 const UP_WITHIN: Duration = Duration::from_secs(120);
 const BACKED_UP_WITHIN: Duration = Duration::from_secs(120);

@@ -24,9 +24,17 @@ pub(super) fn of(observation: Option<&Observation>) -> u64 {
 }
 
 fn of_tablet(tablet: &TabletRecord, h: &mut DefaultHasher) {
-    let TabletRecord { role, reach, reach_since, replication, disk_used, fill_per_hour, ends_written_out } =
-        tablet;
-    (role, reach, reach_since, ends_written_out).hash(h);
+    let TabletRecord {
+        role,
+        reach,
+        reach_since,
+        gone,
+        replication,
+        disk_used,
+        fill_per_hour,
+        ends_written_out,
+    } = tablet;
+    (role, reach, reach_since, gone, ends_written_out).hash(h);
     (disk_used.and_then(u64::checked_ilog2), fill_per_hour.checked_ilog2()).hash(h);
     if let Some(replication) = replication {
         let Replication { source, source_connected, applying, lag_ms, position: _, errant, acks } =

@@ -9,12 +9,15 @@ use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
-use pilothouse_vitess::{Answer, KeyspaceRecord, ShardRecord, Status, TabletRecord};
+use pilothouse_vitess::{Answer, Error, KeyspaceRecord, ShardRecord, Status, TabletRecord};
 
 use super::{Observation, Switch};
 
 /// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
 const SILENT_FOR_GOOD_MS: Millis = 30_000;
+
+/// A tablet that told all until then is asked more often for so long.
+const IN_DOUBT_FOR_MS: Millis = 10_000;
 
 /// A tablet whose MySQL has never answered is given so long to start it.
 const STARTS_WITHIN_MS: Millis = 30_000;
@@ -55,9 +58,11 @@ pub(super) struct Probed {
 }
 
 impl Known {
-    /// Takes in what a probe found.
-    pub(super) fn hear(&mut self, alias: &TabletAlias, answer: Answer, now: Millis) {
+    /// Takes in what a probe found; answers whether that is worse than what was found before, so that
+    /// the others of its shard should be asked at once.
+    pub(super) fn hear(&mut self, alias: &TabletAlias, answer: Answer, now: Millis) -> bool {
         let before = self.probed.remove(alias);
+        let worse = before.as_ref().is_some_and(|before| is_worse(&before.answer, &answer));
         let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
         let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
         let since = before.as_ref().filter(same).map_or(now, |before| before.since);
@@ -72,6 +77,15 @@ impl Known {
             }
         };
         self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
+        worse
+    }
+
+    /// Whether a tablet has told less than all only since a moment ago.
+    pub(super) fn is_in_doubt(&self, alias: &TabletAlias, now: Millis) -> bool {
+        let probed = self.probed.get(alias);
+        probed.is_some_and(|p| {
+            !matches!(p.answer, Answer::Whole(_)) && now.saturating_sub(p.since) < IN_DOUBT_FOR_MS
+        })
     }
 
     /// One without MySQL serves nobody, so it does not count as answering; but a restore begins
@@ -164,6 +178,7 @@ impl Known {
             role,
             reach: self.reach(&record.alias, probed, now),
             reach_since: probed.since,
+            gone: is_gone(&probed.answer),
             replication: told.map(|status| self.replication(record, status)),
             disk_used: None,
             fill_per_hour: 0,
@@ -209,6 +224,26 @@ impl Known {
         let mut had = primary.position.clone();
         had.add(&primary.server, 1, u64::MAX);
         status.position.minus(&had)
+    }
+}
+
+/// Whether somebody who is there says that its MySQL is not: its own vttablet, or, where that is not
+/// either, its machine. Silence says no such thing.
+const fn is_gone(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Mute(Error::Refused { .. } | Error::Unavailable { .. })
+            | Answer::Silent(Error::Nobody { .. })
+    )
+}
+
+/// Whether it tells less than before, or hears its source no more.
+fn is_worse(before: &Answer, answer: &Answer) -> bool {
+    let hears = |status: &Status| status.source.as_ref().is_some_and(|source| source.connected);
+    match (before, answer) {
+        (Answer::Whole(before), Answer::Whole(now)) => hears(before) && !hears(now),
+        (Answer::Whole(_), Answer::Mute(_) | Answer::Silent(_)) => true,
+        (Answer::Mute(_) | Answer::Silent(_), _) => false,
     }
 }
 

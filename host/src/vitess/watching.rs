@@ -29,6 +29,9 @@ const RECORDS_EVERY: Duration = Duration::from_secs(5);
 /// Listing a store of backups costs its provider's money.
 const BACKUPS_EVERY: Duration = Duration::from_secs(30);
 
+/// A tablet that has just fallen silent, and one that hung up, is probed so many times as often.
+const FASTER_IN_DOUBT: u32 = 4;
+
 /// How often the time between two calls of a vtctld that never answered is doubled.
 const DOUBLINGS: u32 = 5;
 
@@ -210,6 +213,7 @@ impl Watch {
 
     /// Probes every tablet that has said where it is, each at its own pace.
     async fn probe(&self, listed: &Notify) {
+        let hurry = Notify::new();
         let mut probing = FuturesUnordered::new();
         let mut places: BTreeMap<TabletAlias, (String, u64)> = BTreeMap::new();
         let mut begun = 0;
@@ -219,16 +223,15 @@ impl Watch {
             for (alias, place) in told {
                 let Entry::Vacant(new) = places.entry(alias) else { continue };
                 begun += 1;
-                probing.extend(self.tablet(new.key(), &place, begun).map(|t| self.probe_at(t, None)));
+                probing.extend(self.tablet(new.key(), &place, begun).map(|t| self.probe_at(t, None, &hurry)));
                 new.insert((place, begun));
             }
             tokio::select! {
                 Some((tablet, answer, began)) = probing.next(), if !probing.is_empty() => {
                     // One that has moved meanwhile is probed where it is now.
                     if places.get(&tablet.alias).is_some_and(|(_, begun)| *begun == tablet.begun) {
-                        self.hear(|known, now| known.hear(&tablet.alias, answer, now));
-                        let next = began + Duration::from_millis(self.settings.poll_ms);
-                        probing.push(self.probe_at(tablet, Some(next)));
+                        let next = self.take_in(&tablet.alias, answer, &hurry);
+                        probing.push(self.probe_at(tablet, Some((began, next)), &hurry));
                     }
                 }
                 () = listed.notified() => {}
@@ -242,9 +245,36 @@ impl Watch {
         Some(Probing { alias: alias.clone(), begun, link: link.inspect_err(no).ok()? })
     }
 
-    async fn probe_at(&self, tablet: Probing, at: Option<Instant>) -> (Probing, Answer, Instant) {
-        if let Some(at) = at {
-            tokio::time::sleep_until(at).await;
+    /// Takes in an answer; answers when the tablet is probed again. One that is worse than the last makes
+    /// all others be probed at once.
+    fn take_in(&self, alias: &TabletAlias, answer: Answer, hurry: &Notify) -> Duration {
+        let (mut worse, mut in_doubt) = (false, false);
+        self.hear(|known, now| {
+            worse = known.hear(alias, answer, now);
+            in_doubt = known.is_in_doubt(alias, now);
+        });
+        if worse {
+            hurry.notify_waiters();
+        }
+        let pace = Duration::from_millis(self.settings.poll_ms);
+        if in_doubt { pace / FASTER_IN_DOUBT } else { pace }
+    }
+
+    /// Probes a tablet that was last probed at that time, after that while or as soon as there is reason
+    /// to, though not in a rush.
+    async fn probe_at(
+        &self,
+        tablet: Probing,
+        last: Option<(Instant, Duration)>,
+        hurry: &Notify,
+    ) -> (Probing, Answer, Instant) {
+        if let Some((last, pace)) = last {
+            let soonest = last + Duration::from_millis(self.settings.poll_ms) / FASTER_IN_DOUBT;
+            tokio::select! {
+                () = tokio::time::sleep_until(last + pace) => {}
+                () = hurry.notified() => {}
+                () = tablet.link.hung_up() => tokio::time::sleep_until(soonest).await,
+            }
         }
         let began = self.clock.instant();
         let answer = tablet.link.probe(Duration::from_millis(self.settings.probe_ms)).await;

@@ -1,5 +1,6 @@
 //! Why a call did not come about.
 
+use std::io;
 use std::time::Duration;
 
 /// A call that was not done, or of which that is not known.
@@ -16,6 +17,12 @@ pub enum Error {
         /// One sentence.
         why: String,
     },
+    /// The machine is there, and no process listens: nothing was done.
+    #[error("{peer}: nobody listens there")]
+    Nobody {
+        /// Who was called.
+        peer: String,
+    },
     /// No answer came in time: whether anything was done is not known.
     #[error("{peer} did not answer within {ms} ms")]
     Deadline {
@@ -23,6 +30,14 @@ pub enum Error {
         peer: String,
         /// How long was waited.
         ms: u128,
+    },
+    /// It answers, and says that something it needs for it does not: whether anything was done is not known.
+    #[error("{peer} lacks what it needs: {why}")]
+    Unavailable {
+        /// Who was called.
+        peer: String,
+        /// What it said.
+        why: String,
     },
     /// It said no.
     #[error("{code}: {message}")]
@@ -56,6 +71,14 @@ impl Error {
         Self::Unreachable { peer: peer.to_owned(), why: innermost(cause) }
     }
 
+    /// A connection that was not made.
+    pub(crate) fn unconnected(peer: &str, cause: &io::Error) -> Self {
+        match cause.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Nobody { peer: peer.to_owned() },
+            _ => Self::unreachable(peer, cause),
+        }
+    }
+
     pub(crate) fn unreadable(peer: &str, why: String) -> Self {
         Self::Unreadable { peer: peer.to_owned(), why }
     }
@@ -75,7 +98,7 @@ impl Error {
             11 => "OutOfRange",
             12 => "Unimplemented",
             13 | 15 => return Self::unreadable(peer, message),
-            14 => return Self::Unreachable { peer: peer.to_owned(), why: message },
+            14 => return Self::Unavailable { peer: peer.to_owned(), why: message },
             16 => "Unauthenticated",
             // 2: whatever Vitess itself says has no other.
             _ => "Refused",

@@ -1,7 +1,7 @@
 //! Connections: made when something is called, and made anew after one that was silent.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use h2::client::SendRequest;
 use http::{Request, Uri, uri};
 use prost::Message as _;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::call::{Call, answer, framed};
 use crate::error::Error;
@@ -36,10 +37,16 @@ impl Dialer {
         let uri = Uri::builder().scheme(scheme).authority(peer).path_and_query("/").build();
         let uri = uri.ok().filter(|uri| uri.port_u16().is_some());
         let uri = uri.ok_or_else(|| Error::Address(peer.to_owned()))?;
-        Ok(Link { peer: peer.to_owned(), uri, dialer: self.clone(), connection: Mutex::default() })
+        Ok(Link {
+            peer: peer.to_owned(),
+            uri,
+            dialer: self.clone(),
+            connection: Mutex::default(),
+            ended: Arc::default(),
+        })
     }
 
-    async fn connect(&self, peer: &str, host: &str) -> io::Result<SendRequest<Bytes>> {
+    async fn connect(&self, peer: &str, host: &str, ended: Arc<Notify>) -> io::Result<SendRequest<Bytes>> {
         let connecting = async {
             let stream = TcpStream::connect(peer).await?;
             stream.set_nodelay(true)?;
@@ -51,7 +58,10 @@ impl Dialer {
             builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).enable_push(false);
             let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
             // It ends with the last that may send on it, or when the peer ends it: either is told there.
-            tokio::spawn(async move { drop(connection.await) });
+            tokio::spawn(async move {
+                drop(connection.await);
+                ended.notify_one();
+            });
             Ok(sender)
         };
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
@@ -65,6 +75,8 @@ pub struct Link {
     uri: Uri,
     dialer: Dialer,
     connection: Mutex<Option<SendRequest<Bytes>>>,
+    /// Rung when a connection is none any more.
+    ended: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Link {
@@ -78,6 +90,11 @@ impl Link {
     #[must_use]
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Returns when a connection has ended since the last time: whoever is there may have died.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     /// Calls, and waits for no longer than `within`.
@@ -126,8 +143,8 @@ impl Link {
             return Ok(ready);
         }
         let host = self.uri.host().unwrap_or_default();
-        let made = self.dialer.connect(&self.peer, host).await;
-        let made = made.map_err(|error| Error::unreachable(&self.peer, &error))?;
+        let made = self.dialer.connect(&self.peer, host, Arc::clone(&self.ended)).await;
+        let made = made.map_err(|error| Error::unconnected(&self.peer, &error))?;
         let made = made.ready().await.map_err(|error| Error::unreachable(&self.peer, &error))?;
         *self.connection.lock().expect("no panic under the lock") = Some(made.clone());
         Ok(made)

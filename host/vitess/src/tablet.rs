@@ -77,6 +77,11 @@ impl Tablet {
         self.0.peer()
     }
 
+    /// Returns when a connection to it has ended since the last time.
+    pub async fn hung_up(&self) {
+        self.0.ended().await;
+    }
+
     /// Asks how its MySQL stands, and, if that takes long, whether there is anybody; waits for no
     /// longer than `within`.
     pub async fn probe(&self, within: Duration) -> Answer {
@@ -97,8 +102,10 @@ impl Tablet {
             Err(error) => error,
         };
         match error {
-            Error::Refused { .. } | Error::Unreadable { .. } => Answer::Mute(error),
-            Error::Unreachable { .. } | Error::Address(_) => Answer::Silent(error),
+            Error::Refused { .. } | Error::Unavailable { .. } | Error::Unreadable { .. } => {
+                Answer::Mute(error)
+            }
+            Error::Nobody { .. } | Error::Unreachable { .. } | Error::Address(_) => Answer::Silent(error),
             Error::Deadline { .. } => {
                 let pinged = match pinged {
                     Some(pinged) => pinged,

@@ -12,6 +12,10 @@ pub struct Config {
     /// Each answer in between starts the count anew.
     #[schemars(range(min = 500, max = 600_000))]
     pub confirm_after_ms: u64,
+    /// The same for a primary of which somebody who is there says that its MySQL is gone: its own vttablet,
+    /// or its machine, where nobody listens any more.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub confirm_gone_ms: u64,
     /// A primary named less than this ago is not replaced: topology, replicas and
     /// probes take some seconds to agree on the last change.
     #[schemars(range(min = 0, max = 600_000))]
@@ -38,6 +42,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             confirm_after_ms: 5_000,
+            confirm_gone_ms: 500,
             settle_ms: 20_000,
             planned_pace_ms: 60_000,
             max_lag_ms: 10_000,
@@ -60,6 +65,15 @@ impl Config {
             } else if self.preferred_cells[..i].contains(cell) {
                 wrong.push(ConfigError { field, message: format!("{cell} is named twice") });
             }
+        }
+        if self.confirm_gone_ms > self.confirm_after_ms {
+            wrong.push(ConfigError {
+                field: "confirmGoneMs".to_owned(),
+                message: format!(
+                    "{} is more than confirmAfterMs, {}: who is known to be gone needs no longer than who is silent",
+                    self.confirm_gone_ms, self.confirm_after_ms
+                ),
+            });
         }
         if self.prefer_after_ms < self.planned_pace_ms {
             wrong.push(ConfigError {

@@ -16,14 +16,16 @@ pub(crate) fn decide<'a>(
     decision: &mut Decision<Action>,
 ) -> Option<&'a Tablet> {
     let (view, config) = (scene.scene.view, scene.scene.config);
-    let unconfirmed = config.confirm_after_ms.saturating_sub(view.since(primary.reach_since));
+    let gone = view.flag(&primary.alias.to_string(), "gone");
+    let confirm = if gone { config.confirm_gone_ms } else { config.confirm_after_ms };
+    let unconfirmed = confirm.saturating_sub(view.since(primary.reach_since));
     let unsettled = config.settle_ms.saturating_sub(view.since(scene.shard.primary_since));
     let wait = unconfirmed.max(unsettled);
     if wait > 0 {
         decision.again_in(wait);
         let message = format!(
             "{} does not answer; it is replaced if that lasts {} ms, and not before {} ms after it became primary",
-            primary.alias, config.confirm_after_ms, config.settle_ms
+            primary.alias, confirm, config.settle_ms
         );
         decision.info("PrimarySilent", &scene.shard.id, message);
         return None;

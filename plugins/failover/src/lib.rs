@@ -21,7 +21,7 @@ impl Plugin for Failover {
     type Config = Config;
     const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const NEEDS: &'static [&'static str] = &["cluster/lossAccepted"];
+    const NEEDS: &'static [&'static str] = &["cluster/lossAccepted", "tablet/gone"];
     const EMITS: &'static [&'static str] = &["init-primary", "planned-reparent", "emergency-reparent"];
 
     fn check(config: &Config) -> Vec<ConfigError> {

@@ -105,6 +105,15 @@ impl Kubelet {
         Ok(())
     }
 
+    /// Kills one container's process without a word; it stays down until the Pod is released, or, unless it is
+    /// `held`, is begun again at once, as by the Pod's policy.
+    ///
+    /// # Errors
+    /// When there is no such Pod or container here.
+    pub fn kill_container(&self, pod: &str, container: &str, held: bool) -> anyhow::Result<()> {
+        self.running(pod)?.kill_container(container, held)
+    }
+
     /// Lets a killed Pod's containers begin again.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt as _;
@@ -204,6 +205,15 @@ impl Running {
         for process in self.processes.borrow().values() {
             signal_program(*process, Signal::KILL);
         }
+    }
+
+    /// Kills what runs in one of its containers.
+    pub(super) fn kill_container(&self, container: &str, held: bool) -> anyhow::Result<()> {
+        let process = self.processes.borrow().get(container).copied();
+        let process = process.with_context(|| format!("no container {container} runs"))?;
+        self.held.send_replace(held);
+        signal_program(process, Signal::KILL);
+        Ok(())
     }
 
     /// Waits until nothing runs in it.

@@ -1,7 +1,7 @@
 //! What is concluded from answers, and what is not.
 
 use pilothouse_core::topology::Cell;
-use pilothouse_vitess::{Error, Source};
+use pilothouse_vitess::Source;
 
 use super::*;
 
@@ -203,7 +203,43 @@ fn a_keyspaces_record_says_it_of_the_shard_that_is_all_of_it() {
         shards.get_mut(&half).expect("it is there").vtorc_stands_by = true;
     }
     assert_eq!(told(&known), (Switch::On, Switch::Off));
-    assert_eq!(known.standing_by(), [half.clone()]);
+    assert_eq!(known.standing_by(), std::slice::from_ref(&half));
     known.unswitchable = true;
     assert_eq!(told(&known), (Switch::Stuck, Switch::Stuck));
+}
+
+#[test]
+fn whoever_is_told_to_be_gone_is_told_from_whoever_is_silent() {
+    let mut known = known();
+    let gone = |known: &Known| known.observation(0, STALE).expect("known").tablets[&alias(1)].gone;
+    let peer = || "10.0.0.1:15999".to_owned();
+    for (answer, told) in [
+        (status(1, Role::Primary, "", None), false),
+        (mute(), true),
+        (Answer::Silent(Error::Nobody { peer: peer() }), true),
+        (Answer::Silent(Error::Deadline { peer: peer(), ms: 1 }), false),
+        (Answer::Mute(Error::Deadline { peer: peer(), ms: 1 }), false),
+    ] {
+        known.hear(&alias(1), answer, 0);
+        assert_eq!(gone(&known), told);
+    }
+}
+
+#[test]
+fn what_is_worse_than_before_makes_others_be_asked() {
+    let mut known = known();
+    let follows = |connected| {
+        let Answer::Whole(mut told) = status(2, Role::Replica, "", Some(1)) else { unreachable!() };
+        told.source.as_mut().expect("a source").connected = connected;
+        Answer::Whole(told)
+    };
+    let mut hear = |answer| known.hear(&alias(2), answer, 0);
+    assert!(!hear(follows(true)), "it is the first");
+    assert!(hear(follows(false)), "it hears its source no more");
+    assert!(!hear(follows(false)), "nothing is new");
+    assert!(hear(mute()));
+    assert!(!hear(mute()), "nothing is new");
+    assert!(
+        known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS - 1) && !known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS)
+    );
 }

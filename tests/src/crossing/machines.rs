@@ -5,40 +5,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::whole::{Whole, is_ready, until};
+use crate::processes::Site;
+use crate::processes::images::Images;
+use crate::processes::kubelet::{self, Kubelet};
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
 use kube::api::{Api, ListParams};
-use pilothouse_tests::cluster::whole::{Whole, is_ready, until};
-use pilothouse_tests::processes::Site;
-use pilothouse_tests::processes::images::Images;
-use pilothouse_tests::processes::kubelet::{self, Kubelet};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Machines, and who runs them.
-pub(crate) struct Machines {
+pub struct Machines {
     // In the order in which they end.
     on: BTreeMap<String, Kubelet>,
-    pub(crate) site: Arc<Site>,
-    pub(crate) whole: Whole,
+    /// What they share.
+    pub site: Arc<Site>,
+    /// The control plane.
+    pub whole: Whole,
     _dir: tempfile::TempDir,
     /// What containers print. It stands until the test runs again.
-    pub(crate) logs: PathBuf,
+    pub logs: PathBuf,
 }
 
 impl Machines {
     /// Starts them, and waits until each has a node that is Ready.
-    pub(crate) async fn start(
-        binary: &Path,
-        images: Images,
-        zones: &[&str],
-        test: &str,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(binary: &Path, images: Images, zones: &[&str], logs: PathBuf) -> anyhow::Result<Self> {
         let whole = Whole::without_nodes(binary, kubelet::MISSED_AFTER).await?;
         let client = whole.cluster.client.clone();
         let dir = tempfile::tempdir()?;
-        let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
         let _ = std::fs::remove_dir_all(&logs);
         std::fs::create_dir_all(&logs)?;
         let site = Site::open(&client, images, zones, dir.path(), &logs)?;
@@ -55,17 +51,17 @@ impl Machines {
     }
 
     /// A client that may do everything.
-    pub(crate) fn client(&self) -> &Client {
+    pub fn client(&self) -> &Client {
         &self.whole.cluster.client
     }
 
     /// The machine in a zone.
-    pub(crate) fn machine(&self, zone: &str) -> anyhow::Result<&Kubelet> {
+    pub fn machine(&self, zone: &str) -> anyhow::Result<&Kubelet> {
         self.on.get(zone).with_context(|| format!("{zone} has no power"))
     }
 
     /// Takes a zone's power, or gives it back.
-    pub(crate) async fn power(&mut self, zone: &str, on: bool) -> anyhow::Result<()> {
+    pub async fn power(&mut self, zone: &str, on: bool) -> anyhow::Result<()> {
         if on {
             let machine = Kubelet::start(&self.site, &format!("{zone}-1"), zone).await?;
             self.on.insert(zone.to_owned(), machine);
@@ -77,7 +73,7 @@ impl Machines {
 }
 
 /// The zone that a Pod is in.
-pub(crate) fn zone(pod: &Pod) -> String {
+pub fn zone(pod: &Pod) -> String {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
     node.trim_end_matches("-1").to_owned()
 }

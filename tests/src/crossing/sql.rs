@@ -3,8 +3,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::processes::images::Images;
 use anyhow::{Context as _, bail};
-use pilothouse_tests::processes::images::Images;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running client.
-pub(crate) struct Sql {
+pub struct Sql {
     _child: Child,
     statements: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -28,7 +28,7 @@ struct Answer {
 
 impl Sql {
     /// Starts one; it connects at its first statement.
-    pub(crate) fn start(images: &Images, host: &str, database: &str) -> anyhow::Result<Self> {
+    pub fn start(images: &Images, host: &str, database: &str) -> anyhow::Result<Self> {
         let mut child = Command::new(images.tool("sql"))
             .args([host, "3306", "passenger", "aboard", database])
             .stdin(Stdio::piped())
@@ -44,7 +44,7 @@ impl Sql {
     ///
     /// # Errors
     /// What the gateway says.
-    pub(crate) async fn ask(&mut self, statement: &str) -> anyhow::Result<Vec<Vec<String>>> {
+    pub async fn ask(&mut self, statement: &str) -> anyhow::Result<Vec<Vec<String>>> {
         self.statements.write_all(format!("{statement}\n").as_bytes()).await?;
         let line = tokio::time::timeout(ANSWERS_WITHIN, self.answers.next_line()).await??;
         let answer: Answer = serde_json::from_str(&line.context("the client has ended")?)?;

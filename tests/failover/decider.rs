@@ -1,0 +1,124 @@
+//! Who replaces a lost primary, and how it comes to be so.
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Patch, PatchParams};
+use pilothouse::kinds::Kind;
+use pilothouse::settings::Settings;
+use pilothouse_policy::binding::Bindings;
+use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
+use pilothouse_tests::processes::images::Images;
+use pilothouse_tests::stage::Built;
+use serde_json::{Value, json};
+
+const UP_WITHIN: Duration = Duration::from_secs(180);
+/// VTOrc reads its switch with the rest of the topology, every 15 s as it is rendered.
+const KNOWN_WITHIN: Duration = Duration::from_secs(20);
+
+/// One who replaces lost primaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decider {
+    /// The host, which probes every second.
+    Host,
+    /// VTOrc, which polls every second.
+    Vtorc,
+    /// VTOrc, as the example asks for it: every three seconds.
+    VtorcAsRendered,
+}
+
+impl Decider {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "pilothouse, 1 s",
+            Self::Vtorc => "VTOrc, 1 s",
+            Self::VtorcAsRendered => "VTOrc, as rendered (3 s)",
+        }
+    }
+
+    const fn poll(self) -> &'static str {
+        match self {
+            Self::Host | Self::Vtorc => "1s",
+            Self::VtorcAsRendered => "3s",
+        }
+    }
+}
+
+/// A cluster whose only gateway, VTOrc and control daemon stand in the first zone, where no zone is lost.
+pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::Result<Scene> {
+    let first = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{ "matchExpressions": [
+            { "key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"] },
+        ] }],
+    } } });
+    let fields: [(&str, Value); 3] = [
+        ("/spec/vitessDashboard/affinity", first.clone()),
+        ("/spec/cells/0/gateway/affinity", first.clone()),
+        ("/spec/keyspaces/0/vitessOrchestrator/affinity", first),
+    ];
+    let mut scene = Scene::set(binary, images, built, "failover", &fields).await?;
+    let settings = scene.settings();
+    scene.start_host("first", &settings)?;
+    scene.ready("etcd", 3, UP_WITHIN).await?;
+    scene.ready("vttablet", 3, UP_WITHIN).await?;
+    scene.ready("vtorc", 1, UP_WITHIN).await?;
+    scene.ready("vtgate", 1, UP_WITHIN).await?;
+    Ok(scene)
+}
+
+/// Has that one decide, and waits until it is so.
+pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::Result<()> {
+    let flags = json!({ "spec": { "keyspaces": [{
+        "name": "commerce",
+        "vitessOrchestrator": { "extraFlags": { "instance-poll-time": decider.poll() } },
+    }] } });
+    polls(scene, decider.poll(), &flags).await?;
+    let settings = scene.settings();
+    let settings = match decider {
+        Decider::Host => settings,
+        Decider::Vtorc | Decider::VtorcAsRendered => {
+            let policies = Bindings { failover: None, ..settings.policies };
+            Settings { policies, ..settings }
+        }
+    };
+    scene.stop_host("first").await?;
+    scene.start_host("first", &settings)?;
+    let stands_by = decider == Decider::Host;
+    until(UP_WITHIN, "the topology says who decides", async || {
+        Ok((scene.vtorc_stands_by().await? == stands_by).then_some(()))
+    })
+    .await?;
+    // Nobody tells what VTOrc has read.
+    tokio::time::sleep(KNOWN_WITHIN).await;
+    scene.say(&format!("{} decides", decider.name()));
+    Ok(())
+}
+
+/// The host gives VTOrc its new flag, and it stands again.
+async fn polls(scene: &Scene, every: &str, flags: &Value) -> anyhow::Result<()> {
+    let api = Kind::VitessCluster.api(scene.machines.client(), NAMESPACE);
+    let mut cluster = api.get("ferry").await?;
+    cluster.data["spec"]["keyspaces"][0]["vitessOrchestrator"]["extraFlags"] =
+        flags["spec"]["keyspaces"][0]["vitessOrchestrator"]["extraFlags"].clone();
+    let spec = json!({ "spec": { "keyspaces": cluster.data["spec"]["keyspaces"] } });
+    api.patch("ferry", &PatchParams::default(), &Patch::Merge(spec)).await?;
+    let flag = format!("--instance-poll-time={every}");
+    let has_it = |pod: &Pod| {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let mut args = containers.flat_map(|c| c.args.iter().chain(&c.command).flatten());
+        args.any(|arg| arg.replace('_', "-") == flag)
+    };
+    until(UP_WITHIN, "VTOrc polls as it is told", async || {
+        let pods = scene.pods("vtorc").await?;
+        let all = !pods.is_empty()
+            && pods.iter().all(|pod| has_it(pod) && pod.metadata.deletion_timestamp.is_none());
+        Ok(all.then_some(()))
+    })
+    .await?;
+    let names: Vec<String> = scene.pods("vtorc").await?.iter().map(Pod::name_any).collect();
+    scene.say(&format!("{} polls every {every}", names.join(", ")));
+    scene.ready("vtorc", 1, UP_WITHIN).await
+}

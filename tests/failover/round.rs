@@ -1,0 +1,237 @@
+//! One round: all is well, something is lost, somebody writes again, all is well.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams};
+use pilothouse::clock::Clock;
+use pilothouse_api::names;
+use pilothouse_core::view::Role;
+use pilothouse_tests::cluster::whole::{holds, until};
+use pilothouse_tests::crossing::machines::zone;
+use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
+use pilothouse_tests::crossing::sql::Sql;
+use pilothouse_tests::crossing::writer::Writer;
+use pilothouse_vitess::{Answer, Dialer, Tablet};
+
+use crate::decider::{Decider, takes_over};
+use crate::faults::Fault;
+use crate::table::{Measured, render};
+use crate::{gone, planned};
+
+const WITHIN: Duration = Duration::from_secs(180);
+/// A tablet that has not come back by then holds what the others never had, and is made anew.
+const BACK_WITHIN: Duration = Duration::from_secs(25);
+/// Neither the policy nor the guard replaces a primary that was named less long ago; VTOrc is given the same.
+const SETTLED_AFTER_MS: u64 = 21_000;
+const TABLE: &str = "wakes";
+/// What the client that writes says is heard again so soon.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const ASKED_FOR: Duration = Duration::from_secs(2);
+
+/// Rounds of each kind where a command asks for so many, else those that say that it is right.
+fn planned(rounds: Option<usize>) -> Vec<(Decider, Vec<Fault>)> {
+    let times =
+        |faults: &[Fault], n: usize| -> Vec<Fault> { (0..n).flat_map(|_| faults.iter().copied()).collect() };
+    let killed = [Fault::MysqldKilled, Fault::BothKilled];
+    match rounds {
+        None => vec![
+            (
+                Decider::Host,
+                vec![
+                    Fault::MysqldKilled,
+                    Fault::VttabletKilled,
+                    Fault::BothKilled,
+                    Fault::ZoneKilled,
+                    Fault::ControlPlaneCut,
+                    Fault::ZoneFlaps,
+                ],
+            ),
+            (Decider::Vtorc, vec![Fault::BothKilled]),
+        ],
+        Some(n) => {
+            let others: Vec<Fault> = Fault::ALL.into_iter().filter(|f| !killed.contains(f)).collect();
+            let few = n.div_ceil(25);
+            let all = |decider| (decider, [times(&killed, n.div_ceil(2)), times(&others, few)].concat());
+            let as_rendered = times(&killed, n.div_ceil(4));
+            vec![all(Decider::Host), all(Decider::Vtorc), (Decider::VtorcAsRendered, as_rendered)]
+        }
+    }
+}
+
+/// All rounds; prints the table.
+pub(crate) async fn all(scene: &mut Scene, rounds: Option<usize>) -> anyhow::Result<()> {
+    let gateway = format!("{}.{NAMESPACE}.svc", names::cluster_gateway_service("ferry"));
+    let mut sql = Sql::start(&scene.images, &gateway, "commerce")?;
+    until(WITHIN, "the gateway takes a table", async || {
+        let made = sql.ask(&format!("CREATE TABLE IF NOT EXISTS {TABLE} (id BIGINT PRIMARY KEY)")).await;
+        Ok(made.ok().map(|_| ()))
+    })
+    .await?;
+    let mut measured = Vec::new();
+    let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, 900_000_000);
+    planned::in_turns(scene, &mut sql, &writer, rounds.unwrap_or(2).div_ceil(5)).await.context("planned")?;
+    drop(writer);
+    for (decider, faults) in planned(rounds) {
+        takes_over(scene, decider).await?;
+        for fault in faults {
+            let first = u64::try_from(measured.len())? * 1_000_000;
+            let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, first);
+            let round = Round { decider, fault, first };
+            let one = round.run(scene, &mut sql, &writer).await.context(fault.name())?;
+            scene.say(&format!("{}: {}: {} ms", decider.name(), fault.name(), one.write_ms));
+            judge(&one, scene.durability())?;
+            measured.push(one);
+        }
+    }
+    let first = u64::try_from(measured.len())? * 1_000_000;
+    let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, first);
+    gone::for_good(scene, &mut sql, &writer).await.context("host killed for good")?;
+    println!("durability policy {}\n\n{}", scene.durability(), render(&measured));
+    Ok(())
+}
+
+/// What must be so, however long it took.
+fn judge(one: &Measured, durability: &str) -> anyhow::Result<()> {
+    let Measured { decider, fault, replaced, lost, .. } = one;
+    ensure!(durability == "none" || *lost == 0, "{lost} acknowledged rows are lost under {durability}");
+    if *decider == Decider::Host {
+        ensure!(*replaced == fault.loses(), "{}: replaced: {replaced}", fault.name());
+    }
+    Ok(())
+}
+
+struct Round {
+    decider: Decider,
+    fault: Fault,
+    /// The first key of the rows that are written meanwhile.
+    first: u64,
+}
+
+impl Round {
+    async fn run(&self, scene: &mut Scene, sql: &mut Sql, writer: &Writer) -> anyhow::Result<Measured> {
+        let Self { decider, fault, .. } = *self;
+        if fault.is_of_zone() {
+            moved_out_of_the_first_zone(scene, sql).await?;
+        }
+        let primary = settled(scene, sql).await?;
+        written_since(writer, Clock::system().now()).await?;
+        let at = fault.strikes(scene, &primary.pod, &primary.zone).await?;
+        let first_write = written_since(writer, at).await?;
+        let now = serving(scene, sql).await?;
+        fault.is_over(scene, &primary.pod, &primary.zone).await?;
+        let failed = writer.rows().iter().filter(|row| row.acknowledged.is_none()).count();
+        well(scene, &primary.pod).await?;
+        let lost = self.lost(sql, writer).await?;
+        let (write_ms, replaced) = (first_write - at, now.pod != primary.pod);
+        Ok(Measured { decider, fault, write_ms, replaced, lost, failed })
+    }
+
+    /// How many acknowledged rows are not there.
+    async fn lost(&self, sql: &mut Sql, writer: &Writer) -> anyhow::Result<usize> {
+        let acknowledged: BTreeSet<u64> =
+            writer.rows().iter().filter(|row| row.acknowledged.is_some()).map(|row| row.id).collect();
+        let there = sql.ask(&format!("SELECT id FROM {TABLE} WHERE id >= {}", self.first)).await?;
+        let there: Result<BTreeSet<u64>, _> = there.iter().map(|row| row[0].parse()).collect();
+        Ok(acknowledged.difference(&there?).count())
+    }
+}
+
+/// When the first row was acknowledged that was begun after that time.
+pub(crate) async fn written_since(writer: &Writer, at: u64) -> anyhow::Result<u64> {
+    let looked = async {
+        loop {
+            let rows = writer.rows();
+            let since = rows.iter().filter(|row| row.begun > at).filter_map(|row| row.acknowledged).min();
+            match since {
+                Some(acknowledged) => return acknowledged,
+                None => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    };
+    tokio::time::timeout(WITHIN, looked).await.context("nobody can write")
+}
+
+pub(crate) struct Primary {
+    pub(crate) pod: String,
+    pub(crate) zone: String,
+    /// Since when, in Unix milliseconds.
+    since: u64,
+}
+
+/// The primary as the gateway has it.
+pub(crate) async fn serving(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
+    let tablets = sql.ask("SHOW VITESS_TABLETS").await?;
+    // Cell, keyspace, shard, type, state, alias, hostname, and since when it is the primary: one that is lost may be
+    // called so, too.
+    let primaries = tablets.into_iter().filter(|tablet| tablet[3] == "PRIMARY" && tablet[4] == "SERVING");
+    let latest = primaries.max_by(|a, b| a[7].cmp(&b[7])).context("there is no primary")?;
+    let pods = scene.pods("vttablet").await?;
+    let pod = pods.iter().find(|pod| alias(pod) == latest[5]).with_context(|| latest[5].clone())?;
+    let since: jiff::Timestamp = latest[7].parse()?;
+    Ok(Primary { pod: pod.name_any(), zone: zone(pod), since: u64::try_from(since.as_millisecond())? })
+}
+
+pub(crate) fn alias(pod: &Pod) -> String {
+    format!("zone1-{}", pod.labels()["planetscale.com/tablet-uid"])
+}
+
+/// The zone that is lost must not be that of the only gateway.
+async fn moved_out_of_the_first_zone(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
+    if serving(scene, sql).await?.zone != "zone-a" {
+        return Ok(());
+    }
+    let pods = scene.pods("vttablet").await?;
+    let to = pods.iter().find(|pod| zone(pod) != "zone-a").context("a tablet elsewhere")?;
+    scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias(to)]).await?;
+    until(WITHIN, "the gateway knows", async || {
+        Ok((serving(scene, sql).await.ok().is_some_and(|p| p.pod == to.name_any())).then_some(()))
+    })
+    .await
+}
+
+/// Waits until all have the same as the primary, and it has been that for long enough.
+pub(crate) async fn settled(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
+    until(WITHIN, "the primary has been it for long enough", async || {
+        let primary = serving(scene, sql).await.ok();
+        Ok(primary.filter(|p| Clock::system().now() > p.since + SETTLED_AFTER_MS))
+    })
+    .await
+}
+
+/// Waits until all tablets replicate again. One that holds what the others never had (an errant GTID: the last of a
+/// lost primary) never would, and is made anew from the backup, by hand.
+pub(crate) async fn well(scene: &Scene, lost: &str) -> anyhow::Result<()> {
+    if until(BACK_WITHIN, "the tablet is back", async || replicate(scene).await).await.is_ok() {
+        return Ok(());
+    }
+    scene.say(&format!("{lost} is made anew"));
+    let client = scene.machines.client();
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    claims.delete(lost, &DeleteParams::default()).await?;
+    pods.delete(lost, &DeleteParams::default().grace_period(0)).await?;
+    until(WITHIN, "the tablet is made anew", async || replicate(scene).await).await
+}
+
+/// Whether all three are Ready, and two of them follow the third.
+async fn replicate(scene: &Scene) -> anyhow::Result<Option<()>> {
+    let pods = scene.pods("vttablet").await?;
+    let mut follow = 0;
+    for pod in pods.iter().filter(|pod| holds(pod, "Ready")) {
+        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
+        let dialer = Dialer { connect: ASKED_FOR, tls: None };
+        let tablet = Tablet::new(dialer.link(&format!("{address}:15999"))?);
+        match tablet.probe(ASKED_FOR).await {
+            Answer::Whole(status) if status.role == Role::Primary => {}
+            Answer::Whole(status) if status.source.as_ref().is_some_and(|s| s.connected && s.applying) => {
+                follow += 1
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok((pods.len() == 3 && follow == 2).then_some(()))
+}
