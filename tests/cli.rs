@@ -1,6 +1,9 @@
 //! What the command line prints, takes and refuses. `PILOTHOUSE_ACCEPT=1` accepts
 //! texts; digests of plugins are left out, they change with every build.
 
+#[path = "cli/zones.rs"]
+mod zones;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -170,7 +173,7 @@ fn settings_print_defaults_that_read_back() {
 
 #[test]
 fn completions_and_help_name_every_command() {
-    let commands = ["demo", "dev", "simulate", "run", "plan", "plugin", "crds", "settings"];
+    let commands = ["demo", "dev", "simulate", "run", "plan", "zones", "plugin", "crds", "settings"];
     for text in [succeeds(&["completions", "bash"]), succeeds(&["completions", "zsh"]), succeeds(&["--help"])]
     {
         for command in commands {

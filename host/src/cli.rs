@@ -17,6 +17,7 @@ mod plan;
 mod plugin;
 mod run;
 mod simulate;
+mod zones;
 
 use std::path::PathBuf;
 
@@ -57,6 +58,8 @@ enum Command {
     Run(run::RunArgs),
     /// Ask policies what they would do with a view, and the guard what it would let pass.
     Plan(plan::PlanArgs),
+    /// Show how the zones of clusters are judged, since when, and what was seen that led to it.
+    Zones(zones::ZonesArgs),
     /// Look at policy plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -117,6 +120,7 @@ fn command(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
         Command::Simulate(args) => simulate::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Plan(args) => plan::main(&args),
+        Command::Zones(args) => zones::main(&args),
         Command::Plugin(command) => plugin::main(&command),
         Command::Crds => crds::main(),
         Command::Settings(args) => {

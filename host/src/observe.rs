@@ -18,6 +18,7 @@ use pilothouse_api::desired::DesiredShard;
 use pilothouse_api::labels::Component;
 use pilothouse_api::validate::{self, FieldError};
 use pilothouse_api::vitess_cell::CellTemplate;
+use pilothouse_api::vitess_cluster::ZoneEvidence;
 use pilothouse_api::{VitessCell, VitessCluster, VitessKeyspace, VitessShard, labels};
 use pilothouse_core::pause::Pause;
 use pilothouse_core::topology::{Cell, ShardId, TabletAlias, Zone};
@@ -95,6 +96,8 @@ pub struct Observed {
     pub invalid: Vec<(String, Vec<FieldError>)>,
     /// When a verdict on a zone, or on a volume that grows, may change by time alone.
     pub recheck_at: Option<Millis>,
+    /// What was seen of the zones whose verdict, or what that leans to, is another than the remembered.
+    pub zones_turned: BTreeMap<Zone, ZoneEvidence>,
 }
 
 /// The cluster object itself.
@@ -152,9 +155,10 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
         facts: BTreeMap::new(),
     };
     view.facts = facts(seen, &view);
-    let zones = zones::judge(&mut view, seen.remembered_zones, settings);
-    let recheck_at = [zones, pilothouse_core::volumes::next_restart_at(&view)].into_iter().flatten().min();
-    Observed { view, invalid, recheck_at }
+    let zones = zones::judge(&mut view, seen, settings);
+    let restart_at = pilothouse_core::volumes::next_restart_at(&view);
+    let recheck_at = [zones.deadline, restart_at].into_iter().flatten().min();
+    Observed { view, invalid, recheck_at, zones_turned: zones.turned }
 }
 
 /// What has no field of its own: the region's allowances, whose backups are told of, which shards

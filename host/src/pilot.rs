@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use pilothouse_api::vitess_cluster::ZoneEvidence;
 use pilothouse_core::Millis;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Revision, Settled};
@@ -56,6 +57,7 @@ pub struct Memory {
     pub rests: bool,
     rendering: Rendering,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
+    evidence: BTreeMap<Zone, ZoneEvidence>,
     said: BTreeSet<String>,
     secrets: Looked,
     untold: Untold,
@@ -72,6 +74,9 @@ impl Memory {
     /// Lets go of all that the next pass can make anew at little cost.
     pub fn rest(&mut self) {
         self.rendering = Rendering::default();
+        if self.rests {
+            self.evidence.clear(); // it stands in the status
+        }
     }
 }
 
@@ -105,6 +110,8 @@ pub struct Pilot {
     pub(crate) invalid: Vec<(String, Vec<pilothouse_api::validate::FieldError>)>,
     judging: Judging,
     zones: Option<BTreeMap<Zone, ZoneHealth>>,
+    /// What led to the verdicts that were made since the host was started.
+    pub(crate) evidence: BTreeMap<Zone, ZoneEvidence>,
     recheck_at: Option<Millis>,
     pub(crate) schedules: Schedules,
     pub(crate) said: BTreeSet<String>,
@@ -125,6 +132,7 @@ impl Pilot {
             invalid: Vec::new(),
             judging,
             zones: None,
+            evidence: BTreeMap::new(),
             recheck_at: None,
             schedules: Schedules::default(),
             said: BTreeSet::new(),
@@ -138,6 +146,7 @@ impl Pilot {
     pub fn remembering(mut self, memory: Memory) -> Self {
         self.rendering = memory.rendering;
         self.zones = memory.zones;
+        self.evidence = memory.evidence;
         self.said = memory.said;
         self.secrets = memory.secrets;
         self.untold = memory.untold;
@@ -153,6 +162,7 @@ impl Pilot {
             rests: false,
             rendering: self.rendering,
             zones: self.zones,
+            evidence: self.evidence,
             said: self.said,
             secrets: self.secrets,
             untold: self.untold,
@@ -222,6 +232,7 @@ impl Observe for Pilot {
         }
         let observed = self.look(vitess.as_ref(), as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
+        self.evidence.extend(observed.zones_turned);
         let cluster = observe::cluster(&self.key, &self.members)?;
         self.schedules = Schedules::judge(cluster, &self.members, &observed.view);
         self.recheck_at = observed.recheck_at.into_iter().chain(self.schedules.next_at()).min();

@@ -57,7 +57,7 @@ pub(crate) async fn start(
 }
 
 /// A token as a kubelet would mount it.
-async fn token(cluster: &Cluster) -> anyhow::Result<String> {
+pub(crate) async fn token(cluster: &Cluster) -> anyhow::Result<String> {
     let path = "/api/v1/namespaces/pilothouse/serviceaccounts/pilothouse/token";
     let asked = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
     let request = http::Request::post(path).header("content-type", "application/json");

@@ -6,25 +6,30 @@ mod grants;
 mod host;
 mod installed;
 mod runs;
+mod with_vitess;
 
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grants::{Grant, Scope};
+use grants::Grant;
 use kube::Client;
 use kube::api::{ListParams, Patch, PatchParams};
 use pilothouse::embedded;
 use pilothouse::kinds::Kind;
 use pilothouse_api::labels;
 use pilothouse_tests::cluster::host::class_of_volumes;
-use pilothouse_tests::cluster::{self, Cluster, whole};
+use pilothouse_tests::cluster::whole::{self, Whole};
+use pilothouse_tests::cluster::{self, Cluster};
 use pilothouse_tests::repository;
 use serde_json::{Value, json};
 
 /// What takes longer than this never comes.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// More than a life takes.
+const LONGEST_LIFE: Duration = Duration::from_secs(3_600);
 
 /// Kinds that people make, records of backups, Jobs, each of which is made once, and claims, which nobody owns.
 const NOT_MADE_ANEW: [Kind; 4] =
@@ -49,19 +54,18 @@ fn kustomized(folder: &str) -> Option<Vec<Value>> {
     Some(embedded::documents(&String::from_utf8(output.stdout).unwrap()).unwrap())
 }
 
-/// Our definitions, what the databases' Pods need beside them, and what is installed.
+/// Our definitions, and what is installed.
 async fn install(client: &Client, documents: &[Value]) -> anyhow::Result<()> {
     let definitions: Result<Vec<Value>, _> =
         pilothouse_api::crds::all()?.iter().map(serde_json::to_value).collect();
     embedded::apply(client, &definitions?).await?;
-    embedded::apply(client, &[class_of_volumes()]).await?;
-    embedded::apply(client, documents).await?;
-    Ok(())
+    Ok(embedded::apply(client, documents).await?)
 }
 
 /// Waits until the server acts by the roles: it takes them up a moment after it took them.
-async fn are_in_force(client: &Client, given: impl Iterator<Item = (&Grant, &Scope)>) -> anyhow::Result<()> {
-    for (grant, scope) in given {
+async fn are_in_force(client: &Client, documents: &[Value]) -> anyhow::Result<()> {
+    let given = grants::given(documents, "pilothouse", "pilothouse");
+    for (grant, scope) in given.iter().flat_map(|(grant, all)| all.iter().map(move |scope| (grant, scope))) {
         let (resource, sub) = grant.resource.split_once('/').unwrap_or((&grant.resource, ""));
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
@@ -201,25 +205,51 @@ fn vtadmin_here(namespace: &str) -> Value {
     })
 }
 
-/// Runs hosts under the roles of `documents`, and compares what these give with what was used.
-async fn least_that_works(documents: &[Value], namespace: &str) -> anyhow::Result<()> {
-    let Some(binary) = cluster::binary()? else { return Ok(()) };
-    let cluster = Cluster::start(&binary).await?;
-    let documents = &[documents, &[vtadmin_here(namespace)]].concat();
+/// A namespace for databases, and what is installed, in force.
+async fn prepare(client: &Client, documents: &[Value], namespace: &str) -> anyhow::Result<()> {
     let home = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
-    embedded::apply(&cluster.client, &[home]).await?;
-    install(&cluster.client, documents).await?;
-    let given = grants::given(documents, "pilothouse", "pilothouse");
-    let scoped = given.iter().flat_map(|(grant, scopes)| scopes.iter().map(move |scope| (grant, scope)));
-    are_in_force(&cluster.client, scoped).await?;
-    let lived = life(&cluster, documents, namespace).await;
+    embedded::apply(client, &[home]).await?;
+    install(client, documents).await?;
+    are_in_force(client, documents).await
+}
+
+/// What a life on a control plane made use of. It ends as soon as it asks for something that is not allowed:
+/// what it would wait for then would not come.
+async fn used_in(
+    cluster: &Cluster,
+    life: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<BTreeSet<Grant>> {
+    let mut audit = cluster.audit();
+    let refused = whole::until(LONGEST_LIFE, "a life's end", async || {
+        let forbidden = grants::forbidden(&audit.read_on()?);
+        Ok((!forbidden.is_empty()).then_some(forbidden))
+    });
+    tokio::select! {
+        lived = life => lived?,
+        refused = refused => anyhow::bail!("not allowed, and asked for:\n{}", refused?.join("\n")),
+    }
     let events = cluster.audit().read_on()?;
     let forbidden = grants::forbidden(&events);
-    assert!(forbidden.is_empty(), "not allowed, and asked for:\n{}", forbidden.join("\n"));
-    lived?;
-    let used = grants::used(&events);
+    anyhow::ensure!(forbidden.is_empty(), "not allowed, and asked for:\n{}", forbidden.join("\n"));
+    Ok(grants::used(&events))
+}
+
+/// Runs hosts under the roles of `documents`, and compares what these give with what was used: by processes
+/// as they are installed, which find no Vitess, and by one that knows the played one.
+async fn least_that_works(documents: &[Value], namespace: &str) -> anyhow::Result<()> {
+    let Some(binary) = cluster::binary()? else { return Ok(()) };
+    let documents = &[documents, &[vtadmin_here(namespace)]].concat();
+    let cluster = Cluster::start(&binary).await?;
+    embedded::apply(&cluster.client, &[class_of_volumes()]).await?;
+    prepare(&cluster.client, documents, namespace).await?;
+    let mut used = used_in(&cluster, life(&cluster, documents, namespace)).await?;
+    drop(cluster);
+    let whole = Whole::start(&binary, &["zone-a", "zone-b", "zone-c"], 1).await?;
+    prepare(&whole.cluster.client, documents, namespace).await?;
+    used.extend(used_in(&whole.cluster, with_vitess::life(&whole, documents, namespace)).await?);
+    let given = grants::given(documents, "pilothouse", "pilothouse");
     let unused: Vec<String> = given.keys().filter(|g| !used.contains(g)).map(Grant::to_string).collect();
-    assert!(unused.is_empty(), "granted and never used:\n{}", unused.join("\n"));
+    anyhow::ensure!(unused.is_empty(), "granted and never used:\n{}", unused.join("\n"));
     Ok(())
 }
 
@@ -256,14 +286,12 @@ fn a_look_needs_to_read_and_nothing_else() {
             rules.retain(|rule| rule["verbs"] != json!([]));
         }
         let cluster = Cluster::start(&binary).await.unwrap();
-        install(&cluster.client, &documents).await.unwrap();
+        embedded::apply(&cluster.client, &[class_of_volumes()]).await.unwrap();
+        prepare(&cluster.client, &documents, "default").await.unwrap();
         let mut clusters = self::cluster("default");
         // Nobody gave the right to look at its Secrets here.
         clusters[0]["spec"].as_object_mut().unwrap().remove("vtadmin");
         embedded::apply(&cluster.client, &clusters).await.unwrap();
-        let given = grants::given(&documents, "pilothouse", "pilothouse");
-        let scoped = given.iter().flat_map(|(grant, scopes)| scopes.iter().map(move |scope| (grant, scope)));
-        are_in_force(&cluster.client, scoped).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let look = host::start(&cluster, dir.path(), "look", &documents, &["--observe-only"]).await.unwrap();
         look.end().await.unwrap();

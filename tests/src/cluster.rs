@@ -181,7 +181,15 @@ impl Cluster {
     /// # Errors
     /// When the server's certificate cannot be read.
     pub fn new_client(&self) -> anyhow::Result<Client> {
-        client(self.port, &self.dir.path().join(CERTIFICATE), false)
+        self.client_of(TOKEN)
+    }
+
+    /// A client for a host that may do what the bearer of a token may.
+    ///
+    /// # Errors
+    /// When the server's certificate cannot be read.
+    pub fn client_of(&self, token: &str) -> anyhow::Result<Client> {
+        client(self.port, &self.dir.path().join(CERTIFICATE), token, false)
     }
 
     /// How a program reaches the server by a token, with a namespace of its own.
@@ -216,7 +224,7 @@ async fn serve(how: &How, dir: &Path, port: u16, etcd: &mut Part) -> anyhow::Res
         loop {
             etcd.check()?;
             server.check()?;
-            if let Ok(client) = client(port, &certificate, true)
+            if let Ok(client) = client(port, &certificate, TOKEN, true)
                 && client.request_text(http::Request::get("/readyz").body(Vec::new())?).await.is_ok()
             {
                 return anyhow::Ok(client);
@@ -229,11 +237,11 @@ async fn serve(how: &How, dir: &Path, port: u16, etcd: &mut Part) -> anyhow::Res
 }
 
 /// Whoever tests waits and asks again; a host's client must not, as in the product, or it keeps its host from looking again.
-fn client(port: u16, certificate: &Path, retries: bool) -> anyhow::Result<Client> {
+fn client(port: u16, certificate: &Path, token: &str, retries: bool) -> anyhow::Result<Client> {
     let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
     let pem = std::fs::read_to_string(certificate)?;
     config.root_cert = Some(vec![der(&pem)?]);
-    config.auth_info.token = Some(TOKEN.to_owned().into());
+    config.auth_info.token = Some(token.to_owned().into());
     config.default_retry = retries;
     Ok(Client::try_from(config)?)
 }

@@ -105,6 +105,11 @@ pub(crate) fn job_timeout(_: &mut SchemaGenerator) -> Schema {
 
 /// A remembered zone: what zone health keeps is its own affair, so unknown fields stay.
 pub(crate) fn zone_status(_: &mut SchemaGenerator) -> Schema {
+    let number = json!({ "type": "integer", "format": "int64", "minimum": 0 });
+    let witnesses = json!({
+        "type": "object", "required": ["up", "of"],
+        "properties": { "up": number, "of": number, "since": number },
+    });
     json_schema!({
         "type": "object", "required": ["name"], "x-kubernetes-preserve-unknown-fields": true,
         "properties": {
@@ -113,6 +118,17 @@ pub(crate) fn zone_status(_: &mut SchemaGenerator) -> Schema {
             "since": { "type": "integer", "format": "int64" },
             "leaningSince": { "type": "integer", "format": "int64" },
             "recoveryMs": { "type": "integer", "format": "int64" },
+            "evidence": {
+                "type": "object", "required": ["at", "nodes", "tablets", "gateways"],
+                "properties": {
+                    "at": number,
+                    "nodes": witnesses,
+                    "tablets": witnesses,
+                    "gateways": witnesses,
+                    "providerPost": { "type": "string" },
+                    "blind": { "type": "boolean" },
+                },
+            },
         },
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
+use pilothouse_core::Millis;
 use pilothouse_core::zones::ZoneHealth;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -264,6 +265,9 @@ pub struct ClusterKeyspaceStatus {
 pub struct ZoneStatus {
     /// The zone.
     pub name: String,
+    /// The [`ZoneEvidence`] that led to it, as far as it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Value>,
     /// Its [`ZoneHealth`], field by field.
     #[serde(flatten)]
     pub health: Map<String, Value>,
@@ -274,8 +278,13 @@ impl ZoneStatus {
     ///
     /// # Errors
     /// When the health does not serialise to an object.
-    pub fn remember(zone: &str, health: &ZoneHealth) -> Result<Self, serde_json::Error> {
-        Ok(Self { name: zone.to_owned(), health: serde_json::from_value(serde_json::to_value(health)?)? })
+    pub fn remember(
+        zone: &str,
+        health: &ZoneHealth,
+        evidence: Option<Value>,
+    ) -> Result<Self, serde_json::Error> {
+        let health = serde_json::from_value(serde_json::to_value(health)?)?;
+        Ok(Self { name: zone.to_owned(), evidence, health })
     }
 
     /// What is remembered; `None` where it cannot be read, which counts as nothing remembered.
@@ -283,6 +292,44 @@ impl ZoneStatus {
     pub fn recall(&self) -> Option<ZoneHealth> {
         serde_json::from_value(Value::Object(self.health.clone())).ok()
     }
+
+    /// What led to it; `None` where nothing was kept, or what cannot be read.
+    #[must_use]
+    pub fn evidence(&self) -> Option<ZoneEvidence> {
+        serde_json::from_value(self.evidence.clone()?).ok()
+    }
+}
+
+/// What was seen of a zone when its verdict, or what that leans to, last changed. Times are Unix milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneEvidence {
+    /// When it was seen.
+    pub at: Millis,
+    /// Nodes: how many are ready.
+    pub nodes: Witnesses,
+    /// Tablets that should answer the host: how many do.
+    pub tablets: Witnesses,
+    /// Gateways: how many are ready.
+    pub gateways: Witnesses,
+    /// What the provider posted of the zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_post: Option<String>,
+    /// Whether nothing anywhere looked alive to the host: it was cut off itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub blind: bool,
+}
+
+/// Those of one kind who tell of a zone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witnesses {
+    /// How many speak for it.
+    pub up: u32,
+    /// Of how many.
+    pub of: u32,
+    /// When the last of them changed its mind; absent where nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Millis>,
 }
 
 /// How the Vitess half of a status came about.

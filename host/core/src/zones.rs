@@ -5,12 +5,13 @@
 //! evidence was gathered, and keeps no memory: the last verdict is passed in.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::topology::Zone;
-use crate::view::{ClusterView, PodState, Reach, Role};
+use crate::view::{ClusterView, PodState, Reach, Role, TabletView};
 
 /// The verdict on a zone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +28,18 @@ pub enum ZoneState {
     Lost,
     /// Back, not yet long enough.
     Recovering,
+}
+
+impl fmt::Display for ZoneState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "not yet judged",
+            Self::Healthy => "healthy",
+            Self::Suspect => "suspect",
+            Self::Lost => "lost",
+            Self::Recovering => "recovering",
+        })
+    }
 }
 
 /// A zone's verdict with the times that hysteresis needs; remembered in the
@@ -223,9 +236,16 @@ impl ZoneHealth {
     }
 }
 
+/// The evidence as it is judged: when more than one zone is there and none of them looks
+/// alive, the host itself is cut off, and nobody is judged by that.
+#[must_use]
+pub fn judged(evidence: &BTreeMap<Zone, ZoneEvidence>) -> BTreeMap<Zone, ZoneEvidence> {
+    let blind = evidence.len() > 1 && evidence.values().all(|e| e.look() != Look::Good);
+    let judged = |seen: &ZoneEvidence| ZoneEvidence { blind: seen.blind || blind, ..*seen };
+    evidence.iter().map(|(zone, seen)| (zone.clone(), judged(seen))).collect()
+}
+
 /// The verdicts on all zones of a cluster, and when to look again at the latest.
-/// When more than one zone is there and none of them looks alive, the host
-/// itself is cut off: nobody is judged by that.
 #[must_use]
 pub fn judge(
     previous: &BTreeMap<Zone, ZoneHealth>,
@@ -233,22 +253,26 @@ pub fn judge(
     as_of: Millis,
     settings: &ZoneSettings,
 ) -> (BTreeMap<Zone, ZoneHealth>, Option<Millis>) {
-    let blind = evidence.len() > 1 && evidence.values().all(|e| e.look() != Look::Good);
     let mut deadline: Option<Millis> = None;
     let mut verdicts = BTreeMap::new();
-    for (zone, seen) in evidence {
-        let seen = ZoneEvidence { blind: seen.blind || blind, ..*seen };
-        let (health, next) = step(previous.get(zone), &seen, as_of, settings);
+    for (zone, seen) in judged(evidence) {
+        let (health, next) = step(previous.get(&zone), &seen, as_of, settings);
         deadline = deadline.into_iter().chain(next).min();
-        verdicts.insert(zone.clone(), health);
+        verdicts.insert(zone, health);
     }
     (verdicts, deadline)
 }
 
+/// Whether a tablet tells of its zone. It does once its Pod runs, unless it has never been heard of
+/// while its node is well: then it is starting, not silent.
+#[must_use]
+pub fn should_answer(tablet: &TabletView) -> bool {
+    let runs = matches!(tablet.pod, PodState::Running | PodState::Terminating);
+    let starting = tablet.role == Role::Unknown && tablet.replication.is_none();
+    runs && tablet.reach != Reach::Unknown && !(starting && tablet.node_ready == Some(true))
+}
+
 /// What a view shows of each of its zones.
-///
-/// A tablet counts once its Pod runs, unless it has never been heard of while
-/// its node is well: then it is starting, not silent.
 #[must_use]
 pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
     let mut all = BTreeMap::new();
@@ -264,10 +288,7 @@ pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
             seen.gateways_ready = seen.gateways_ready.saturating_add(cell.gateways_ready);
         }
         for tablet in view.tablets.iter().filter(|t| t.zone.as_ref() == Some(&zone.name)) {
-            let runs = matches!(tablet.pod, PodState::Running | PodState::Terminating);
-            let starting = tablet.role == Role::Unknown && tablet.replication.is_none();
-            let expected =
-                runs && tablet.reach != Reach::Unknown && !(starting && tablet.node_ready == Some(true));
+            let expected = should_answer(tablet);
             seen.tablets += u32::from(expected);
             seen.tablets_answering += u32::from(expected && tablet.reach == Reach::Yes);
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::kinds::{Kind, Read};
 
-/// Of a Node its labels, its annotations and whether it is ready; of other kinds all but the
+/// Of a Node its labels, its annotations, whether it is ready and since when; of other kinds all but the
 /// bookkeeping of the API server.
 ///
 /// # Panics
@@ -25,9 +25,13 @@ pub(super) fn of(kind: Kind, object: &Read) -> Read {
     Read::from(&DynamicObject { types, metadata, data })
 }
 
-/// The condition Ready, without its times.
+/// The condition Ready, without the time of the kubelet's last word.
 fn ready(node: &Value) -> Vec<Value> {
     let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
     let ready = conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready");
-    ready.map(|condition| json!({ "type": "Ready", "status": condition["status"] })).collect()
+    let kept = |condition: &Value| {
+        let since = &condition["lastTransitionTime"];
+        json!({ "type": "Ready", "status": condition["status"], "lastTransitionTime": since })
+    };
+    ready.map(kept).collect()
 }

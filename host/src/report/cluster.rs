@@ -15,7 +15,7 @@ use pilothouse_api::vitess_cluster::{
 use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Outcome, Severity};
-use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why};
+use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why, ZoneView};
 use pilothouse_core::zones::ZoneState;
 
 use super::{Wanted, available, gateways, lockservers, paused, schedules, set, volumes};
@@ -43,7 +43,7 @@ pub(super) fn status(pilot: &Pilot, report: &Report) -> Option<Wanted> {
             Level::Keyspace(keyspace) => Some(keyspace.clone()),
             Level::Cell(_) | Level::Shard(_) => None,
         }),
-        zones: zones(report),
+        zones: zones(pilot, report, live),
         vitess: Some(link(report)),
         policies: policies(pilot),
         summary: summary(report),
@@ -95,7 +95,7 @@ fn zones_verdict(report: &Report) -> Said {
         |state| report.view.zones.iter().filter(move |z| z.health.state == state).map(|z| z.name.0.as_str());
     let bad: Vec<String> = [ZoneState::Lost, ZoneState::Suspect, ZoneState::Recovering, ZoneState::Unknown]
         .into_iter()
-        .flat_map(|state| of(state).map(move |zone| format!("{zone} is {}", word(state))))
+        .flat_map(|state| of(state).map(move |zone| format!("{zone} is {state}")))
         .collect();
     let lost = of(ZoneState::Lost).next().is_some();
     let unsure = report.view.zones.iter().all(|z| z.health.state == ZoneState::Unknown);
@@ -112,16 +112,6 @@ fn zones_verdict(report: &Report) -> Said {
     };
     let message = if bad.is_empty() { "every zone is healthy".to_owned() } else { bad.join(", ") };
     ("ZonesHealthy", answer, reason.to_owned(), message)
-}
-
-const fn word(state: ZoneState) -> &'static str {
-    match state {
-        ZoneState::Unknown => "not yet judged",
-        ZoneState::Healthy => "healthy",
-        ZoneState::Suspect => "suspect",
-        ZoneState::Lost => "lost",
-        ZoneState::Recovering => "recovering",
-    }
 }
 
 /// The worst that policies said; information is for the log.
@@ -193,8 +183,19 @@ pub(super) fn serves_writes(report: &Report, shard: &pilothouse_core::view::Shar
     primary.is_some_and(pilothouse_core::standing::serves)
 }
 
-fn zones(report: &Report) -> Vec<ZoneStatus> {
-    report.view.zones.iter().filter_map(|z| ZoneStatus::remember(&z.name.0, &z.health).ok()).collect()
+/// Verdicts, each with what led to it. As long as neither the verdict nor what it leans to changes, what was
+/// seen then stays: counts that come and go are no reason to write.
+fn zones(pilot: &Pilot, report: &Report, live: Option<&VitessClusterStatus>) -> Vec<ZoneStatus> {
+    let stands = |zone: &ZoneView| {
+        let mut live = live.iter().flat_map(|status| &status.zones);
+        live.find(|z| z.name == zone.name.0 && z.recall() == Some(zone.health))
+    };
+    let zones = report.view.zones.iter().filter_map(|zone| {
+        let seen = pilot.evidence.get(&zone.name).map(serde_json::to_value).transpose().ok()?;
+        let evidence = seen.or_else(|| stands(zone)?.evidence.clone());
+        ZoneStatus::remember(&zone.name.0, &zone.health, evidence).ok()
+    });
+    zones.collect()
 }
 
 fn link(report: &Report) -> VitessLink {

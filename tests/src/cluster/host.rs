@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, LOOK_AGAIN};
+use super::{Cluster, LOOK_AGAIN, TOKEN};
 
 /// A manifest that is refused for so long always will be.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
@@ -74,13 +74,14 @@ pub struct Host {
     policies: Arc<PolicySet>,
     vitess: Vitess,
     clock: Clock,
+    token: String,
     /// Its numbers, since it was last started.
     pub telemetry: Telemetry,
     life: JoinSet<()>,
 }
 
 impl Host {
-    /// Starts it.
+    /// Starts it; it may do everything.
     ///
     /// # Errors
     /// When there can be no client.
@@ -91,8 +92,23 @@ impl Host {
         vitess: Vitess,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        let telemetry = Telemetry::default();
-        let mut host = Self { settings, policies, vitess, clock, telemetry, life: JoinSet::new() };
+        Self::start_as(TOKEN, cluster, settings, policies, vitess, clock)
+    }
+
+    /// Starts it; it may do what the bearer of a token may.
+    ///
+    /// # Errors
+    /// When there can be no client.
+    pub fn start_as(
+        token: &str,
+        cluster: &Cluster,
+        settings: Settings,
+        policies: Arc<PolicySet>,
+        vitess: Vitess,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let (token, telemetry) = (token.to_owned(), Telemetry::default());
+        let mut host = Self { settings, policies, vitess, clock, token, telemetry, life: JoinSet::new() };
         host.begin(cluster)?;
         Ok(host)
     }
@@ -100,7 +116,7 @@ impl Host {
     fn begin(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
         self.telemetry = Telemetry::default();
         let controller = Controller::new(Parts {
-            client: cluster.new_client()?,
+            client: cluster.client_of(&self.token)?,
             vitess: self.vitess.clone(),
             policies: Arc::clone(&self.policies),
             rules: RULES.to_vec(),
