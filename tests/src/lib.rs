@@ -6,6 +6,7 @@
 
 pub mod beside;
 pub mod cluster;
+pub mod fault;
 pub mod golang;
 pub mod grpc;
 pub mod predecessor;
@@ -14,6 +15,7 @@ pub mod seen;
 pub mod stage;
 pub mod standing;
 pub mod topology;
+pub mod truth;
 
 use std::path::{Path, PathBuf};
 

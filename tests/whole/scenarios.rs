@@ -22,7 +22,7 @@ use crate::script::{self, Script};
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
-const NOT_HERE: [(&str, &str); 10] = [
+const NOT_HERE: &[(&str, &str)] = &[
     ("backups_scheduled", "its runs are due by the hour"),
     ("backups_overlap", "its runs are due by the hour"),
     ("disk_fills", "a disk fills in hours, and the provider grows it again after six"),

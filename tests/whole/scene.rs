@@ -119,7 +119,8 @@ impl Scene {
             }
             Step::RestartHost => self.host.kill_and_restart(&self.whole.cluster).await,
             // What is told on the way is the simulator's alone.
-            Step::TellTopology | Step::Rest(_) => Ok(()),
+            Step::TellTopology | Step::TellTruth | Step::Rest(_) => Ok(()),
+            Step::Break(fault) => anyhow::bail!("nobody can here: {fault}"),
         }
     }
 

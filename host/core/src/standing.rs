@@ -4,11 +4,34 @@
 //! (drain, turndown) must agree on. Decides nothing.
 
 use crate::Millis;
+use crate::gtid::GtidSet;
 use crate::topology::{ShardId, TabletAlias};
 use crate::view::{ClusterView, Drain, Durability, PodState, Reach, Role, ShardView, TabletView, Wanted};
 
 /// Replicas within this lag count as caught up (the contract's InSync).
 pub const CAUGHT_UP_MS: Millis = 10_000;
+
+/// What a server said of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Its `server_uuid`.
+    pub server: &'a str,
+    /// What it had executed.
+    pub position: &'a GtidSet,
+    /// Whether it spoke as a primary.
+    pub leads: bool,
+}
+
+/// Which transactions of a tablet the shard's primary never had, by that one's last word. Whatever came
+/// from its own MySQL it had, though it told before, or waits itself for the acknowledgement. While it has
+/// not told as the primary that it is, nothing counts as errant.
+#[must_use]
+pub fn errant(position: &GtidSet, primary: Option<Told<'_>>) -> GtidSet {
+    let Some(primary) = primary.filter(|told| told.leads) else { return GtidSet::default() };
+    let mut had = primary.position.clone();
+    had.add(primary.server, 1, u64::MAX);
+    position.minus(&had)
+}
 
 /// How many replicas must acknowledge a write before the client hears of it.
 #[must_use]

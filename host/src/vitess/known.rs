@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::standing;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
 use pilothouse_vitess::{Answer, ShardRecord, Status, TabletRecord};
@@ -171,20 +172,16 @@ impl Known {
         by_name.or_else(|| others.find(may_be)).map(|t| t.alias.clone())
     }
 
-    /// Transactions that the primary never had. Whatever came from its own MySQL it had, though it
-    /// may have told before. While it has not told as the primary that it is, nothing counts as errant.
+    /// By the last word of the shard's primary, whomever the tablet follows.
     fn errant(&self, record: &TabletRecord, status: &Status) -> GtidSet {
         let primary = || {
             let (shards, _) = self.shards.as_ref()?;
             let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
             let told = self.probed.get(primary)?.last.as_ref()?;
             let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
-            leads.then_some(told)
+            Some(standing::Told { server: &told.server, position: &told.position, leads })
         };
-        let Some(primary) = primary() else { return GtidSet::default() };
-        let mut had = primary.position.clone();
-        had.add(&primary.server, 1, u64::MAX);
-        status.position.minus(&had)
+        standing::errant(&status.position, primary())
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) mod reparent;
 pub(crate) mod serving;
 pub(crate) mod tablet;
 
-pub use observation::{Observation, ShardObserved, TabletObserved};
+pub use observation::{Last, Observation, ShardObserved, TabletObserved};
 pub use played::PlayedVitess;
 
 use crate::world::objects::{label, text};

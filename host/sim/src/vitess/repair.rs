@@ -148,7 +148,8 @@ impl State {
         both.is_some_and(|(t, p)| p.serves() && p.writable && self.places.reach(&t.node, &p.node))
     }
 
-    /// A tablet begins to replicate from `primary`, or stands aside if it has what that one lacks.
+    /// A tablet begins to replicate from `primary`; one that has what that one lacks refuses, and stays the
+    /// replica of nobody, or of whom it followed, that `SetReplicationSource` leaves behind.
     pub(crate) fn follow(&mut self, key: &ShardKey, alias: &TabletAlias, primary: &TabletAlias) {
         if !self.can_follow(key, alias, primary) {
             return; // looked at again when the primary or the way to it changes
@@ -160,12 +161,10 @@ impl State {
         tablet.writable = false;
         tablet.waiting = GtidSet::default();
         tablet.connected = false;
+        tablet.role = rest;
         if extra.is_empty() {
             tablet.source = Some(primary.clone());
-            tablet.role = rest;
         } else {
-            tablet.source = None;
-            tablet.role = Role::Spare;
             self.note(format!("tablet {alias} is errant: {extra}"));
         }
         self.vitess.touched.insert(key.cluster.clone());
@@ -182,8 +181,10 @@ impl State {
             return;
         };
         let stale = tablet.writable || tablet.role == Role::Primary;
-        let lost =
-            matches!(tablet.role, Role::Replica | Role::Rdonly) && tablet.source.as_ref() != Some(&primary);
+        // What VTOrc tries with an errant one changes nothing.
+        let lost = matches!(tablet.role, Role::Replica | Role::Rdonly)
+            && tablet.source.as_ref() != Some(&primary)
+            && self.errant_of(key, alias).is_empty();
         let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
         if !(can_see && (stale || (lost && self.can_follow(key, alias, &primary)))) {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {

@@ -205,9 +205,10 @@ impl State {
     /// Whether enough of the tablets that answer can acknowledge writes of `to`.
     fn check_quorum(&self, key: &ShardKey, to: &TabletAlias) -> Result<(), VitessError> {
         let durability = self.vitess.shard(key).map_or(Durability::None, |s| s.durability);
-        let able = self.vitess.tablets_of(key).filter(|(a, t)| {
-            may_ack(durability, to, a, t) && self.answers(t) && t.serves() && t.role != Role::Spare
-        });
+        let able = self
+            .vitess
+            .tablets_of(key)
+            .filter(|(a, t)| may_ack(durability, to, a, t) && self.answers(t) && t.serves());
         if able.count() < acks_required(durability) {
             return Err(VitessError::new(
                 "not-safe",
@@ -268,10 +269,7 @@ impl State {
     /// The shard's tablets that answer, restore nothing and are not errant.
     fn reached(&self, key: &ShardKey) -> Vec<TabletAlias> {
         let usable = |a: &TabletAlias| self.errant_of(key, a).is_empty();
-        let answering = self
-            .vitess
-            .tablets_of(key)
-            .filter(|(_, t)| self.answers(t) && t.serves() && t.role != Role::Spare);
+        let answering = self.vitess.tablets_of(key).filter(|(_, t)| self.answers(t) && t.serves());
         answering.map(|(a, _)| a.clone()).filter(usable).collect()
     }
 
@@ -357,11 +355,7 @@ impl State {
         self.remember_primary(key);
         self.note(format!("shard {} has the primary {to}", key.shard));
         for alias in old {
-            if self
-                .vitess
-                .tablet(&key.cluster, &alias)
-                .is_some_and(|t| self.answers(t) && t.serves() && t.role != Role::Spare)
-            {
+            if self.vitess.tablet(&key.cluster, &alias).is_some_and(|t| self.answers(t) && t.serves()) {
                 self.follow(key, &alias, to);
             }
         }

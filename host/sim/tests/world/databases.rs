@@ -38,8 +38,8 @@ async fn acknowledged_writes_survive_the_primary() {
         .await;
         kit.pass(30).await;
         let seen = kit.see();
-        let tail = !seen.tablets[&old].replication.as_ref().expect("it answers").errant.is_empty();
-        assert_eq!(tail, seen.tablets[&old].role == Role::Spare, "errant, so aside; or clean, so a replica");
+        let told = seen.tablets[&old].replication.as_ref().expect("it answers");
+        assert_eq!(told.errant.is_empty(), told.source.as_ref() == Some(&new), "errant, so aside; or clean");
     }
 }
 

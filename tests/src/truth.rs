@@ -1,0 +1,52 @@
+//! The played databases as they are in truth, whatever anybody was told, as text.
+//!
+//! Owns the words. Must not decide what should be.
+
+use std::fmt::Write as _;
+
+use pilothouse_core::view::Role;
+use pilothouse_sim::world::facts::{Facts, ServerFacts};
+
+/// Each shard's acknowledged writes, and what each of its servers takes.
+#[must_use]
+pub fn tell(facts: &Facts) -> String {
+    let mut out = String::new();
+    for (key, shard) in &facts.shards {
+        let primary = shard.primary.as_ref().and_then(|alias| shard.servers.get(alias));
+        let missing = primary.map_or(0, |server| shard.acked.minus(&server.position).count());
+        let writes = match (shard.acked.is_empty(), missing) {
+            (true, _) => "no write is acknowledged yet".to_owned(),
+            (false, 0) => "its primary has every acknowledged write".to_owned(),
+            (false, missing) => format!("its primary lacks {missing} acknowledged writes"),
+        };
+        let _ = writeln!(out, "shard {}: {writes}", key.shard);
+        for (alias, server) in &shard.servers {
+            let _ = writeln!(out, "server {alias}: {}", of_server(server));
+        }
+    }
+    out
+}
+
+fn of_server(server: &ServerFacts) -> String {
+    if !server.running {
+        return "it does not run".to_owned();
+    }
+    let role = match server.role {
+        Role::Primary => "primary",
+        Role::Replica => "replica",
+        Role::Rdonly => "rdonly",
+        Role::Spare => "spare",
+        Role::Restore => "restoring",
+        Role::Unknown => "of no role",
+    };
+    let writes = match (server.writable, server.can_ack) {
+        (false, _) => "",
+        (true, true) => ", takes writes",
+        (true, false) => ", takes writes that nobody acknowledges",
+    };
+    let errant = match server.errant.count() {
+        0 => String::new(),
+        n => format!(", {n} errant"),
+    };
+    format!("{role}{writes}{errant}")
+}
