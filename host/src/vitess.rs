@@ -198,7 +198,7 @@ impl Vitess {
         }
     }
 
-    /// Replaces a lost primary.
+    /// Replaces a lost primary; `without` are not waited for.
     ///
     /// # Errors
     /// When there is no client, Vitess says no, or says nothing in time.
@@ -208,12 +208,13 @@ impl Vitess {
         shard: &ShardId,
         lost: &TabletAlias,
         to: &TabletAlias,
+        without: &[TabletAlias],
     ) -> Result<(), Error> {
         match self {
             Self::Unknown => Err(Error::NoClient),
-            Self::Real(real) => real.emergency_reparent(cluster, shard, lost, to).await,
+            Self::Real(real) => real.emergency_reparent(cluster, shard, lost, to, without).await,
             Self::Played(played) => {
-                Ok(played.emergency_reparent(&played_key(cluster), shard, lost, to).await?)
+                Ok(played.emergency_reparent(&played_key(cluster), shard, lost, to, without).await?)
             }
         }
     }

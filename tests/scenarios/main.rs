@@ -97,4 +97,5 @@ scenarios! {
     partition_of_43_s
     isolated_primary
     isolated_primary_alone
+    failover_beside_the_sick
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the faults' words. Must not know what is expected of them.
 
+use pilothouse_core::topology::TabletAlias;
 use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_sim::world::World;
 use serde::Deserialize;
@@ -18,6 +19,22 @@ pub enum Fault {
     JoinZone(String),
     /// Clients write so many transactions a minute to every shard.
     Write(u64),
+    /// A tablet's mysqld dies, and whenever it is started again.
+    Ruin(String),
+    /// Its files are whole again.
+    Mend(String),
+    /// A replica applies what it received so much later.
+    Slow(Slow),
+}
+
+/// A replica that lags.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Slow {
+    /// Its alias.
+    pub tablet: String,
+    /// How far behind it applies.
+    pub by_seconds: u32,
 }
 
 impl Fault {
@@ -25,7 +42,12 @@ impl Fault {
     #[must_use]
     pub fn target(&self) -> &str {
         match self {
-            Self::CutZone(target) | Self::IsolateZone(target) | Self::JoinZone(target) => target,
+            Self::CutZone(target)
+            | Self::IsolateZone(target)
+            | Self::JoinZone(target)
+            | Self::Ruin(target)
+            | Self::Mend(target)
+            | Self::Slow(Slow { tablet: target, .. }) => target,
             Self::Write(_) => "",
         }
     }
@@ -36,6 +58,7 @@ impl Fault {
     /// When there is nobody of that name.
     pub fn strike(&self, world: &World, cluster: &ClusterKey, target: &str) -> anyhow::Result<()> {
         let others = || world.zones().into_iter().filter(|zone| zone != target);
+        let tablet = |act: &dyn Fn(&TabletAlias) -> bool| target.parse().is_ok_and(|alias| act(&alias));
         let struck = match self {
             Self::CutZone(_) => {
                 world.cut_zone_from_control_plane(target);
@@ -55,6 +78,11 @@ impl Fault {
                 let shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
                 shards.map(|key| world.write_rate(cluster, &key.shard, *per_minute)).all(|known| known)
             }
+            Self::Ruin(_) => tablet(&|alias| world.ruin(cluster, alias, true)),
+            Self::Mend(_) => tablet(&|alias| world.ruin(cluster, alias, false)),
+            Self::Slow(slow) => {
+                tablet(&|alias| world.slow_replica(cluster, alias, slow.by_seconds.saturating_mul(1_000)))
+            }
         };
         anyhow::ensure!(struck, "there is no {target:?}");
         Ok(())
@@ -67,6 +95,9 @@ impl std::fmt::Display for Fault {
             Self::CutZone(zone) => write!(f, "cut {zone} from the control plane"),
             Self::IsolateZone(zone) => write!(f, "isolate {zone}"),
             Self::JoinZone(zone) => write!(f, "join {zone} again"),
+            Self::Ruin(tablet) => write!(f, "ruin mysqld's files of {tablet}"),
+            Self::Mend(tablet) => write!(f, "mend mysqld's files of {tablet}"),
+            Self::Slow(Slow { tablet, by_seconds }) => write!(f, "{tablet} applies {by_seconds} s behind"),
             Self::Write(per_minute) => write!(f, "write {per_minute} transactions a minute"),
         }
     }

@@ -111,6 +111,18 @@ pub fn ackers_left(view: &ClusterView, shard: &ShardView, leaving: &TabletAlias)
         .count()
 }
 
+/// Tablets of a shard that an emergency reparent does without: they neither lead nor acknowledge, and
+/// it would wait in vain for what they are to apply. Whatever they have, the rule `quorum` saw elsewhere.
+#[must_use]
+pub fn left_behind(view: &ClusterView, shard: &ShardId) -> Vec<TabletAlias> {
+    let keeps_up = |t: &TabletView| {
+        let applies = t.replication.as_ref().is_some_and(|r| r.applying && r.lag_ms <= CAUGHT_UP_MS);
+        t.reach == Reach::Yes && applies
+    };
+    let bystanders = view.tablets_of(shard).filter(|t| !t.pool.pool_type.is_primary_eligible());
+    bystanders.filter(|t| !keeps_up(t)).map(|t| t.alias.clone()).collect()
+}
+
 /// How many tablets the manifest wants that may become primary.
 #[must_use]
 pub fn eligible_wanted(view: &ClusterView, shard: &ShardId) -> u32 {

@@ -390,7 +390,7 @@ pub struct Replication {
     /// Whether the receiver hears its source. On a replica this is the second witness of a primary's death.
     #[serde(default)]
     pub source_connected: bool,
-    /// Whether received transactions are being applied.
+    /// Whether received transactions are being applied, or none is left to apply.
     #[serde(default = "yes")]
     pub applying: bool,
     /// Milliseconds behind its source.

@@ -153,7 +153,7 @@ impl Known {
         Replication {
             source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
             source_connected: follows.is_some_and(|source| source.connected),
-            applying: follows.is_some_and(|source| source.applying),
+            applying: follows.is_none_or(|source| source.applying),
             lag_ms: follows.map_or(0, |source| source.lag_ms),
             position: status.position.clone(),
             errant: self.errant(record, status),

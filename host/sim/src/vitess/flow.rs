@@ -142,7 +142,8 @@ impl State {
             return false;
         };
         let full = self.vitess.data.get(&tablet.data).is_none_or(super::DataDir::is_full);
-        tablet.serves() && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
+        let begun = tablet.replicates && tablet.serves();
+        begun && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
     }
 
     /// Connects and disconnects receivers after something changed.

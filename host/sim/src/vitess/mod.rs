@@ -6,7 +6,8 @@
 //! vttablet's and VTOrc's repairs, backups and restores, disk use. Not played:
 //! queries, schema, purged binary logs (a replica can always catch up
 //! from a primary), a topology server that fails, VTOrc's own failovers (the
-//! policies decide those). Of resharding only its end is played: traffic that moves from shards to
+//! policies decide those), a vttablet that does not start because its primary does not
+//! answer or it has errant transactions. Of resharding only its end is played: traffic that moves from shards to
 //! others. Must not know who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,10 @@ pub(crate) struct DataDir {
     pub(crate) fill_per_hour: u64,
     /// Whether it was never initialised, restored or replicated into.
     pub(crate) fresh: bool,
+    /// Whether a mysqld that starts on it ends at once.
+    pub(crate) ruined: bool,
+    /// Whom it last was told to follow: that is kept, and begun with only when it is told again.
+    pub(crate) followed: Option<TabletAlias>,
     /// The shard whose tablet last ran on it.
     pub(crate) home: Option<ShardKey>,
 }
@@ -133,6 +138,8 @@ pub(crate) struct Tablet {
     /// Whether mysqld takes writes.
     pub(crate) writable: bool,
     pub(crate) source: Option<TabletAlias>,
+    /// Whether its replication was begun since mysqld's start.
+    pub(crate) replicates: bool,
     /// Whether its receiver is connected, in truth.
     pub(crate) connected: bool,
     /// Whether it believes so, and when that will change.

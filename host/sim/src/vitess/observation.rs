@@ -97,7 +97,7 @@ impl State {
         Some(Replication {
             source: tablet.source.clone(),
             source_connected: tablet.source.is_some() && tablet.hears,
-            applying: tablet.source.is_some() && tablet.stalled_since.is_none(),
+            applying: tablet.stalled_since.is_none(),
             lag_ms: self.lag_of(tablet).unsigned_abs(),
             position: self.executed(key, alias),
             errant: self.errant_of(key, alias),

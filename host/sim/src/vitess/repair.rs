@@ -164,6 +164,10 @@ impl State {
         tablet.role = rest;
         if extra.is_empty() {
             tablet.source = Some(primary.clone());
+            tablet.replicates = true;
+            if let Some(data) = self.vitess.data_mut(&key.cluster, alias) {
+                data.followed = Some(primary.clone());
+            }
         } else {
             self.note(format!("tablet {alias} is errant: {extra}"));
         }
@@ -183,7 +187,7 @@ impl State {
         let stale = tablet.writable || tablet.role == Role::Primary;
         // What VTOrc tries with an errant one changes nothing.
         let lost = matches!(tablet.role, Role::Replica | Role::Rdonly)
-            && tablet.source.as_ref() != Some(&primary)
+            && (tablet.source.as_ref() != Some(&primary) || !tablet.replicates)
             && self.errant_of(key, alias).is_empty();
         let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
         if !(can_see && (stale || (lost && self.can_follow(key, alias, &primary)))) {

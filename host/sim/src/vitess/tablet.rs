@@ -41,6 +41,9 @@ impl State {
         if let Some(data) = self.vitess.data.get_mut(&data) {
             data.home = Some(key.clone());
         }
+        // A vttablet that was there before its mysqld tells what is written in that; a new one begins anew.
+        let again = self.runs.get(run).is_some_and(|run| run.restarts > 0);
+        let followed = self.vitess.data.get(&data).filter(|_| again).and_then(|d| d.followed.clone());
         self.settle(&key);
         let now = self.now;
         let reach_since = self.vitess.tablet(&key.cluster, &alias).map_or(now, |t| t.reach_since);
@@ -55,7 +58,8 @@ impl State {
             running: true,
             role: Role::Unknown,
             writable: false,
-            source: None,
+            source: followed,
+            replicates: false,
             connected: false,
             hears: false,
             hears_flips_at: None,
@@ -105,6 +109,7 @@ impl State {
             self.set_role(&key.cluster, alias, Role::Primary);
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.writable = true;
+                tablet.source = None;
             }
             return;
         }
@@ -161,6 +166,12 @@ impl State {
         });
         data.capacity = capacity;
         key
+    }
+
+    /// Whether a mysqld that starts on the Pod's volume ends at once.
+    pub(crate) fn is_ruined(&mut self, pod: &Value) -> bool {
+        let data = self.data_of(pod);
+        self.vitess.data.get(&data).is_some_and(|data| data.ruined)
     }
 
     pub(crate) fn ensure_shard(&mut self, key: &ShardKey) {

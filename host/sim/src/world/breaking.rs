@@ -121,6 +121,16 @@ impl World {
         killed
     }
 
+    /// A tablet's mysqld is killed and ends anew at every start, until its files are mended. False if it has none.
+    pub fn ruin(&self, cluster: &ClusterKey, tablet: &TabletAlias, ruined: bool) -> bool {
+        let known = self.on_tablet(cluster, tablet, |state| {
+            if let Some(data) = state.vitess.data_mut(cluster, tablet) {
+                data.ruined = ruined;
+            }
+        });
+        known && (!ruined || self.kill_mysqld(cluster, tablet))
+    }
+
     /// Fills a tablet's volume by so many bytes an hour, besides client writes. False if it has none.
     pub fn fill_rate(&self, cluster: &ClusterKey, tablet: &TabletAlias, bytes_per_hour: u64) -> bool {
         self.on_tablet(cluster, tablet, |state| {
