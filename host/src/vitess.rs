@@ -357,8 +357,10 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         reach: t.reach,
         reach_since: t.reach_since,
         replication: t.replication.clone().map(|told| {
-            let errant = standing::errant(&told.position, primary(alias, &t.shard));
-            Replication { errant, ..told }
+            let primary = primary(alias, &t.shard);
+            let errant = standing::errant(&told.position, primary);
+            let forgotten = standing::forgotten(&t.told, &told.position, primary);
+            Replication { errant, forgotten, ..told }
         }),
         disk_used: t.disk_used,
         fill_per_hour: t.fill_per_hour,

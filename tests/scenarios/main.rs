@@ -98,4 +98,6 @@ scenarios! {
     isolated_primary
     isolated_primary_alone
     failover_beside_the_sick
+    drained_under_load
+    relay_log_purged
 }

@@ -134,9 +134,10 @@ impl Scene {
             Step::Remove(named) => {
                 let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
                 let api = kind.api(&self.stage.embedded.client, &self.namespace);
-                let uid = api.get(&named.name).await?.uid().unwrap_or_default();
+                let name = self.value(&named.name)?;
+                let uid = api.get(&name).await?.uid().unwrap_or_default();
                 world.deleted_by_others(&uid);
-                api.delete(&named.name, &DeleteParams::default()).await?;
+                api.delete(&name, &DeleteParams::default()).await?;
                 Ok(String::new())
             }
             Step::WaitFor(wait) => {
@@ -170,10 +171,11 @@ impl Scene {
         if named == "$broken" {
             return Ok(self.broken.clone());
         }
-        let Primary { alias, node, zone } =
+        let Primary { alias, pod, node, zone } =
             seen::primary(&self.stage, &self.namespace).context("there is no primary")?;
         match named {
             "$primary" => Ok(alias),
+            "$primary-pod" => Ok(pod),
             "$primary-node" => Ok(node),
             "$primary-zone" => Ok(zone),
             other => anyhow::bail!("{other} stands for nothing"),
@@ -191,6 +193,7 @@ impl Scene {
         let objects = self.stage.objects(kind, &self.namespace);
         let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
+        let name = self.value(&name)?;
         let client = &self.stage.embedded.client;
         let api = if kind.is_namespaced() {
             kind.api(client, &self.namespace)

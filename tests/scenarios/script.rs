@@ -36,7 +36,7 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
 }
 
-/// One step. `$primary`, `$primary-zone` and `$primary-node` are the first
+/// One step. `$primary`, `$primary-pod`, `$primary-zone` and `$primary-node` are the first
 /// shard's; `$broken` is what the last breaking step named.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

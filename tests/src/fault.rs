@@ -23,6 +23,10 @@ pub enum Fault {
     Ruin(String),
     /// Its files are whole again.
     Mend(String),
+    /// A replica's applier fails at a transaction, and again whenever it is started.
+    FailApplier(String),
+    /// It applies again.
+    MendApplier(String),
     /// A replica applies what it received so much later.
     Slow(Slow),
 }
@@ -47,6 +51,8 @@ impl Fault {
             | Self::JoinZone(target)
             | Self::Ruin(target)
             | Self::Mend(target)
+            | Self::FailApplier(target)
+            | Self::MendApplier(target)
             | Self::Slow(Slow { tablet: target, .. }) => target,
             Self::Write(_) => "",
         }
@@ -80,6 +86,8 @@ impl Fault {
             }
             Self::Ruin(_) => tablet(&|alias| world.ruin(cluster, alias, true)),
             Self::Mend(_) => tablet(&|alias| world.ruin(cluster, alias, false)),
+            Self::FailApplier(_) => tablet(&|alias| world.fail_applier(cluster, alias, true)),
+            Self::MendApplier(_) => tablet(&|alias| world.fail_applier(cluster, alias, false)),
             Self::Slow(slow) => {
                 tablet(&|alias| world.slow_replica(cluster, alias, slow.by_seconds.saturating_mul(1_000)))
             }
@@ -97,6 +105,8 @@ impl std::fmt::Display for Fault {
             Self::JoinZone(zone) => write!(f, "join {zone} again"),
             Self::Ruin(tablet) => write!(f, "ruin mysqld's files of {tablet}"),
             Self::Mend(tablet) => write!(f, "mend mysqld's files of {tablet}"),
+            Self::FailApplier(tablet) => write!(f, "fail the applier of {tablet}"),
+            Self::MendApplier(tablet) => write!(f, "mend the applier of {tablet}"),
             Self::Slow(Slow { tablet, by_seconds }) => write!(f, "{tablet} applies {by_seconds} s behind"),
             Self::Write(per_minute) => write!(f, "write {per_minute} transactions a minute"),
         }

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 use pilothouse_core::view::Role;
 use pilothouse_sim::world::facts::{Facts, ServerFacts};
 
+/// A replica that hears its primary may lack so many for a moment.
+const MOST_IN_FLIGHT: u64 = 3;
+
 /// Each shard's acknowledged writes, and what each of its servers takes.
 #[must_use]
 pub fn tell(facts: &Facts) -> String {
@@ -21,13 +24,14 @@ pub fn tell(facts: &Facts) -> String {
         };
         let _ = writeln!(out, "shard {}: {writes}", key.shard);
         for (alias, server) in &shard.servers {
-            let _ = writeln!(out, "server {alias}: {}", of_server(server));
+            let lacks = shard.acked.minus(&server.position).count();
+            let _ = writeln!(out, "server {alias}: {}", of_server(server, lacks > MOST_IN_FLIGHT));
         }
     }
     out
 }
 
-fn of_server(server: &ServerFacts) -> String {
+fn of_server(server: &ServerFacts, lacks: bool) -> String {
     if !server.running {
         return "it does not run".to_owned();
     }
@@ -48,5 +52,6 @@ fn of_server(server: &ServerFacts) -> String {
         0 => String::new(),
         n => format!(", {n} errant"),
     };
-    format!("{role}{writes}{errant}")
+    let lacks = if lacks { ", lacks acknowledged writes" } else { "" };
+    format!("{role}{writes}{errant}{lacks}")
 }

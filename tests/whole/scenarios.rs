@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use crate::scene::{LONGEST, QUIET, Scene};
 use crate::script::{self, Script};
 
-const BREAKS: &str = "nobody can break there what the played world breaks: ways, files, appliers, disks, locks";
+const BREAKS: &str =
+    "nobody can break there what the played world breaks: ways, files, appliers, disks, locks";
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
@@ -38,6 +39,8 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("isolated_primary", BREAKS),
     ("isolated_primary_alone", BREAKS),
     ("failover_beside_the_sick", BREAKS),
+    ("drained_under_load", BREAKS),
+    ("relay_log_purged", BREAKS),
 ];
 
 /// Those whose settings are hurried, since they wait for a quarter of an hour until a zone counts as back.

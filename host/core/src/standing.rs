@@ -33,6 +33,13 @@ pub fn errant(position: &GtidSet, primary: Option<Told<'_>>) -> GtidSet {
     position.minus(&had)
 }
 
+/// What of all that a tablet ever told of, but for what is errant, it does not tell of any more.
+#[must_use]
+pub fn forgotten(told: &GtidSet, position: &GtidSet, primary: Option<Told<'_>>) -> GtidSet {
+    let gone = told.minus(position);
+    gone.minus(&errant(&gone, primary))
+}
+
 /// How many replicas must acknowledge a write before the client hears of it.
 #[must_use]
 pub const fn wait_count(durability: Durability) -> usize {

@@ -49,6 +49,8 @@ pub(super) struct Probed {
     silent_since: Option<Millis>,
     /// The last status that it told, however long ago.
     last: Option<Status>,
+    /// Every transaction that this MySQL ever told of.
+    told: GtidSet,
 }
 
 impl Known {
@@ -58,6 +60,14 @@ impl Known {
         let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
         let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
         let since = before.as_ref().filter(same).map_or(now, |before| before.since);
+        let mut told = before.as_ref().map(|before| before.told.clone()).unwrap_or_default();
+        if let Answer::Whole(status) = &answer {
+            let before = before.as_ref().and_then(|before| before.last.as_ref());
+            if before.is_some_and(|before| before.server != status.server) {
+                told = GtidSet::default(); // another MySQL, with files of its own
+            }
+            told.union_with(&status.position);
+        }
         let silent = matches!(answer, Answer::Silent(_));
         let silent_since = before.as_ref().and_then(|b| b.silent_since).or(Some(now)).filter(|_| silent);
         let last = match &answer {
@@ -68,7 +78,7 @@ impl Known {
                 before.and_then(|b| b.last)
             }
         };
-        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
+        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last, told });
     }
 
     /// One without MySQL serves nobody, so it does not count as answering; but a restore begins
@@ -141,14 +151,14 @@ impl Known {
             role,
             reach: self.reach(&record.alias, probed, now),
             reach_since: probed.since,
-            replication: told.map(|status| self.replication(record, status)),
+            replication: told.map(|status| self.replication(record, probed, status)),
             disk_used: None,
             fill_per_hour: 0,
             ends_written_out: told.is_some() && self.slow.contains(&record.alias),
         }
     }
 
-    fn replication(&self, record: &TabletRecord, status: &Status) -> Replication {
+    fn replication(&self, record: &TabletRecord, probed: &Probed, status: &Status) -> Replication {
         let follows = status.source.as_ref();
         Replication {
             source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
@@ -156,7 +166,8 @@ impl Known {
             applying: follows.is_none_or(|source| source.applying),
             lag_ms: follows.map_or(0, |source| source.lag_ms),
             position: status.position.clone(),
-            errant: self.errant(record, status),
+            errant: standing::errant(&status.position, self.primary_of(record)),
+            forgotten: standing::forgotten(&probed.told, &status.position, self.primary_of(record)),
             acks: status.acks,
         }
     }
@@ -172,16 +183,13 @@ impl Known {
         by_name.or_else(|| others.find(may_be)).map(|t| t.alias.clone())
     }
 
-    /// By the last word of the shard's primary, whomever the tablet follows.
-    fn errant(&self, record: &TabletRecord, status: &Status) -> GtidSet {
-        let primary = || {
-            let (shards, _) = self.shards.as_ref()?;
-            let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
-            let told = self.probed.get(primary)?.last.as_ref()?;
-            let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
-            Some(standing::Told { server: &told.server, position: &told.position, leads })
-        };
-        standing::errant(&status.position, primary())
+    /// The last word of the shard's primary, unless that is the tablet itself.
+    fn primary_of(&self, record: &TabletRecord) -> Option<standing::Told<'_>> {
+        let (shards, _) = self.shards.as_ref()?;
+        let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
+        let told = self.probed.get(primary)?.last.as_ref()?;
+        let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
+        Some(standing::Told { server: &told.server, position: &told.position, leads })
     }
 }
 

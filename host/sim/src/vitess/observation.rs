@@ -66,6 +66,8 @@ pub struct TabletObserved {
     pub replication: Option<Replication>,
     /// The same of its last answer, if it ever gave one.
     pub last: Option<Last>,
+    /// All that this MySQL ever told that it had.
+    pub told: GtidSet,
     /// Bytes in use on its volume; absent while it does not answer.
     pub disk_used: Option<u64>,
     /// Bytes that its volume has.
@@ -101,6 +103,7 @@ impl State {
             lag_ms: self.lag_of(tablet).unsigned_abs(),
             position: self.executed(key, alias),
             errant: self.errant_of(key, alias),
+            forgotten: GtidSet::default(),
             acks: acks && tablet.connected,
         })
     }
@@ -174,6 +177,7 @@ impl State {
                 leads: told.source.is_none(),
             }),
             replication,
+            told: tablet.told.clone(),
             disk_used: data.filter(|_| tablet.reach).map(|d| d.used),
             disk_capacity: data.map_or(0, |d| d.capacity),
             slow_shutdown: tablet.reach && tablet.slow_shutdown,

@@ -53,6 +53,9 @@ impl State {
         let told = answers.then(|| self.replication_of(key, alias)).flatten();
         let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
         if answers {
+            if let Some(told) = &told {
+                tablet.told.union_with(&told.position);
+            }
             tablet.last_told = told;
         }
         if answers == tablet.reach {
@@ -189,8 +192,9 @@ impl State {
         let lost = matches!(tablet.role, Role::Replica | Role::Rdonly)
             && (tablet.source.as_ref() != Some(&primary) || !tablet.replicates)
             && self.errant_of(key, alias).is_empty();
+        let stopped = tablet.fails && tablet.stalled_since.is_some();
         let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
-        if !(can_see && (stale || (lost && self.can_follow(key, alias, &primary)))) {
+        if !(can_see && (stale || ((lost || stopped) && self.can_follow(key, alias, &primary)))) {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.wrong_since = None;
             }
@@ -213,8 +217,26 @@ impl State {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.wrong_since = None;
             }
+            if stopped {
+                self.start_anew(key, alias);
+            }
             self.follow(key, alias, &primary);
         }
+    }
+
+    /// `CHANGE REPLICATION SOURCE`, while both threads stand, throws the relay log away. What it had is read anew
+    /// from the source, while that is there.
+    fn start_anew(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let dropped = self.vitess.data_mut(&key.cluster, alias).map_or(0, super::DataDir::drop_relay_log);
+        let seconds = i64::try_from(dropped / timing::CATCH_UP_PER_SECOND).unwrap_or(0);
+        let until = self.now + timing::SOURCE_CONNECT + seconds * 1_000;
+        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+            tablet.stalled_since = None;
+            tablet.reads_anew_until = Some(until);
+            (tablet.hears, tablet.hears_flips_at) = (false, None);
+        }
+        self.note(format!("tablet {alias} starts anew without {dropped} transactions of its relay log"));
+        self.agenda.at(until, Look::Shard(key.clone()));
     }
 
     /// Whether a VTOrc of the shard is ready somewhere; its Pods wake the shard when they change.

@@ -260,7 +260,11 @@ impl State {
             .map(|t| self.lag_of(t))
             .max();
         let slowest = slowest.unwrap_or(0);
-        if slowest > timing::EMERGENCY_CATCH_UP {
+        let stands = self.vitess.tablets_of(key).any(|(a, t)| {
+            let left = self.vitess.data.get(&t.data).is_some_and(|d| !d.unapplied.is_empty());
+            self.answers(t) && t.stalled_since.is_some() && left && !without.contains(a)
+        });
+        if stands || slowest > timing::EMERGENCY_CATCH_UP {
             return Err(VitessError::new(
                 "behind",
                 "could not apply all relay logs within the provided wait time",

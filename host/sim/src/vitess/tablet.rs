@@ -40,6 +40,7 @@ impl State {
         self.ensure_shard(&key);
         if let Some(data) = self.vitess.data.get_mut(&data) {
             data.home = Some(key.clone());
+            data.drop_relay_log(); // `relay_log_recovery`
         }
         // A vttablet that was there before its mysqld tells what is written in that; a new one begins anew.
         let again = self.runs.get(run).is_some_and(|run| run.restarts > 0);
@@ -47,6 +48,8 @@ impl State {
         self.settle(&key);
         let now = self.now;
         let reach_since = self.vitess.tablet(&key.cluster, &alias).map_or(now, |t| t.reach_since);
+        let before = self.vitess.tablet(&key.cluster, &alias).filter(|before| before.data == data);
+        let (fails, told) = before.map_or_else(Default::default, |t| (t.fails, t.told.clone()));
         let was_told = self.vitess.tablet(&key.cluster, &alias).is_none_or(|t| t.reach);
         let slowness = self.vitess.tablet(&key.cluster, &alias).map_or(0, |t| t.slowness);
         let tablet = Tablet {
@@ -64,7 +67,9 @@ impl State {
             hears: false,
             hears_flips_at: None,
             slowness,
-            stalled_since: None,
+            stalled_since: fails.then_some(now),
+            fails,
+            reads_anew_until: None,
             catches_up_at: None,
             restore: None,
             slow_shutdown: false,
@@ -74,6 +79,7 @@ impl State {
             reach_flips_at: None,
             reach_lost_at: now,
             last_told: None,
+            told,
             wrong_since: None,
         };
         self.note(format!("tablet {alias} starts"));

@@ -166,6 +166,23 @@ impl World {
             if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
                 found.stalled_since = stalled.then_some(now);
             }
+            if let Some(data) = state.vitess.data_mut(cluster, tablet).filter(|_| !stalled) {
+                data.unapplied = pilothouse_core::gtid::GtidSet::default();
+            }
+        })
+    }
+
+    /// A replica's applier fails at a transaction, now and whenever it is started anew; or is mended.
+    pub fn fail_applier(&self, cluster: &ClusterKey, tablet: &TabletAlias, fails: bool) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            let now = state.now;
+            if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
+                found.fails = fails;
+                found.stalled_since = fails.then_some(now);
+            }
+            if let Some(data) = state.vitess.data_mut(cluster, tablet).filter(|_| !fails) {
+                data.unapplied = pilothouse_core::gtid::GtidSet::default();
+            }
         })
     }
 
