@@ -137,12 +137,12 @@ async fn a_reparent_is_of_the_primary_that_was_expected_and_to_the_tablet_that_w
     let peer = Peer::serve(shard_of(1, 2)).await.unwrap();
     let vtctld = vtctld(&dialer(), peer.at, LONG);
     vtctld.planned_reparent(&shard, &tablet(1), &tablet(2)).await.unwrap();
-    vtctld.emergency_reparent(&shard, &tablet(1), &tablet(2)).await.unwrap();
+    vtctld.emergency_reparent(&shard, &tablet(1), &tablet(2), &[]).await.unwrap();
     refused(vtctld.planned_reparent(&shard, &tablet(3), &tablet(2)).await, "NotThePrimary");
-    refused(vtctld.emergency_reparent(&shard, &tablet(3), &tablet(2)).await, "NotThePrimary");
+    refused(vtctld.emergency_reparent(&shard, &tablet(3), &tablet(2), &[]).await, "NotThePrimary");
     refused(vtctld.init_primary(&shard, &tablet(2)).await, "HasPrimary");
     refused(vtctld.planned_reparent(&shard, &tablet(1), &tablet(3)).await, "AnotherPromoted");
-    refused(vtctld.emergency_reparent(&shard, &tablet(1), &tablet(3)).await, "AnotherPromoted");
+    refused(vtctld.emergency_reparent(&shard, &tablet(1), &tablet(3), &[]).await, "AnotherPromoted");
     let other: ShardId = "commerce/-80".parse().unwrap();
     refused(vtctld.planned_reparent(&other, &tablet(1), &tablet(2)).await, "NotFound");
 }

@@ -162,7 +162,7 @@ async fn what_does_not_go_with_the_topology_is_refused() {
     let other: TabletAlias = "zone1-0000000101".parse().unwrap();
     let of = shard("commerce/-80");
     refused(vtctld.planned_reparent(&of, &tablet, &other).await, "NotThePrimary", "is none");
-    refused(vtctld.emergency_reparent(&of, &tablet, &other).await, "NotThePrimary", "is none");
+    refused(vtctld.emergency_reparent(&of, &tablet, &other, &[]).await, "NotThePrimary", "is none");
     refused(vtctld.init_primary(&of, &tablet).await, "Refused", "");
     refused(vtctld.end_slowly(&tablet).await, "Refused", "node doesn't exist");
 }

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use kube::Client;
 use pilothouse_core::action::{Action, Expectation, ObjectRef};
 use pilothouse_core::plan::{Outcome, Step};
+use pilothouse_core::standing;
 use pilothouse_core::view::ClusterView;
 
 use crate::cache::{Cache, ClusterKey};
@@ -151,7 +152,8 @@ impl Effects {
                 Ok(self.vitess.planned_reparent(key, shard, from, to).await?)
             }
             Action::EmergencyReparent { shard, lost, to } => {
-                Ok(self.vitess.emergency_reparent(key, shard, lost, to).await?)
+                let without = standing::left_behind(view, shard);
+                Ok(self.vitess.emergency_reparent(key, shard, lost, to, &without).await?)
             }
             Action::ExpandVolume { claim, to, .. } => self.expand_volume(key, claim, *to).await,
             Action::StartBackup { shard, location, restore } => {

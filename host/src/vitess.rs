@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use pilothouse_api::VitessCluster;
 
-use pilothouse_core::Millis;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{
     BackupView, Reach, Record, Registration, Replication, Role, Topology, VitessSource,
 };
+use pilothouse_core::{Millis, standing};
 use pilothouse_sim::vitess::PlayedVitess;
 use tokio::sync::watch;
 
@@ -223,7 +223,7 @@ impl Vitess {
         }
     }
 
-    /// Replaces a lost primary.
+    /// Replaces a lost primary; `without` are not waited for.
     ///
     /// # Errors
     /// When there is no client, Vitess says no, or says nothing in time.
@@ -233,12 +233,13 @@ impl Vitess {
         shard: &ShardId,
         lost: &TabletAlias,
         to: &TabletAlias,
+        without: &[TabletAlias],
     ) -> Result<(), Error> {
         match self {
             Self::Unknown => Err(Error::NoClient),
-            Self::Real(real) => real.emergency_reparent(cluster, shard, lost, to).await,
+            Self::Real(real) => real.emergency_reparent(cluster, shard, lost, to, without).await,
             Self::Played(played) => {
-                Ok(played.emergency_reparent(&played_key(cluster), shard, lost, to).await?)
+                Ok(played.emergency_reparent(&played_key(cluster), shard, lost, to, without).await?)
             }
         }
     }
@@ -378,26 +379,37 @@ pub(crate) fn played_key(cluster: &ClusterKey) -> pilothouse_sim::vitess::Cluste
 }
 
 fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
-    let shard = |s: pilothouse_sim::vitess::ShardObserved| ShardRecord {
-        primary: s.primary,
+    let shard = |s: &pilothouse_sim::vitess::ShardObserved| ShardRecord {
+        primary: s.primary.clone(),
         primary_since: s.primary_since,
         initialized: s.initialized,
         vtorc: Switch::None,
     };
-    let tablet = |t: pilothouse_sim::vitess::TabletObserved| TabletRecord {
+    let last = |alias: &TabletAlias| played.tablets.get(alias)?.last.as_ref();
+    let primary = |of: &TabletAlias, shard: &ShardId| {
+        let primary = played.shards.get(shard)?.primary.as_ref().filter(|primary| *primary != of)?;
+        let told = last(primary)?;
+        Some(standing::Told { server: &told.server, position: &told.position, leads: told.leads })
+    };
+    let tablet = |alias: &TabletAlias, t: &pilothouse_sim::vitess::TabletObserved| TabletRecord {
         role: t.role,
         reach: t.reach,
         reach_since: t.reach_since,
         // It plays silence alone.
         gone: false,
-        replication: t.replication,
+        replication: t.replication.clone().map(|told| {
+            let primary = primary(alias, &t.shard);
+            let errant = standing::errant(&told.position, primary);
+            let forgotten = standing::forgotten(&t.told, &told.position, primary);
+            Replication { errant, forgotten, ..told }
+        }),
         disk_used: t.disk_used,
         fill_per_hour: t.fill_per_hour,
         ends_written_out: t.slow_shutdown,
     };
     Observation {
-        shards: played.shards.into_iter().map(|(id, s)| (id, shard(s))).collect(),
-        tablets: played.tablets.into_iter().map(|(alias, t)| (alias, tablet(t))).collect(),
+        shards: played.shards.iter().map(|(id, s)| (id.clone(), shard(s))).collect(),
+        tablets: played.tablets.iter().map(|(alias, t)| (alias.clone(), tablet(alias, t))).collect(),
         topology: Some(played.topology),
         backups: played.backups,
         backups_only_of: None,

@@ -94,4 +94,10 @@ scenarios! {
     cluster_deleted
     shard_removed_by_hand
     claims_go_too
+    partition_of_43_s
+    isolated_primary
+    isolated_primary_alone
+    failover_beside_the_sick
+    drained_under_load
+    relay_log_purged
 }

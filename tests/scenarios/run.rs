@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
@@ -11,7 +12,7 @@ use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_tests::seen::{self, Primary, Teller};
 use pilothouse_tests::stage::{Deeds, Setting, Stage};
-use pilothouse_tests::{built, repository};
+use pilothouse_tests::{built, repository, truth};
 use serde_json::Value;
 
 use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
@@ -59,10 +60,15 @@ pub(crate) async fn run(script: &Script, teller: &mut impl Tell) -> anyhow::Resu
             let cluster = scene.cluster()?;
             told.push_str(&seen::topology(&scene.stage.embedded.world.vitess().observe(&cluster).topology));
         }
+        if matches!(step, Step::TellTruth) {
+            told.push_str(&truth::tell(&scene.stage.embedded.world.facts()));
+        }
     }
     told.push_str("\n== at rest\n");
     scene.rest(script).await.with_context(|| format!("at the end; so far:\n{told}"))?;
     told.push_str(&teller.tell(&scene.stage, &scene.namespace));
+    let broken = scene.stage.broken();
+    ensure!(broken.is_empty(), "broken: {broken:#?}; so far:\n{told}");
     scene.stage.end().await?;
     Ok(told)
 }
@@ -96,6 +102,14 @@ impl Scene {
                 ensure!(done, "there is no such mysqld");
                 Ok(hit)
             }
+            Step::Break(fault) => {
+                let cluster = self.cluster()?;
+                let target = self.value(fault.target())?;
+                fault.strike(&world, &cluster, &target)?;
+                let is_named = target == fault.target();
+                self.broken.clone_from(&target);
+                Ok(if is_named { String::new() } else { target })
+            }
             Step::Fill(fill) => {
                 let cluster = self.cluster()?;
                 let mut done = false;
@@ -120,14 +134,17 @@ impl Scene {
             Step::Remove(named) => {
                 let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
                 let api = kind.api(&self.stage.embedded.client, &self.namespace);
-                api.delete(&named.name, &DeleteParams::default()).await?;
+                let name = self.value(&named.name)?;
+                let uid = api.get(&name).await?.uid().unwrap_or_default();
+                world.deleted_by_others(&uid);
+                api.delete(&name, &DeleteParams::default()).await?;
                 Ok(String::new())
             }
             Step::WaitFor(wait) => {
                 self.wait(wait).await?;
                 Ok(String::new())
             }
-            Step::TellTopology => Ok(String::new()),
+            Step::TellTopology | Step::TellTruth => Ok(String::new()),
             Step::Rest(span) => {
                 self.stage.pass_time(span.0).await;
                 Ok(String::new())
@@ -154,10 +171,11 @@ impl Scene {
         if named == "$broken" {
             return Ok(self.broken.clone());
         }
-        let Primary { alias, node, zone } =
+        let Primary { alias, pod, node, zone } =
             seen::primary(&self.stage, &self.namespace).context("there is no primary")?;
         match named {
             "$primary" => Ok(alias),
+            "$primary-pod" => Ok(pod),
             "$primary-node" => Ok(node),
             "$primary-zone" => Ok(zone),
             other => anyhow::bail!("{other} stands for nothing"),
@@ -175,6 +193,7 @@ impl Scene {
         let objects = self.stage.objects(kind, &self.namespace);
         let only = || objects.first().map(|o| seen::text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
+        let name = self.value(&name)?;
         let client = &self.stage.embedded.client;
         let api = if kind.is_namespaced() {
             kind.api(client, &self.namespace)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::api::Patch;
 use pilothouse::settings::Settings;
 use pilothouse_core::topology::KeyRange;
+use pilothouse_tests::fault::Fault;
 use pilothouse_tests::seen::{condition, text};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
 }
 
-/// One step. `$primary`, `$primary-zone` and `$primary-node` are the first
+/// One step. `$primary`, `$primary-pod`, `$primary-zone` and `$primary-node` are the first
 /// shard's; `$broken` is what the last breaking step named.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -48,6 +49,8 @@ pub(crate) enum Step {
     RestoreNode(String),
     /// Of a tablet, by its alias.
     KillMysqld(String),
+    /// What only the played world can break, or mend.
+    Break(Fault),
     Fill(Fill),
     /// As at the end of a reshard.
     SwitchTraffic(SwitchTraffic),
@@ -57,6 +60,8 @@ pub(crate) enum Step {
     WaitFor(WaitFor),
     /// Tells the topology's records.
     TellTopology,
+    /// Tells what the played databases are in truth.
+    TellTruth,
     /// Lets time pass.
     Rest(Span),
     /// Another host takes over that knows nothing of the one before.
@@ -226,6 +231,7 @@ impl std::fmt::Display for Step {
             Self::LoseNode(node) => write!(f, "lose node {node}"),
             Self::RestoreNode(node) => write!(f, "restore node {node}"),
             Self::KillMysqld(tablet) => write!(f, "kill mysqld of {tablet}"),
+            Self::Break(fault) => fault.fmt(f),
             Self::Fill(fill) => write!(f, "fill {} by {} GiB an hour", fill.tablet, fill.gib_per_hour),
             Self::SwitchTraffic(SwitchTraffic { keyspace, to }) => {
                 let to: Vec<String> = to.iter().map(ToString::to_string).collect();
@@ -243,6 +249,7 @@ impl std::fmt::Display for Step {
             }
             Self::Remove(named) => write!(f, "remove {} {}", named.kind, named.name),
             Self::TellTopology => f.write_str("topology"),
+            Self::TellTruth => f.write_str("in truth"),
             Self::WaitFor(wait) => wait.fmt(f),
             Self::Rest(span) => write!(f, "rest {} s", span.0.as_secs()),
             Self::RestartHost => f.write_str("restart the host"),

@@ -7,6 +7,7 @@
 pub mod beside;
 pub mod cluster;
 pub mod crossing;
+pub mod fault;
 pub mod golang;
 pub mod grpc;
 pub mod predecessor;
@@ -15,6 +16,7 @@ pub mod seen;
 pub mod stage;
 pub mod standing;
 pub mod topology;
+pub mod truth;
 
 use std::path::{Path, PathBuf};
 

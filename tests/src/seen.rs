@@ -51,6 +51,8 @@ impl Shown for Stage {
 pub struct Primary {
     /// Its alias.
     pub alias: String,
+    /// Its Pod.
+    pub pod: String,
     /// The node of its Pod.
     pub node: String,
     /// The zone of that node.
@@ -66,7 +68,8 @@ pub fn primary(stage: &impl Shown, namespace: &str) -> Option<Primary> {
     let pods = stage.objects(Kind::Pod, namespace);
     let pod = pods.iter().find(|p| label(p, "cell") == cell && label(p, "tablet-uid") == uid)?;
     let node = text(pod, "/spec/nodeName").to_owned();
-    Some(Primary { zone: zone_of(stage, &node), node, alias })
+    let pod = text(pod, "/metadata/name").to_owned();
+    Some(Primary { zone: zone_of(stage, &node), pod, node, alias })
 }
 
 fn zone_of(stage: &impl Shown, node: &str) -> String {

@@ -4,7 +4,7 @@
 //! current-thread runtime that starts paused.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +19,7 @@ use pilothouse::vitess::Vitess;
 use pilothouse_policy::runtime::Runtime;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::apiserver::{ApiServer, ResourceId};
+use pilothouse_sim::checkers::{Checkers, Violation};
 use pilothouse_sim::world::{WorldSettings, ZoneSpec};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -131,6 +132,7 @@ pub struct Stage {
     setting: Setting,
     stop: CancellationToken,
     world: JoinHandle<()>,
+    broken: Arc<Mutex<Vec<Violation>>>,
     stop_controller: CancellationToken,
     controller: JoinHandle<()>,
 }
@@ -146,10 +148,15 @@ impl Stage {
             WorldSettings { zones: setting.zones.iter().map(zone).collect(), ..WorldSettings::default() };
         let embedded = Embedded::new(EPOCH_MS, 1, world)?;
         let stop = CancellationToken::new();
-        let world = tokio::spawn(embedded.world.clone().run(stop.clone().cancelled_owned()));
+        let broken = Arc::new(Mutex::new(Vec::new()));
+        let (told, mut checkers) = (Arc::clone(&broken), Checkers::new());
+        let judged = embedded.world.clone().run_observed(stop.clone().cancelled_owned(), move |world| {
+            told.lock().unwrap_or_else(PoisonError::into_inner).extend(checkers.check(world));
+        });
+        let world = tokio::spawn(judged);
         let stop_controller = CancellationToken::new();
         let controller = tokio::spawn(controller(&embedded, &setting).run(stop_controller.clone()));
-        Ok(Self { embedded, setting, stop, world, stop_controller, controller })
+        Ok(Self { embedded, setting, stop, world, broken, stop_controller, controller })
     }
 
     /// Three zones of three nodes, with the built-in policies and settings.
@@ -160,6 +167,12 @@ impl Stage {
         let settings = Settings::default();
         let policies = built.policies(&settings)?;
         Self::start(Setting::three_zones(settings, policies))
+    }
+
+    /// What the simulator's checkers found broken so far.
+    #[must_use]
+    pub fn broken(&self) -> Vec<Violation> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the controller and starts another that knows nothing of it.

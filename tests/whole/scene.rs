@@ -105,9 +105,10 @@ impl Scene {
             Step::Remove(named) => {
                 let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
                 let api = self.api(kind);
-                let uid = api.get(&named.name).await?.uid().unwrap_or_default();
+                let name = self.value(&named.name).await?;
+                let uid = api.get(&name).await?.uid().unwrap_or_default();
                 self.databases.world.deleted_by_others(&uid);
-                api.delete(&named.name, &DeleteParams::default()).await?;
+                api.delete(&name, &DeleteParams::default()).await?;
                 Ok(())
             }
             Step::WaitFor(wait) => self.wait(wait).await,
@@ -119,7 +120,8 @@ impl Scene {
             }
             Step::RestartHost => self.host.kill_and_restart(&self.whole.cluster).await,
             // What is told on the way is the simulator's alone.
-            Step::TellTopology | Step::Rest(_) => Ok(()),
+            Step::TellTopology | Step::TellTruth | Step::Rest(_) => Ok(()),
+            Step::Break(fault) => anyhow::bail!("nobody can here: {fault}"),
         }
     }
 
@@ -175,6 +177,7 @@ impl Scene {
                 let primary = primary.context("there is no primary")?;
                 Ok(match variable {
                     "$primary" => primary.alias,
+                    "$primary-pod" => primary.pod,
                     "$primary-node" => primary.node,
                     "$primary-zone" => primary.zone,
                     other => anyhow::bail!("{other} stands for nothing"),
@@ -188,6 +191,7 @@ impl Scene {
         let objects = self.objects(kind).await?;
         let only = || objects.first().map(|o| text(o, "/metadata/name").to_owned());
         let name = edit.name.clone().or_else(only).context("there is no such object")?;
+        let name = self.value(&name).await?;
         let by = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
         self.api(kind).patch(&name, &by, &edit.patch()?).await?;
         Ok(())

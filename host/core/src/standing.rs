@@ -4,11 +4,41 @@
 //! (drain, turndown) must agree on. Decides nothing.
 
 use crate::Millis;
+use crate::gtid::GtidSet;
 use crate::topology::{ShardId, TabletAlias};
 use crate::view::{ClusterView, Drain, Durability, PodState, Reach, Role, ShardView, TabletView, Wanted};
 
 /// Replicas within this lag count as caught up (the contract's InSync).
 pub const CAUGHT_UP_MS: Millis = 10_000;
+
+/// What a server said of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Its `server_uuid`.
+    pub server: &'a str,
+    /// What it had executed.
+    pub position: &'a GtidSet,
+    /// Whether it spoke as a primary.
+    pub leads: bool,
+}
+
+/// Which transactions of a tablet the shard's primary never had, by that one's last word. Whatever came
+/// from its own MySQL it had, though it told before, or waits itself for the acknowledgement. While it has
+/// not told as the primary that it is, nothing counts as errant.
+#[must_use]
+pub fn errant(position: &GtidSet, primary: Option<Told<'_>>) -> GtidSet {
+    let Some(primary) = primary.filter(|told| told.leads) else { return GtidSet::default() };
+    let mut had = primary.position.clone();
+    had.add(primary.server, 1, u64::MAX);
+    position.minus(&had)
+}
+
+/// What of all that a tablet ever told of, but for what is errant, it does not tell of any more.
+#[must_use]
+pub fn forgotten(told: &GtidSet, position: &GtidSet, primary: Option<Told<'_>>) -> GtidSet {
+    let gone = told.minus(position);
+    gone.minus(&errant(&gone, primary))
+}
 
 /// How many replicas must acknowledge a write before the client hears of it.
 #[must_use]
@@ -86,6 +116,18 @@ pub fn ackers_left(view: &ClusterView, shard: &ShardView, leaving: &TabletAlias)
         .filter(|t| may_ack(shard.durability, t, primary) && is_caught_up(t, primary))
         .filter(|t| t.replication.as_ref().is_some_and(|r| r.acks))
         .count()
+}
+
+/// Tablets of a shard that an emergency reparent does without: they neither lead nor acknowledge, and
+/// it would wait in vain for what they are to apply. Whatever they have, the rule `quorum` saw elsewhere.
+#[must_use]
+pub fn left_behind(view: &ClusterView, shard: &ShardId) -> Vec<TabletAlias> {
+    let keeps_up = |t: &TabletView| {
+        let applies = t.replication.as_ref().is_some_and(|r| r.applying && r.lag_ms <= CAUGHT_UP_MS);
+        t.reach == Reach::Yes && applies
+    };
+    let bystanders = view.tablets_of(shard).filter(|t| !t.pool.pool_type.is_primary_eligible());
+    bystanders.filter(|t| !keeps_up(t)).map(|t| t.alias.clone()).collect()
 }
 
 /// How many tablets the manifest wants that may become primary.

@@ -417,7 +417,7 @@ pub struct Replication {
     /// Whether the receiver hears its source. On a replica this is the second witness of a primary's death.
     #[serde(default)]
     pub source_connected: bool,
-    /// Whether received transactions are being applied.
+    /// Whether received transactions are being applied, or none is left to apply.
     #[serde(default = "yes")]
     pub applying: bool,
     /// Milliseconds behind its source.
@@ -429,6 +429,10 @@ pub struct Replication {
     /// Transactions that the primary never had.
     #[serde(default)]
     pub errant: GtidSet,
+    /// Transactions of the shard's that it told of, and does not tell of any more: its relay log went before they
+    /// were executed, though they may have been acknowledged.
+    #[serde(default, skip_serializing_if = "GtidSet::is_empty")]
+    pub forgotten: GtidSet,
     /// Whether it acknowledges writes for semi-sync.
     #[serde(default)]
     pub acks: bool,
@@ -593,6 +597,7 @@ impl TabletView {
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);
+            r.forgotten.is_empty().hash(h);
         }
     }
 }

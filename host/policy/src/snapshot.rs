@@ -47,19 +47,21 @@ impl Snapshot {
         tablets.iter().zip(self.0.tablets.get_or_init(|| tablets.iter().map(record).collect()))
     }
 
-    /// Transactions that some tablet of the shard that answers has and this set has not.
+    /// Transactions that some tablet of the shard that answers has, or told of, and this set has not.
     #[must_use]
     pub fn behind(&self, shard: &ShardId, position: &GtidSet) -> u64 {
         let answered = self.0.answered.get_or_init(|| answered(&self.0.view));
         answered.get(shard).map_or(0, |all| all.minus(position).count())
     }
 
-    /// Whether the candidate's transactions hold all of the other's; false if either is unknown.
+    /// Whether the candidate's transactions hold all that the other has or told of; false if either is unknown.
     #[must_use]
     pub fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
-        let position = |alias| Some(&self.0.view.tablet(alias)?.replication.as_ref()?.position);
-        match (position(candidate), position(other)) {
-            (Some(candidate), Some(other)) => candidate.contains(other),
+        let replication = |alias| self.0.view.tablet(alias)?.replication.as_ref();
+        match (replication(candidate), replication(other)) {
+            (Some(has), Some(other)) => {
+                has.position.contains(&other.position) && has.position.contains(&other.forgotten)
+            }
             (None, _) | (_, None) => false,
         }
     }
@@ -79,7 +81,9 @@ fn answered(view: &ClusterView) -> BTreeMap<ShardId, GtidSet> {
     let mut all: BTreeMap<ShardId, GtidSet> = BTreeMap::new();
     for tablet in view.tablets.iter().filter(|t| t.reach == Reach::Yes) {
         if let Some(replication) = &tablet.replication {
-            all.entry(tablet.shard.clone()).or_default().union_with(&replication.position);
+            let of_shard = all.entry(tablet.shard.clone()).or_default();
+            of_shard.union_with(&replication.position);
+            of_shard.union_with(&replication.forgotten);
         }
     }
     all

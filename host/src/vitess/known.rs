@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::standing;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
 use pilothouse_vitess::{Answer, Error, KeyspaceRecord, ShardRecord, Status, TabletRecord};
@@ -55,6 +56,8 @@ pub(super) struct Probed {
     silent_since: Option<Millis>,
     /// The last status that it told, however long ago.
     last: Option<Status>,
+    /// Every transaction that this MySQL ever told of.
+    told: GtidSet,
 }
 
 impl Known {
@@ -66,6 +69,14 @@ impl Known {
         let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
         let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
         let since = before.as_ref().filter(same).map_or(now, |before| before.since);
+        let mut told = before.as_ref().map(|before| before.told.clone()).unwrap_or_default();
+        if let Answer::Whole(status) = &answer {
+            let before = before.as_ref().and_then(|before| before.last.as_ref());
+            if before.is_some_and(|before| before.server != status.server) {
+                told = GtidSet::default(); // another MySQL, with files of its own
+            }
+            told.union_with(&status.position);
+        }
         let silent = matches!(answer, Answer::Silent(_));
         let silent_since = before.as_ref().and_then(|b| b.silent_since).or(Some(now)).filter(|_| silent);
         let last = match &answer {
@@ -76,7 +87,7 @@ impl Known {
                 before.and_then(|b| b.last)
             }
         };
-        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last });
+        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last, told });
         worse
     }
 
@@ -179,22 +190,23 @@ impl Known {
             reach: self.reach(&record.alias, probed, now),
             reach_since: probed.since,
             gone: is_gone(&probed.answer),
-            replication: told.map(|status| self.replication(record, status)),
+            replication: told.map(|status| self.replication(record, probed, status)),
             disk_used: None,
             fill_per_hour: 0,
             ends_written_out: told.is_some() && self.slow.contains(&record.alias),
         }
     }
 
-    fn replication(&self, record: &TabletRecord, status: &Status) -> Replication {
+    fn replication(&self, record: &TabletRecord, probed: &Probed, status: &Status) -> Replication {
         let follows = status.source.as_ref();
         Replication {
             source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
             source_connected: follows.is_some_and(|source| source.connected),
-            applying: follows.is_some_and(|source| source.applying),
+            applying: follows.is_none_or(|source| source.applying),
             lag_ms: follows.map_or(0, |source| source.lag_ms),
             position: status.position.clone(),
-            errant: self.errant(record, status),
+            errant: standing::errant(&status.position, self.primary_of(record)),
+            forgotten: standing::forgotten(&probed.told, &status.position, self.primary_of(record)),
             acks: status.acks,
         }
     }
@@ -210,20 +222,13 @@ impl Known {
         by_name.or_else(|| others.find(may_be)).map(|t| t.alias.clone())
     }
 
-    /// Transactions that the primary never had. Whatever came from its own MySQL it had, though it
-    /// may have told before. While it has not told as the primary that it is, nothing counts as errant.
-    fn errant(&self, record: &TabletRecord, status: &Status) -> GtidSet {
-        let primary = || {
-            let (shards, _) = self.shards.as_ref()?;
-            let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
-            let told = self.probed.get(primary)?.last.as_ref()?;
-            let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
-            leads.then_some(told)
-        };
-        let Some(primary) = primary() else { return GtidSet::default() };
-        let mut had = primary.position.clone();
-        had.add(&primary.server, 1, u64::MAX);
-        status.position.minus(&had)
+    /// The last word of the shard's primary, unless that is the tablet itself.
+    fn primary_of(&self, record: &TabletRecord) -> Option<standing::Told<'_>> {
+        let (shards, _) = self.shards.as_ref()?;
+        let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
+        let told = self.probed.get(primary)?.last.as_ref()?;
+        let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
+        Some(standing::Told { server: &told.server, position: &told.position, leads })
     }
 }
 

@@ -203,8 +203,9 @@ impl RealVitess {
         shard: &ShardId,
         lost: &TabletAlias,
         to: &TabletAlias,
+        without: &[TabletAlias],
     ) -> Result<(), Error> {
-        self.call(key, async |vtctld| vtctld.emergency_reparent(shard, lost, to).await).await
+        self.call(key, async |vtctld| vtctld.emergency_reparent(shard, lost, to, without).await).await
     }
 
     pub(super) async fn remove_backup(

@@ -52,7 +52,7 @@ impl Vtctld {
         promoted(to, self.call_reparent(request).await?.promoted_primary)
     }
 
-    /// Replaces a lost primary, if `lost` still is named.
+    /// Replaces a lost primary, if `lost` still is named; `without` are neither stopped nor waited for.
     ///
     /// # Errors
     /// As every call; `NotThePrimary` when it is another; `AnotherPromoted` when another took its place.
@@ -61,12 +61,14 @@ impl Vtctld {
         shard: &ShardId,
         lost: &TabletAlias,
         to: &TabletAlias,
+        without: &[TabletAlias],
     ) -> Result<(), Error> {
         self.expect_primary(shard, lost).await?;
         let request = data::EmergencyReparentShardRequest {
             keyspace: shard.keyspace.clone(),
             shard: shard.range.to_string(),
             new_primary: Some(wire_alias(to)),
+            ignore_replicas: without.iter().map(wire_alias).collect(),
             wait_replicas_timeout: Some(self.replicas()),
             expected_primary: Some(wire_alias(lost)),
         };

@@ -43,7 +43,8 @@ pub struct Source {
     pub address: (String, i32),
     /// Whether the receiver hears it.
     pub connected: bool,
-    /// Whether received transactions are being applied.
+    /// Whether received transactions are being applied, or none is left: after its start a replica
+    /// whose source is gone has nothing to do.
     pub applying: bool,
     /// How far behind.
     pub lag_ms: Millis,
@@ -136,6 +137,7 @@ fn read_status(status: replication::FullStatus) -> Result<Status, pilothouse_cor
         position.union_with(&set(&replica.relay_log_position)?);
     }
     let role = read::role(status.tablet_type);
+    let applied = status.replication_status.as_ref().map(applied).transpose()?.unwrap_or_default();
     // What a primary followed before it became one stays written in it.
     let follows = status.replication_status.filter(|r| role != Role::Primary && !r.source_host.is_empty());
     Ok(Status {
@@ -143,12 +145,18 @@ fn read_status(status: replication::FullStatus) -> Result<Status, pilothouse_cor
         role,
         position,
         acks: status.semi_sync_replica_enabled && status.semi_sync_replica_status,
-        source: follows.map(source),
+        source: follows.map(|follows| source(follows, applied)),
     })
 }
 
-fn source(status: replication::Status) -> Source {
-    let (connected, applying) = (status.io_state == RUNS, status.sql_state == RUNS);
+/// Whether it has executed all that it received.
+fn applied(status: &replication::Status) -> Result<bool, pilothouse_core::gtid::ParseError> {
+    Ok(set(&status.position)?.contains(&set(&status.relay_log_position)?))
+}
+
+fn source(status: replication::Status, applied: bool) -> Source {
+    let connected = status.io_state == RUNS;
+    let applying = status.sql_state == RUNS || (!connected && applied);
     let lag_ms = if status.replication_lag_unknown {
         FAR_BEHIND_MS
     } else {
@@ -203,6 +211,19 @@ mod tests {
         assert_eq!(read.position.to_string(), format!("{SERVER}:1-8"));
         let source = read.source.expect("a replica");
         assert_eq!((source.connected, source.applying, source.lag_ms), (true, false, 7_000));
+    }
+
+    #[test]
+    fn whoever_is_cut_off_with_nothing_left_to_apply_has_not_stopped_applying() {
+        let applies = |io_state, relay: &str| {
+            let mut stopped = status(false);
+            let replica = stopped.replication_status.as_mut().expect("given");
+            (replica.io_state, replica.relay_log_position) = (io_state, format!("MySQL56/{SERVER}:{relay}"));
+            read_status(stopped).expect("a status").source.expect("a replica").applying
+        };
+        assert!(applies(1, "1-5"), "as it was started");
+        assert!(!applies(1, "1-8"), "three are left");
+        assert!(!applies(3, "1-5"), "more will come");
     }
 
     #[test]

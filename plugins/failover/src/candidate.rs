@@ -96,7 +96,8 @@ pub(crate) fn has_all(scene: ShardScene<'_, '_>, tablet: &Tablet) -> Result<(), 
             return Err(Unfit::Behind(behind));
         }
     }
-    Ok(())
+    // What no other has, and it lacks all the same, it told of itself: its relay log is gone.
+    if behind > most_errant { Err(Unfit::Behind(behind)) } else { Ok(()) }
 }
 
 /// Whether somebody that answers, and is `able`, can acknowledge its writes.

@@ -4,7 +4,7 @@
 //! it, so it may live on the lost primary and that one tablet only. Promotion is
 //! proven safe when fewer than W of the tablets that may have acknowledged are
 //! out of sight (R + W > N: here every one must answer), and the candidate has
-//! all that the answering ones have. Without a durability policy nothing can be
+//! all that the answering ones have, or once told of. Without a durability policy nothing can be
 //! proven, so the old primary must be known to be stopped, or the loss accepted.
 
 use super::{Case, Rule, Why, unless};
@@ -28,6 +28,7 @@ fn check(case: &Case<'_>) -> Result<(), Why> {
             unless(stopped, || Why::NotProvenStopped { primary: lost.clone() })?;
         } else {
             all_ackers_seen(view, record, lost)?;
+            nothing_forgotten(view, record, lost, to)?;
         }
         has_all(view, shard, to, Some(lost))
     } else if let Action::PlannedReparent { shard, to, .. } = &case.step.action {
@@ -59,6 +60,28 @@ fn never_replicated(view: &ClusterView, tablet: &TabletView) -> bool {
     let bound = tablet.volume.as_deref().and_then(|c| view.volume(c)).is_some_and(|v| v.capacity > 0);
     let never_ran = matches!(tablet.pod, PodState::Absent | PodState::Pending) && !bound;
     unheard && (tablet.reach == Reach::Yes || never_ran)
+}
+
+/// An acknowledgement stands for a transaction that may still be in a relay log alone, and relay logs
+/// are thrown away: when mysqld starts, and by VTOrc when it repairs a replica. What a tablet that may have
+/// acknowledged told of before counts as if it had it still.
+fn nothing_forgotten(
+    view: &ClusterView,
+    shard: &ShardView,
+    lost: &TabletAlias,
+    to: &TabletAlias,
+) -> Result<(), Why> {
+    let own = view.tablet(to).and_then(|t| t.replication.as_ref()).map(|r| &r.position);
+    for tablet in view.tablets_of(&shard.id).filter(|t| may_ack(shard.durability, t, lost)) {
+        let Some(replication) = &tablet.replication else { continue };
+        let lacks = own.map_or_else(|| replication.forgotten.clone(), |own| replication.forgotten.minus(own));
+        unless(lacks.is_empty(), || Why::Forgotten {
+            tablet: to.clone(),
+            other: tablet.alias.clone(),
+            lacks: lacks.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 /// The candidate has every transaction of every tablet that answers; errant

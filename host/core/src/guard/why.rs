@@ -101,6 +101,8 @@ pub enum Why {
     // --- proof that nothing acknowledged is lost ---
     #[error("{other} has transactions that {tablet} lacks: {lacks}")]
     Behind { tablet: TabletAlias, other: TabletAlias, lacks: String },
+    #[error("{other} told of transactions that it has no more, and {tablet} lacks: {lacks}")]
+    Forgotten { tablet: TabletAlias, other: TabletAlias, lacks: String },
     #[error("{} may hold an acknowledged write under {durability:?} and cannot be asked", list(.unseen))]
     LossPossible { durability: Durability, unseen: Vec<TabletAlias> },
     #[error(
@@ -293,6 +295,7 @@ impl Why {
             Self::NotApplying { .. } => "NotApplying",
             Self::Lagging { .. } => "Lagging",
             Self::Behind { .. } => "Behind",
+            Self::Forgotten { .. } => "Forgotten",
             Self::LossPossible { .. } => "LossPossible",
             Self::NotProvenStopped { .. } => "NotProvenStopped",
             Self::TooFewAckers { .. } => "TooFewAckers",

@@ -97,14 +97,24 @@ impl State {
         data.grow(count * timing::TRANSACTION_BYTES);
         if sent {
             for alias in self.hearers(key, writer) {
-                if let Some(data) = self.vitess.data_mut(&key.cluster, &alias) {
-                    data.position.union_with(&new);
-                    data.grow(count * timing::TRANSACTION_BYTES);
-                }
+                self.receive(key, &alias, &new);
             }
             self.remember_primary(key);
         }
         new
+    }
+
+    /// Transactions that a replica did not have reach its relay log.
+    fn receive(&mut self, key: &ShardKey, alias: &TabletAlias, new: &GtidSet) {
+        let stands = self.vitess.tablet(&key.cluster, alias).is_some_and(|t| t.stalled_since.is_some());
+        if let Some(data) = self.vitess.data_mut(&key.cluster, alias) {
+            data.position.union_with(new);
+            if stands {
+                data.unapplied.union_with(new);
+            }
+            data.fresh = false;
+            data.grow(new.count() * timing::TRANSACTION_BYTES);
+        }
     }
 
     fn hearers(&self, key: &ShardKey, writer: &TabletAlias) -> Vec<TabletAlias> {
@@ -142,7 +152,9 @@ impl State {
             return false;
         };
         let full = self.vitess.data.get(&tablet.data).is_none_or(super::DataDir::is_full);
-        tablet.serves() && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
+        let begun =
+            tablet.replicates && tablet.serves() && tablet.reads_anew_until.is_none_or(|t| self.now >= t);
+        begun && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
     }
 
     /// Connects and disconnects receivers after something changed.
@@ -169,15 +181,15 @@ impl State {
             return;
         };
         let all = self.vitess.position(&key.cluster, &source);
-        let mut missing = 0;
-        if let Some(data) = self.vitess.data_mut(&key.cluster, alias) {
-            missing = all.minus(&data.position).count();
-            data.position.union_with(&all);
-            data.fresh = false;
-            data.grow(missing * timing::TRANSACTION_BYTES);
+        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias).filter(|t| t.fails) {
+            tablet.stalled_since.get_or_insert(now);
         }
+        let new = all.minus(&self.vitess.position(&key.cluster, alias));
+        let missing = new.count();
+        self.receive(key, alias, &new);
         if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
             tablet.connected = true;
+            tablet.reads_anew_until = None;
             tablet.hears_flips_at = (!tablet.hears).then_some(now + timing::SOURCE_CONNECT);
             let seconds = missing / timing::CATCH_UP_PER_SECOND;
             tablet.catches_up_at = (seconds > 0).then(|| now + seconds as i64 * 1_000);

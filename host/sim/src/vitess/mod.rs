@@ -3,10 +3,11 @@
 //! Played: one mysqld per tablet whose state follows the volume, GTID sets,
 //! semi-sync by the keyspace's durability policy, a stream of client writes, the
 //! topology's primary and locks, the reparent commands with Vitess's own refusals,
-//! vttablet's and VTOrc's repairs, backups and restores, disk use. Not played:
+//! vttablet's and VTOrc's repairs (which may throw a relay log away, as Vitess 24's do), backups and restores, disk use. Not played:
 //! queries, schema, purged binary logs (a replica can always catch up
 //! from a primary), a topology server that fails, VTOrc's own failovers (the
-//! policies decide those). Of resharding only its end is played: traffic that moves from shards to
+//! policies decide those), a vttablet that does not start because its primary does not
+//! answer or it has errant transactions. Of resharding only its end is played: traffic that moves from shards to
 //! others. Must not know who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ pub(crate) mod reparent;
 pub(crate) mod serving;
 pub(crate) mod tablet;
 
-pub use observation::{Observation, ShardObserved, TabletObserved};
+pub use observation::{Last, Observation, ShardObserved, TabletObserved};
 pub use played::PlayedVitess;
 
 use crate::world::objects::{label, text};
@@ -88,6 +89,8 @@ pub(crate) struct DataDir {
     pub(crate) server: String,
     /// Every transaction received or executed.
     pub(crate) position: GtidSet,
+    /// What of them is in the relay log alone.
+    pub(crate) unapplied: GtidSet,
     /// The number of its own last transaction.
     pub(crate) own_last: u64,
     pub(crate) used: u64,
@@ -95,6 +98,10 @@ pub(crate) struct DataDir {
     pub(crate) fill_per_hour: u64,
     /// Whether it was never initialised, restored or replicated into.
     pub(crate) fresh: bool,
+    /// Whether a mysqld that starts on it ends at once.
+    pub(crate) ruined: bool,
+    /// Whom it last was told to follow: that is kept, and begun with only when it is told again.
+    pub(crate) followed: Option<TabletAlias>,
     /// The shard whose tablet last ran on it.
     pub(crate) home: Option<ShardKey>,
 }
@@ -102,6 +109,13 @@ pub(crate) struct DataDir {
 impl DataDir {
     pub(crate) fn is_full(&self) -> bool {
         self.used >= self.capacity
+    }
+
+    /// What is in the relay log alone is gone; answers how much that was.
+    pub(crate) fn drop_relay_log(&mut self) -> u64 {
+        let dropped = std::mem::take(&mut self.unapplied);
+        self.position = self.position.minus(&dropped);
+        dropped.count()
     }
 
     fn grow(&mut self, bytes: u64) {
@@ -133,6 +147,8 @@ pub(crate) struct Tablet {
     /// Whether mysqld takes writes.
     pub(crate) writable: bool,
     pub(crate) source: Option<TabletAlias>,
+    /// Whether its replication was begun since mysqld's start.
+    pub(crate) replicates: bool,
     /// Whether its receiver is connected, in truth.
     pub(crate) connected: bool,
     /// Whether it believes so, and when that will change.
@@ -141,6 +157,10 @@ pub(crate) struct Tablet {
     /// Milliseconds that its applier is behind by nature.
     pub(crate) slowness: i64,
     pub(crate) stalled_since: Option<i64>,
+    /// Whether its applier fails at the first transaction that comes, and whoever starts it anew is in vain.
+    pub(crate) fails: bool,
+    /// Until when its receiver reads anew what its relay log had.
+    pub(crate) reads_anew_until: Option<i64>,
     pub(crate) catches_up_at: Option<i64>,
     pub(crate) restore: Option<Restore>,
     /// Whether mysqld was told to write out all that it has when it ends; one that starts anew was not.
@@ -153,6 +173,8 @@ pub(crate) struct Tablet {
     pub(crate) reach_flips_at: Option<i64>,
     pub(crate) reach_lost_at: i64,
     pub(crate) last_told: Option<Replication>,
+    /// All that this MySQL ever told that it had.
+    pub(crate) told: GtidSet,
     /// Since when its role or source is not what the topology says.
     pub(crate) wrong_since: Option<i64>,
 }

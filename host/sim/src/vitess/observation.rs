@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pilothouse_core::Millis;
+use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, Topology, lag_bucket};
 
-use super::{ClusterKey, ShardKey, may_ack};
+use super::{ClusterKey, ShardKey, acks_required, may_ack};
+use crate::world::places::draw;
 use crate::world::state::State;
 use crate::world::timing;
 
@@ -38,6 +40,17 @@ pub struct ShardObserved {
     pub initialized: bool,
 }
 
+/// What a server last said of itself, however long ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    /// Its `server_uuid`.
+    pub server: String,
+    /// What it had executed.
+    pub position: GtidSet,
+    /// Whether it followed nobody.
+    pub leads: bool,
+}
+
 /// A tablet as probed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TabletObserved {
@@ -51,6 +64,10 @@ pub struct TabletObserved {
     pub reach_since: Millis,
     /// What its MySQL says; absent while it does not answer or restores.
     pub replication: Option<Replication>,
+    /// The same of its last answer, if it ever gave one.
+    pub last: Option<Last>,
+    /// All that this MySQL ever told that it had.
+    pub told: GtidSet,
     /// Bytes in use on its volume; absent while it does not answer.
     pub disk_used: Option<u64>,
     /// Bytes that its volume has.
@@ -82,12 +99,31 @@ impl State {
         Some(Replication {
             source: tablet.source.clone(),
             source_connected: tablet.source.is_some() && tablet.hears,
-            applying: tablet.source.is_some() && tablet.stalled_since.is_none(),
+            applying: tablet.stalled_since.is_none(),
             lag_ms: self.lag_of(tablet).unsigned_abs(),
-            position: self.vitess.position(&key.cluster, alias),
+            position: self.executed(key, alias),
             errant: self.errant_of(key, alias),
+            forgotten: GtidSet::default(),
             acks: acks && tablet.connected,
         })
+    }
+
+    /// What `gtid_executed` shows, and for a replica what its relay log has: a primary's own transactions
+    /// that wait for an acknowledgement are seen at its replicas first. Under load some always do.
+    fn executed(&self, key: &ShardKey, alias: &TabletAlias) -> GtidSet {
+        let position = self.vitess.position(&key.cluster, alias);
+        let Some(tablet) = self.vitess.tablet(&key.cluster, alias).filter(|t| t.writable) else {
+            return position;
+        };
+        let Some(shard) = self.vitess.shard(key) else { return position };
+        let waits = acks_required(shard.durability) > 0 && shard.writes_per_minute > 0;
+        let Some(data) = self.vitess.data.get(&tablet.data).filter(|_| waits) else { return position };
+        let most = i64::try_from(timing::IN_FLIGHT).unwrap_or(0);
+        let in_flight = draw(self.seed, "in-flight", &format!("{alias} {}", self.now), (0, most));
+        let first = (data.own_last + 1).saturating_sub(in_flight.unsigned_abs()).max(1);
+        let mut waiting = tablet.waiting.clone();
+        waiting.add(&data.server, first, data.own_last);
+        position.minus(&waiting)
     }
 
     /// One cluster's Vitess as the host would see it now.
@@ -135,7 +171,13 @@ impl State {
             role: tablet.role,
             reach: if tablet.reach { Reach::Yes } else { Reach::No },
             reach_since: tablet.reach_since.unsigned_abs(),
+            last: replication.clone().or_else(|| tablet.last_told.clone()).map(|told| Last {
+                server: data.map_or_else(String::new, |d| d.server.clone()),
+                position: told.position,
+                leads: told.source.is_none(),
+            }),
             replication,
+            told: tablet.told.clone(),
             disk_used: data.filter(|_| tablet.reach).map(|d| d.used),
             disk_capacity: data.map_or(0, |d| d.capacity),
             slow_shutdown: tablet.reach && tablet.slow_shutdown,

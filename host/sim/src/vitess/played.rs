@@ -67,7 +67,8 @@ impl PlayedVitess {
         self.command(cluster, shard, Command::Planned { from: from.clone() }, to).await
     }
 
-    /// `EmergencyReparentShard`: replaces a lost primary, if `lost` still is it. Needs the running world.
+    /// `EmergencyReparentShard`: replaces a lost primary, if `lost` still is it, and waits for nobody of
+    /// `without`. Needs the running world.
     ///
     /// # Errors
     /// As for a planned one; `not-safe` also when too few tablets answer to keep the lost one from writing.
@@ -77,8 +78,10 @@ impl PlayedVitess {
         shard: &ShardId,
         lost: &TabletAlias,
         to: &TabletAlias,
+        without: &[TabletAlias],
     ) -> Result<(), VitessError> {
-        self.command(cluster, shard, Command::Emergency { lost: lost.clone() }, to).await
+        let command = Command::Emergency { lost: lost.clone(), without: without.to_vec() };
+        self.command(cluster, shard, command, to).await
     }
 
     async fn command(

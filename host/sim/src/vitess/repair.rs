@@ -53,6 +53,9 @@ impl State {
         let told = answers.then(|| self.replication_of(key, alias)).flatten();
         let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
         if answers {
+            if let Some(told) = &told {
+                tablet.told.union_with(&told.position);
+            }
             tablet.last_told = told;
         }
         if answers == tablet.reach {
@@ -148,7 +151,8 @@ impl State {
         both.is_some_and(|(t, p)| p.serves() && p.writable && self.places.reach(&t.node, &p.node))
     }
 
-    /// A tablet begins to replicate from `primary`, or stands aside if it has what that one lacks.
+    /// A tablet begins to replicate from `primary`; one that has what that one lacks refuses, and stays the
+    /// replica of nobody, or of whom it followed, that `SetReplicationSource` leaves behind.
     pub(crate) fn follow(&mut self, key: &ShardKey, alias: &TabletAlias, primary: &TabletAlias) {
         if !self.can_follow(key, alias, primary) {
             return; // looked at again when the primary or the way to it changes
@@ -160,12 +164,14 @@ impl State {
         tablet.writable = false;
         tablet.waiting = GtidSet::default();
         tablet.connected = false;
+        tablet.role = rest;
         if extra.is_empty() {
             tablet.source = Some(primary.clone());
-            tablet.role = rest;
+            tablet.replicates = true;
+            if let Some(data) = self.vitess.data_mut(&key.cluster, alias) {
+                data.followed = Some(primary.clone());
+            }
         } else {
-            tablet.source = None;
-            tablet.role = Role::Spare;
             self.note(format!("tablet {alias} is errant: {extra}"));
         }
         self.vitess.touched.insert(key.cluster.clone());
@@ -182,10 +188,13 @@ impl State {
             return;
         };
         let stale = tablet.writable || tablet.role == Role::Primary;
-        let lost =
-            matches!(tablet.role, Role::Replica | Role::Rdonly) && tablet.source.as_ref() != Some(&primary);
+        // What VTOrc tries with an errant one changes nothing.
+        let lost = matches!(tablet.role, Role::Replica | Role::Rdonly)
+            && (tablet.source.as_ref() != Some(&primary) || !tablet.replicates)
+            && self.errant_of(key, alias).is_empty();
+        let stopped = tablet.fails && tablet.stalled_since.is_some();
         let can_see = tablet.serves() && self.places.is_connected(&tablet.node, self.now);
-        if !(can_see && (stale || (lost && self.can_follow(key, alias, &primary)))) {
+        if !(can_see && (stale || ((lost || stopped) && self.can_follow(key, alias, &primary)))) {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.wrong_since = None;
             }
@@ -208,8 +217,26 @@ impl State {
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.wrong_since = None;
             }
+            if stopped {
+                self.start_anew(key, alias);
+            }
             self.follow(key, alias, &primary);
         }
+    }
+
+    /// `CHANGE REPLICATION SOURCE`, while both threads stand, throws the relay log away. What it had is read anew
+    /// from the source, while that is there.
+    fn start_anew(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let dropped = self.vitess.data_mut(&key.cluster, alias).map_or(0, super::DataDir::drop_relay_log);
+        let seconds = i64::try_from(dropped / timing::CATCH_UP_PER_SECOND).unwrap_or(0);
+        let until = self.now + timing::SOURCE_CONNECT + seconds * 1_000;
+        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
+            tablet.stalled_since = None;
+            tablet.reads_anew_until = Some(until);
+            (tablet.hears, tablet.hears_flips_at) = (false, None);
+        }
+        self.note(format!("tablet {alias} starts anew without {dropped} transactions of its relay log"));
+        self.agenda.at(until, Look::Shard(key.clone()));
     }
 
     /// Whether a VTOrc of the shard is ready somewhere; its Pods wake the shard when they change.

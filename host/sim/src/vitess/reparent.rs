@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// `PlannedReparentShard`.
     Planned { from: TabletAlias },
     /// `EmergencyReparentShard`.
-    Emergency { lost: TabletAlias },
+    Emergency { lost: TabletAlias, without: Vec<TabletAlias> },
 }
 
 impl fmt::Display for Command {
@@ -33,7 +33,7 @@ impl fmt::Display for Command {
         match self {
             Self::Init => f.write_str("init"),
             Self::Planned { from } => write!(f, "planned reparent from {from}"),
-            Self::Emergency { lost } => write!(f, "emergency reparent from {lost}"),
+            Self::Emergency { lost, .. } => write!(f, "emergency reparent from {lost}"),
         }
     }
 }
@@ -125,7 +125,7 @@ impl State {
         match command {
             Command::Init => self.check_init(key, to),
             Command::Planned { from } => self.check_planned(key, from, to),
-            Command::Emergency { lost } => self.check_emergency(key, lost, to),
+            Command::Emergency { lost, without } => self.check_emergency(key, lost, to, without),
         }
     }
 
@@ -205,9 +205,10 @@ impl State {
     /// Whether enough of the tablets that answer can acknowledge writes of `to`.
     fn check_quorum(&self, key: &ShardKey, to: &TabletAlias) -> Result<(), VitessError> {
         let durability = self.vitess.shard(key).map_or(Durability::None, |s| s.durability);
-        let able = self.vitess.tablets_of(key).filter(|(a, t)| {
-            may_ack(durability, to, a, t) && self.answers(t) && t.serves() && t.role != Role::Spare
-        });
+        let able = self
+            .vitess
+            .tablets_of(key)
+            .filter(|(a, t)| may_ack(durability, to, a, t) && self.answers(t) && t.serves());
         if able.count() < acks_required(durability) {
             return Err(VitessError::new(
                 "not-safe",
@@ -217,7 +218,13 @@ impl State {
         Ok(())
     }
 
-    fn check_emergency(&self, key: &ShardKey, lost: &TabletAlias, to: &TabletAlias) -> Checked {
+    fn check_emergency(
+        &self,
+        key: &ShardKey,
+        lost: &TabletAlias,
+        to: &TabletAlias,
+        without: &[TabletAlias],
+    ) -> Checked {
         self.expect_primary(key, lost)?;
         let durability = self.vitess.shard(key).map_or(Durability::None, |s| s.durability);
         let mut silent = 0;
@@ -248,11 +255,16 @@ impl State {
         let slowest = self
             .reached(key)
             .iter()
+            .filter(|a| !without.contains(a))
             .filter_map(|a| self.vitess.tablet(&key.cluster, a))
             .map(|t| self.lag_of(t))
             .max();
         let slowest = slowest.unwrap_or(0);
-        if slowest > timing::EMERGENCY_CATCH_UP {
+        let stands = self.vitess.tablets_of(key).any(|(a, t)| {
+            let left = self.vitess.data.get(&t.data).is_some_and(|d| !d.unapplied.is_empty());
+            self.answers(t) && t.stalled_since.is_some() && left && !without.contains(a)
+        });
+        if stands || slowest > timing::EMERGENCY_CATCH_UP {
             return Err(VitessError::new(
                 "behind",
                 "could not apply all relay logs within the provided wait time",
@@ -268,10 +280,7 @@ impl State {
     /// The shard's tablets that answer, restore nothing and are not errant.
     fn reached(&self, key: &ShardKey) -> Vec<TabletAlias> {
         let usable = |a: &TabletAlias| self.errant_of(key, a).is_empty();
-        let answering = self
-            .vitess
-            .tablets_of(key)
-            .filter(|(_, t)| self.answers(t) && t.serves() && t.role != Role::Spare);
+        let answering = self.vitess.tablets_of(key).filter(|(_, t)| self.answers(t) && t.serves());
         answering.map(|(a, _)| a.clone()).filter(usable).collect()
     }
 
@@ -309,7 +318,9 @@ impl State {
     }
 
     fn promote(&mut self, key: &ShardKey, command: &Command, to: &TabletAlias) {
-        let reached = self.reached(key);
+        let without = if let Command::Emergency { without, .. } = command { &without[..] } else { &[] };
+        let mut reached = self.reached(key);
+        reached.retain(|alias| !without.contains(alias));
         if matches!(command, Command::Emergency { .. }) {
             let mut all = GtidSet::default();
             for alias in &reached {
@@ -342,6 +353,7 @@ impl State {
             let (server, own) = (data.server.clone(), data.own_last);
             data.position.add(&server, own, own);
             data.fresh = false;
+            data.followed = None;
         }
         let old =
             self.vitess.tablets_of(key).filter(|(a, _)| *a != to).map(|(a, _)| a.clone()).collect::<Vec<_>>();
@@ -357,11 +369,9 @@ impl State {
         self.remember_primary(key);
         self.note(format!("shard {} has the primary {to}", key.shard));
         for alias in old {
-            if self
-                .vitess
-                .tablet(&key.cluster, &alias)
-                .is_some_and(|t| self.answers(t) && t.serves() && t.role != Role::Spare)
-            {
+            // Whom it did without follows once VTOrc finds it.
+            let found = self.vitess.tablet(&key.cluster, &alias).filter(|_| !without.contains(&alias));
+            if found.is_some_and(|t| self.answers(t) && t.serves()) {
                 self.follow(key, &alias, to);
             }
         }

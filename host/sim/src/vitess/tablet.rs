@@ -40,10 +40,16 @@ impl State {
         self.ensure_shard(&key);
         if let Some(data) = self.vitess.data.get_mut(&data) {
             data.home = Some(key.clone());
+            data.drop_relay_log(); // `relay_log_recovery`
         }
+        // A vttablet that was there before its mysqld tells what is written in that; a new one begins anew.
+        let again = self.runs.get(run).is_some_and(|run| run.restarts > 0);
+        let followed = self.vitess.data.get(&data).filter(|_| again).and_then(|d| d.followed.clone());
         self.settle(&key);
         let now = self.now;
         let reach_since = self.vitess.tablet(&key.cluster, &alias).map_or(now, |t| t.reach_since);
+        let before = self.vitess.tablet(&key.cluster, &alias).filter(|before| before.data == data);
+        let (fails, told) = before.map_or_else(Default::default, |t| (t.fails, t.told.clone()));
         let was_told = self.vitess.tablet(&key.cluster, &alias).is_none_or(|t| t.reach);
         let slowness = self.vitess.tablet(&key.cluster, &alias).map_or(0, |t| t.slowness);
         let tablet = Tablet {
@@ -55,12 +61,15 @@ impl State {
             running: true,
             role: Role::Unknown,
             writable: false,
-            source: None,
+            source: followed,
+            replicates: false,
             connected: false,
             hears: false,
             hears_flips_at: None,
             slowness,
-            stalled_since: None,
+            stalled_since: fails.then_some(now),
+            fails,
+            reads_anew_until: None,
             catches_up_at: None,
             restore: None,
             slow_shutdown: false,
@@ -70,6 +79,7 @@ impl State {
             reach_flips_at: None,
             reach_lost_at: now,
             last_told: None,
+            told,
             wrong_since: None,
         };
         self.note(format!("tablet {alias} starts"));
@@ -105,6 +115,7 @@ impl State {
             self.set_role(&key.cluster, alias, Role::Primary);
             if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
                 tablet.writable = true;
+                tablet.source = None;
             }
             return;
         }
@@ -161,6 +172,12 @@ impl State {
         });
         data.capacity = capacity;
         key
+    }
+
+    /// Whether a mysqld that starts on the Pod's volume ends at once.
+    pub(crate) fn is_ruined(&mut self, pod: &Value) -> bool {
+        let data = self.data_of(pod);
+        self.vitess.data.get(&data).is_some_and(|data| data.ruined)
     }
 
     pub(crate) fn ensure_shard(&mut self, key: &ShardKey) {

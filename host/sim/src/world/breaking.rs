@@ -121,6 +121,16 @@ impl World {
         killed
     }
 
+    /// A tablet's mysqld is killed and ends anew at every start, until its files are mended. False if it has none.
+    pub fn ruin(&self, cluster: &ClusterKey, tablet: &TabletAlias, ruined: bool) -> bool {
+        let known = self.on_tablet(cluster, tablet, |state| {
+            if let Some(data) = state.vitess.data_mut(cluster, tablet) {
+                data.ruined = ruined;
+            }
+        });
+        known && (!ruined || self.kill_mysqld(cluster, tablet))
+    }
+
     /// Fills a tablet's volume by so many bytes an hour, besides client writes. False if it has none.
     pub fn fill_rate(&self, cluster: &ClusterKey, tablet: &TabletAlias, bytes_per_hour: u64) -> bool {
         self.on_tablet(cluster, tablet, |state| {
@@ -155,6 +165,23 @@ impl World {
             let now = state.now;
             if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
                 found.stalled_since = stalled.then_some(now);
+            }
+            if let Some(data) = state.vitess.data_mut(cluster, tablet).filter(|_| !stalled) {
+                data.unapplied = pilothouse_core::gtid::GtidSet::default();
+            }
+        })
+    }
+
+    /// A replica's applier fails at a transaction, now and whenever it is started anew; or is mended.
+    pub fn fail_applier(&self, cluster: &ClusterKey, tablet: &TabletAlias, fails: bool) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            let now = state.now;
+            if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
+                found.fails = fails;
+                found.stalled_since = fails.then_some(now);
+            }
+            if let Some(data) = state.vitess.data_mut(cluster, tablet).filter(|_| !fails) {
+                data.unapplied = pilothouse_core::gtid::GtidSet::default();
             }
         })
     }

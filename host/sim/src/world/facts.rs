@@ -2,7 +2,7 @@
 //!
 //! Owns read-only snapshots. Must not be reachable from the host's seams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
@@ -95,6 +95,12 @@ impl World {
     #[must_use]
     pub fn provider_posts(&self) -> BTreeMap<String, String> {
         self.with(|state| state.places.posts.clone())
+    }
+
+    /// Zones that have machines.
+    #[must_use]
+    pub fn zones(&self) -> BTreeSet<String> {
+        self.with(|state| state.places.zones().into_iter().map(str::to_owned).collect())
     }
 
     /// Clusters that ever had a tablet.

@@ -268,6 +268,9 @@ impl State {
                 }
             }
             Stage::Initializing | Stage::Crashed => self.start_containers(id, pod),
+            Stage::Starting if run.is_tablet() && self.is_ruined(pod) => {
+                self.crash(id, "mysqld cannot open its files");
+            }
             Stage::Starting => {
                 if run.is_tablet() {
                     self.tablet_starts(id, pod);

@@ -27,7 +27,7 @@ async fn acknowledged_writes_survive_the_primary() {
             facts.servers.values().all(|s| !s.can_ack),
             "the primary is dead, the replicas are read only"
         );
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new).await.expect("promoted");
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new, &[]).await.expect("promoted");
         let after = kit.world.facts();
         let facts = after.shards.values().next().expect("a shard");
         assert!(facts.servers[&new].position.contains(&facts.acked), "nothing acknowledged is lost");
@@ -38,8 +38,8 @@ async fn acknowledged_writes_survive_the_primary() {
         .await;
         kit.pass(30).await;
         let seen = kit.see();
-        let tail = !seen.tablets[&old].replication.as_ref().expect("it answers").errant.is_empty();
-        assert_eq!(tail, seen.tablets[&old].role == Role::Spare, "errant, so aside; or clean, so a replica");
+        let told = seen.tablets[&old].replication.as_ref().expect("it answers");
+        assert_eq!(told.errant.is_empty(), told.source.as_ref() == Some(&new), "errant, so aside; or clean");
     }
 }
 
@@ -76,8 +76,10 @@ async fn an_isolated_zone_with_an_acker_cannot_be_replaced() {
     .await;
     kit.world.cut_zone_from_control_plane("zone-a");
     kit.pass(30).await;
-    let asked =
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0)).await;
+    let asked = kit
+        .vitess
+        .emergency_reparent(&cluster(), &shard(), &alias(TABLETS[0].0), &alias(TABLETS[1].0), &[])
+        .await;
     assert_eq!(asked.expect_err("both may still write").code, "not-safe");
     let facts = kit.world.facts();
     assert!(facts.shards.values().next().expect("a shard").servers[&alias(TABLETS[0].0)].can_ack);

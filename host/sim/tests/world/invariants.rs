@@ -28,7 +28,7 @@ async fn an_honest_course_breaks_nothing() {
             kit.pass(1).await;
             assert_eq!(checkers.check(&kit.world), vec![]);
         }
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b).await.expect("promoted");
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
         kit.world.restore_zone("zone-a");
         for _ in 0..120 {
             kit.pass(1).await;
@@ -45,7 +45,7 @@ async fn s1_two_servers_that_acknowledge() {
     kit.pass(30).await;
     let [a, b, _] = TABLETS.map(|(a, _)| alias(a));
     kit.vitess
-        .emergency_reparent(&cluster(), &shard(), &a, &b)
+        .emergency_reparent(&cluster(), &shard(), &a, &b, &[])
         .await
         .expect("Vitess does it without semi-sync");
     assert_eq!(broken(&kit), ["S1"]);
@@ -68,7 +68,7 @@ async fn s2_a_promotion_takes_what_others_received() {
     let truth = kit.world.facts();
     let servers = &truth.shards.values().next().expect("a shard").servers;
     assert!(!servers[&c].position.contains(&servers[&b].position), "{c} lacks what {b} acknowledged");
-    kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &c).await.expect("promoted");
+    kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &c, &[]).await.expect("promoted");
     assert_eq!(broken(&kit), [""; 0]);
 }
 
@@ -153,7 +153,7 @@ async fn s12_a_failover_while_two_zones_look_dead() {
     kit.world.lose_zone("zone-b");
     kit.pass(120).await;
     let [a, _, c] = TABLETS.map(|(a, _)| alias(a));
-    let asked = kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &c).await;
+    let asked = kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &c, &[]).await;
     assert_eq!(asked.expect_err("nobody could acknowledge").code, "not-safe");
     assert_eq!(broken(&kit), ["S12"]);
 }
@@ -167,7 +167,7 @@ async fn s14_an_errant_candidate() {
         kit.three_tablets().await;
         kit.world.lose_zone("zone-a");
         kit.pass(20).await;
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b).await.expect("promoted");
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
         kit.world.restore_zone("zone-a");
         kit.pass(90).await;
         let truth = kit.world.facts();

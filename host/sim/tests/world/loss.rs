@@ -73,15 +73,18 @@ async fn a_lost_primary_is_replaced_and_comes_back_as_replica() {
     let kit = Kit::new(13);
     kit.three_tablets().await;
     let (old, new) = (alias(TABLETS[0].0), alias(TABLETS[1].0));
-    let refused =
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &new, &old).await.expect_err("wrong expectation");
+    let refused = kit
+        .vitess
+        .emergency_reparent(&cluster(), &shard(), &new, &old, &[])
+        .await
+        .expect_err("wrong expectation");
     assert_eq!(refused.code, "expectation");
     kit.world.lose_zone("zone-a");
     kit.pass(20).await;
     let refused =
         kit.vitess.planned_reparent(&cluster(), &shard(), &old, &new).await.expect_err("primary is gone");
     assert_eq!(refused.code, "unreachable");
-    kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new).await.expect("promoted");
+    kit.vitess.emergency_reparent(&cluster(), &shard(), &old, &new, &[]).await.expect("promoted");
     let seen = kit.see();
     assert_eq!(seen.shards[&shard()].primary, Some(new.clone()));
     assert_eq!(seen.tablets[&new].role, Role::Primary);

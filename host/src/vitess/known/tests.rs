@@ -78,6 +78,22 @@ fn errant_is_what_the_primary_never_had_by_its_own_word() {
 }
 
 #[test]
+fn what_a_tablet_told_of_is_remembered_when_it_tells_of_it_no_more() {
+    let mut known = known();
+    let forgotten = |known: &Known| tablet(known, 2).replication.expect("told").forgotten.to_string();
+    known.hear(&alias(1), status(1, Role::Primary, "server1:1-9", None), 0);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-12,server2:1", Some(1)), 0);
+    assert_eq!(forgotten(&known), "");
+    known.hear(&alias(2), mute(), 1);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-5", Some(1)), 2);
+    assert_eq!(forgotten(&known), "server1:6-12", "what was errant is missed by nobody");
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-11", Some(1)), 3);
+    assert_eq!(forgotten(&known), "server1:12");
+    known.hear(&alias(2), status(9, Role::Replica, "server1:1-3", Some(1)), 4);
+    assert_eq!(forgotten(&known), "", "another MySQL never had them");
+}
+
+#[test]
 fn nothing_is_errant_before_the_primary_has_told_as_one() {
     let mut known = known();
     let last = "server0:1-6,server1:1-9";

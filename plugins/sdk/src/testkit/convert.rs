@@ -17,9 +17,8 @@ use crate::view::View;
 struct Answers(ClusterView);
 
 impl Answers {
-    fn position(&self, of: &TabletAlias) -> Option<&GtidSet> {
-        let tablet = self.0.tablets.iter().find(|t| alias(&t.alias) == *of)?;
-        Some(&tablet.replication.as_ref()?.position)
+    fn replication(&self, of: &TabletAlias) -> Option<&core_view::Replication> {
+        self.0.tablets.iter().find(|t| alias(&t.alias) == *of)?.replication.as_ref()
     }
 
     fn core_shard(&self, id: &ShardId) -> Option<&core_view::ShardView> {
@@ -74,8 +73,10 @@ impl Queries for Answers {
     }
 
     fn has_all_of(&self, candidate: &TabletAlias, other: &TabletAlias) -> bool {
-        match (self.position(candidate), self.position(other)) {
-            (Some(has), Some(needed)) => has.contains(needed),
+        match (self.replication(candidate), self.replication(other)) {
+            (Some(has), Some(other)) => {
+                has.position.contains(&other.position) && has.position.contains(&other.forgotten)
+            }
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
     }
@@ -238,10 +239,10 @@ fn replication(core: &ClusterView, of: &core_view::TabletView, r: &core_view::Re
     let mut others = GtidSet::default();
     for other in core.tablets_of(&of.shard) {
         if let Some(replication) = &other.replication
-            && other.alias != of.alias
             && other.reach == core_view::Reach::Yes
         {
             others.union_with(&replication.position);
+            others.union_with(&replication.forgotten);
         }
     }
     Replication {

@@ -1,0 +1,114 @@
+//! What a script breaks of the played world, beside power and processes.
+//!
+//! Owns the faults' words. Must not know what is expected of them.
+
+use pilothouse_core::topology::TabletAlias;
+use pilothouse_sim::vitess::ClusterKey;
+use pilothouse_sim::world::World;
+use serde::Deserialize;
+
+/// A fault, or its end. Whom it hits may be a variable of the script.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fault {
+    /// A zone and the control plane do not reach each other; its databases and those elsewhere do.
+    CutZone(String),
+    /// A zone reaches nobody, and nobody reaches it; clients in it go on.
+    IsolateZone(String),
+    /// The ways of a zone are open again.
+    JoinZone(String),
+    /// Clients write so many transactions a minute to every shard.
+    Write(u64),
+    /// A tablet's mysqld dies, and whenever it is started again.
+    Ruin(String),
+    /// Its files are whole again.
+    Mend(String),
+    /// A replica's applier fails at a transaction, and again whenever it is started.
+    FailApplier(String),
+    /// It applies again.
+    MendApplier(String),
+    /// A replica applies what it received so much later.
+    Slow(Slow),
+}
+
+/// A replica that lags.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Slow {
+    /// Its alias.
+    pub tablet: String,
+    /// How far behind it applies.
+    pub by_seconds: u32,
+}
+
+impl Fault {
+    /// Whom it hits; empty: everybody.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        match self {
+            Self::CutZone(target)
+            | Self::IsolateZone(target)
+            | Self::JoinZone(target)
+            | Self::Ruin(target)
+            | Self::Mend(target)
+            | Self::FailApplier(target)
+            | Self::MendApplier(target)
+            | Self::Slow(Slow { tablet: target, .. }) => target,
+            Self::Write(_) => "",
+        }
+    }
+
+    /// Breaks, or mends; `target` is whom [`Fault::target`] stands for now.
+    ///
+    /// # Errors
+    /// When there is nobody of that name.
+    pub fn strike(&self, world: &World, cluster: &ClusterKey, target: &str) -> anyhow::Result<()> {
+        let others = || world.zones().into_iter().filter(|zone| zone != target);
+        let tablet = |act: &dyn Fn(&TabletAlias) -> bool| target.parse().is_ok_and(|alias| act(&alias));
+        let struck = match self {
+            Self::CutZone(_) => {
+                world.cut_zone_from_control_plane(target);
+                world.zones().contains(target)
+            }
+            Self::IsolateZone(_) => {
+                world.cut_zone_from_control_plane(target);
+                others().for_each(|other| world.cut_zones(target, &other));
+                world.zones().contains(target)
+            }
+            Self::JoinZone(_) => {
+                others().for_each(|other| world.join_zones(target, &other));
+                world.join_zone_to_control_plane(target);
+                world.zones().contains(target)
+            }
+            Self::Write(per_minute) => {
+                let mut shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
+                shards.all(|key| world.write_rate(cluster, &key.shard, *per_minute))
+            }
+            Self::Ruin(_) => tablet(&|alias| world.ruin(cluster, alias, true)),
+            Self::Mend(_) => tablet(&|alias| world.ruin(cluster, alias, false)),
+            Self::FailApplier(_) => tablet(&|alias| world.fail_applier(cluster, alias, true)),
+            Self::MendApplier(_) => tablet(&|alias| world.fail_applier(cluster, alias, false)),
+            Self::Slow(slow) => {
+                tablet(&|alias| world.slow_replica(cluster, alias, slow.by_seconds.saturating_mul(1_000)))
+            }
+        };
+        anyhow::ensure!(struck, "there is no {target:?}");
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CutZone(zone) => write!(f, "cut {zone} from the control plane"),
+            Self::IsolateZone(zone) => write!(f, "isolate {zone}"),
+            Self::JoinZone(zone) => write!(f, "join {zone} again"),
+            Self::Ruin(tablet) => write!(f, "ruin mysqld's files of {tablet}"),
+            Self::Mend(tablet) => write!(f, "mend mysqld's files of {tablet}"),
+            Self::FailApplier(tablet) => write!(f, "fail the applier of {tablet}"),
+            Self::MendApplier(tablet) => write!(f, "mend the applier of {tablet}"),
+            Self::Slow(Slow { tablet, by_seconds }) => write!(f, "{tablet} applies {by_seconds} s behind"),
+            Self::Write(per_minute) => write!(f, "write {per_minute} transactions a minute"),
+        }
+    }
+}
