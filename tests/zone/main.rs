@@ -1,0 +1,45 @@
+//! A zone's loss, cuts and flaps in a fleet at the seam of views.
+//!
+//! Small fleets of the figures that `cargo bench --bench zone` prints. Time is virtual, so its
+//! bounds hold on every machine.
+
+use std::sync::Arc;
+
+use pilothouse::settings::Settings;
+use pilothouse_policy::set::PolicySet;
+use pilothouse_tests::built;
+use pilothouse_tests::fleet::{Limits, Side, Spread, Timing, one_sided, partition, run, zone_lost};
+
+fn policies() -> Arc<PolicySet> {
+    built!().policies(&Settings::default()).unwrap()
+}
+
+/// 300 clusters with an API server that takes minutes to be told of it all.
+#[test]
+fn a_lost_zone_is_through_within_seconds_whatever_the_api_server_takes() {
+    let limits = Limits { requests_per_second: 20, burst: 20, ..Limits::default() };
+    let setting = zone_lost(300, 1, Timing::real(), limits, &policies());
+    let found = run(&setting);
+    assert_eq!(found, run(&setting), "the same seed, another run");
+    let spread = Spread::of(&found.took);
+    assert_eq!((found.took.len(), found.lost), (100, 100), "{spread}");
+    assert!(spread.half >= 8_000, "replicas need as long to notice: {spread}");
+    assert!(spread.most <= 30_000 && spread.last <= 60_000, "{spread}");
+    assert_eq!((found.needless, found.twice, found.diverged, found.unplayed), (0, 0, 0, 0));
+}
+
+#[test]
+fn nobody_is_replaced_whom_anybody_hears() {
+    let found = run(&one_sided(210, 1, &policies()));
+    assert_eq!((found.reparents, found.diverged, found.unplayed), (0, 0, 0), "{found:?}");
+    assert!(found.passes > 2 * 210, "the host saw something: {found:?}");
+}
+
+#[test]
+fn a_partition_of_43_seconds_leaves_one_history() {
+    let found = run(&partition(60, 1, Side::Others, &policies()));
+    assert_eq!((found.reparents, found.needless, found.diverged, found.unplayed), (60, 0, 0, 0), "{found:?}");
+    assert_eq!(found.errant, 60, "what the old primary had alone is kept aside");
+    let found = run(&partition(60, 1, Side::Primary, &policies()));
+    assert_eq!((found.reparents, found.diverged, found.errant, found.unplayed), (0, 0, 0, 0), "{found:?}");
+}
