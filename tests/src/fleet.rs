@@ -16,5 +16,5 @@ mod weather;
 pub use cases::{Side, one_sided, partition, zone_lost};
 pub use drive::{Run, Setting, run};
 pub use figures::{Spread, table};
-pub use timing::{Limits, Timing};
+pub use timing::{Calls, Limits, Timing};
 pub use weather::{Cut, Spell, Weather};

@@ -73,6 +73,8 @@ pub(super) struct Cluster {
     settled_at: Millis,
     weather: Weather,
     grace: Millis,
+    /// The zone that the connection to vtctld leads to.
+    vtctld: usize,
     pub(super) nodes_ready: [bool; ZONES],
     /// Counts what the host has heard that differs.
     pub(super) heard: u64,
@@ -89,7 +91,7 @@ impl Cluster {
         weather: Weather,
         grace: Millis,
         now: Millis,
-        phase: impl FnMut(usize) -> Millis,
+        (vtctld, phase): (usize, impl FnMut(usize) -> Millis),
     ) -> Self {
         let mut has = [0; ZONES];
         has[primary] = 100;
@@ -119,6 +121,7 @@ impl Cluster {
             settled_at: now,
             weather,
             grace,
+            vtctld,
             nodes_ready: [true; ZONES],
             heard: 0,
             missing: 0,
@@ -286,6 +289,22 @@ impl Cluster {
                 self.acked[source] = all[source];
             }
         }
+    }
+
+    /// How long a call of vtctld waits in vain that begins now; `None`: it is heard.
+    pub(super) fn calls_in_vain(
+        &self,
+        now: Millis,
+        timing: &Timing,
+        chance: impl FnOnce(u64) -> bool,
+    ) -> Option<Millis> {
+        let calls = timing.vtctld?;
+        let silent = now - self.weather.silent_since(self.vtctld, now)?;
+        if silent < calls.shared {
+            return Some(calls.call);
+        }
+        let alone = silent < calls.shared + calls.call;
+        (alone && chance(calls.astray_percent)).then_some(calls.connect)
     }
 
     /// `EmergencyReparentShard` at its end: vtctld reaches whom the host reaches.

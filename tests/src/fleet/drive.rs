@@ -87,6 +87,8 @@ pub struct Run {
     pub diverged: usize,
     /// Servers that ended with transactions of their own, and follow nobody.
     pub errant: usize,
+    /// Reparents that no vtctld heard.
+    pub in_vain: u64,
     /// Requests sent to the API server.
     pub requests: u64,
     /// Passes.
@@ -139,6 +141,8 @@ struct Flight {
     pass: Option<LocalBoxFuture<'static, Landed>>,
     mail: Arc<Mutex<Mail>>,
     reparent: Option<(usize, usize)>,
+    /// Nobody hears what it asked for.
+    in_vain: bool,
     /// It is over, but for its report: when it is due again, and whether there was nothing to do.
     reports: Option<(Millis, bool)>,
     is_guest: bool,
@@ -191,6 +195,7 @@ impl<'a> Fleet<'a> {
             run: Run::default(),
         };
         let mut phases = Draws::new(setting.seed, "probes");
+        let mut connections = Draws::new(setting.seed, "connections");
         let mut graces = Draws::new(setting.seed, "nodes");
         // Nodes are the region's, and the same for all clusters.
         let grace = graces.range(setting.timing.node_grace.0, setting.timing.node_grace.1);
@@ -201,7 +206,8 @@ impl<'a> Fleet<'a> {
             }
             let primary = number % ZONES;
             let phase = |_| phases.range(0, setting.timing.poll - 1);
-            let cluster = Cluster::new(primary, weather, grace, EPOCH, phase);
+            let vtctld = connections.pick(&[0, 1, 2]);
+            let cluster = Cluster::new(primary, weather, grace, EPOCH, (vtctld, phase));
             let verdicts = seat::healthy();
             let view = cluster.view(&fleet.template, number, EPOCH, &verdicts);
             let was_lost = setting.lost.is_some_and(|(zone, _)| zone == primary);
@@ -308,7 +314,7 @@ impl<'a> Fleet<'a> {
         };
         let is_guest = self.room.is_guest(key);
         let pass = Some(pass.boxed_local());
-        entry.flight = Some(Flight { pass, mail, reparent: None, reports: None, is_guest });
+        entry.flight = Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_guest });
         self.run.passes += 1;
         let landed = self.poll(number);
         let ran = !matches!(landed, Some((_, _, Passed::Unchanged { .. })));
@@ -349,8 +355,14 @@ impl<'a> Fleet<'a> {
         match landed {
             Some(landed) => self.land(number, landed),
             None => {
-                let (least, most) = self.setting.timing.reparent;
-                let takes = self.draws.range(least, most);
+                let (timing, draws, entry) =
+                    (self.setting.timing, &mut self.draws, &mut self.entries[number]);
+                let in_vain =
+                    entry.cluster.calls_in_vain(at / 1_000, &timing, |percent| draws.chance(percent));
+                if let Some(flight) = &mut entry.flight {
+                    flight.in_vain = in_vain.is_some();
+                }
+                let takes = in_vain.unwrap_or_else(|| draws.range(timing.reparent.0, timing.reparent.1));
                 self.push(at + takes * 1_000, number, Event::Answered);
             }
         }
@@ -363,8 +375,13 @@ impl<'a> Fleet<'a> {
             return self.settle(number, requeue, rests);
         }
         let Some((lost, to)) = flight.reparent.take() else { return };
-        let mail = Arc::clone(&flight.mail);
-        let outcome = self.replace(number, lost, to, now);
+        let (mail, in_vain) = (Arc::clone(&flight.mail), flight.in_vain);
+        let outcome = if in_vain {
+            self.run.in_vain += 1;
+            Outcome::InDoubt { message: String::new() }
+        } else {
+            self.replace(number, lost, to, now)
+        };
         mail.lock().expect("no panic under the lock").answer = Some(outcome);
         let landed = self.poll(number);
         self.go_on(number, landed, self.now);
@@ -407,7 +424,7 @@ impl<'a> Fleet<'a> {
         let since = *entry.untold_since.get_or_insert(view.as_of);
         let is_replaced = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Done);
         if limits.guests && (is_replaced || is_guest && view.as_of < since + TOLD_WITHIN) {
-            if is_replaced {
+            if !outcomes.is_empty() {
                 requeue_after_ms = requeue_after_ms.min(LOOK_AGAIN);
             }
             entry.settled = Settled::default();

@@ -19,6 +19,21 @@ pub struct Timing {
     pub reparent: (Millis, Millis),
     /// A node that says nothing is Unknown.
     pub node_grace: (Millis, Millis),
+    /// The way to vtctld, which leads to one of three in as many zones; `None`: it is always open.
+    pub vtctld: Option<Calls>,
+}
+
+/// How a call of vtctld goes whose connection leads to a zone that the host does not reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// So long after the zone's loss others still wait on that connection; then each makes one of its own.
+    pub shared: Millis,
+    /// A new connection is one to a zone that is not reached in so many of a hundred cases.
+    pub astray_percent: u64,
+    /// Making one takes at most this.
+    pub connect: Millis,
+    /// A call that nobody hears is over after this. One that lists brings a connection for all then.
+    pub call: Millis,
 }
 
 const fn unsigned(span: i64) -> Millis {
@@ -31,7 +46,14 @@ impl Timing {
     #[must_use]
     pub fn real() -> Self {
         let asked = VitessSettings::default();
-        Self { poll: asked.poll_ms, probe: asked.probe_ms, reparent: (120, 200), ..Self::played() }
+        let vtctld = Calls {
+            shared: asked.poll_ms + asked.connect_ms,
+            astray_percent: 33,
+            connect: asked.connect_ms,
+            call: asked.call_ms,
+        };
+        let (poll, probe, reparent) = (asked.poll_ms, asked.probe_ms, (120, 200));
+        Self { poll, probe, reparent, vtctld: Some(vtctld), ..Self::played() }
     }
 
     /// As the simulator plays Vitess: what nobody answers for a whole period is told, and a reparent
@@ -48,6 +70,7 @@ impl Timing {
             source_connect: unsigned(timing::SOURCE_CONNECT),
             reparent: (wait + unsigned(least), wait + unsigned(most)),
             node_grace: (grace - unsigned(timing::LEASE_RENEWAL), grace),
+            vtctld: None,
         }
     }
 }
