@@ -9,12 +9,14 @@ mod cluster;
 mod drive;
 mod figures;
 mod heard;
+mod played;
 mod seat;
 mod timing;
 mod weather;
 
 pub use cases::{Side, one_sided, partition, zone_lost};
 pub use drive::{Run, Setting, run};
-pub use figures::{Spread, table};
+pub use figures::{Spread, head, line};
+pub use played::played;
 pub use timing::{Calls, Limits, Timing};
 pub use weather::{Cut, Spell, Weather};

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_tests::built;
-use pilothouse_tests::fleet::{Limits, Side, Spread, Timing, one_sided, partition, run, zone_lost};
+use pilothouse_tests::fleet::{
+    Limits, Setting, Side, Spread, Timing, one_sided, partition, played, run, zone_lost,
+};
+use pilothouse_tests::stage::virtually;
 
 fn policies() -> Arc<PolicySet> {
     built!().policies(&Settings::default()).unwrap()
@@ -42,4 +45,19 @@ fn a_partition_of_43_seconds_leaves_one_history() {
     assert_eq!(found.errant, 60, "what the old primary had alone is kept aside");
     let found = run(&partition(60, 1, Side::Primary, &policies()));
     assert_eq!((found.reparents, found.diverged, found.errant, found.unplayed), (0, 0, 0, 0), "{found:?}");
+}
+
+/// By the whole path and at the seam of views, with the same spans: most of a failover is waiting,
+/// and what the seam leaves out is small beside it.
+#[test]
+fn by_the_whole_path_it_takes_as_long() {
+    let policies = policies();
+    let whole = virtually(played(6, 1, &policies)).unwrap();
+    let seam =
+        run(&Setting { primaries_in: 1, ..zone_lost(6, 1, Timing::played(), Limits::default(), &policies) });
+    println!("{whole:?}\n{seam:?}");
+    assert_eq!((whole.took.len(), whole.twice, whole.lost), (6, 0, 6), "{whole:?}");
+    assert_eq!((seam.took.len(), seam.twice, seam.lost), (6, 0, 6), "{seam:?}");
+    let (whole, seam) = (Spread::of(&whole.took).half, Spread::of(&seam.took).half);
+    assert!(whole.abs_diff(seam) * 10 <= whole, "{whole} ms and {seam} ms differ by more than a tenth");
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_tests::built;
-use pilothouse_tests::fleet::{Limits, Run, Side, Timing, one_sided, partition, run, table, zone_lost};
+use pilothouse_tests::fleet::{
+    Limits, Run, Setting, Side, Timing, head, line, one_sided, partition, played, run, zone_lost,
+};
+use pilothouse_tests::stage::virtually;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CLUSTERS: usize = 100_000;
 /// A tenth of the fleet, and runs of cuts and partitions.
 const TENTH: usize = 10;
+/// Clusters that go by the whole path.
+const WHOLE: usize = 200;
 const SEED: u64 = 1;
 /// What `cargo bench` measures of a host that has just started (1.4 ms), and the unpacking before it.
 const OPEN_US: u64 = 1_700;
@@ -29,12 +34,45 @@ fn main() -> anyhow::Result<()> {
         None => CLUSTERS,
     };
     let policies = built!().policies(&Settings::default())?;
+    println!("{}", head());
     lost(clusters, &policies);
-    let runs = clusters / TENTH;
+    apart(clusters / TENTH, &policies);
+    beside_the_whole_path(clusters.min(WHOLE), &policies)
+}
+
+/// The same clusters, spans and load, with the API server and without.
+fn beside_the_whole_path(clusters: usize, policies: &Arc<PolicySet>) -> anyhow::Result<()> {
+    let seam = Setting {
+        primaries_in: 1,
+        ..zone_lost(clusters, SEED, Timing::played(), Limits::default(), policies)
+    };
+    println!(
+        "{}",
+        line(&format!("{clusters} clusters as the simulator plays them, at the seam"), &run(&seam))
+    );
+    let whole = virtually(played(clusters, SEED, policies))?;
+    println!("{}", line("the same by its API server and the whole controller", &whole));
+    Ok(())
+}
+
+fn lost(clusters: usize, policies: &Arc<PolicySet>) {
+    let opening = Limits { open_us: OPEN_US, ..Limits::default() };
+    for (name, clusters, limits) in [
+        ("as it is", clusters, Limits::default()),
+        ("without guests", clusters, Limits { guests: false, ..Limits::default() }),
+        ("objects opened, by one thread", clusters, opening),
+        ("the same, a tenth of the fleet", clusters / TENTH, opening),
+    ] {
+        let run = run(&zone_lost(clusters, SEED, Timing::real(), limits, policies));
+        println!("{}", line(&format!("{clusters} clusters, {name}"), &run));
+    }
+}
+
+fn apart(runs: usize, policies: &Arc<PolicySet>) {
     for (name, found) in [
-        ("one-sided cuts and flaps", run(&one_sided(runs, SEED, &policies))),
-        ("43 s apart, the host with the others", run(&partition(runs, SEED, Side::Others, &policies))),
-        ("43 s apart, the host with the primary", run(&partition(runs, SEED, Side::Primary, &policies))),
+        ("one-sided cuts and flaps", run(&one_sided(runs, SEED, policies))),
+        ("43 s apart, the host with the others", run(&partition(runs, SEED, Side::Others, policies))),
+        ("43 s apart, the host with the primary", run(&partition(runs, SEED, Side::Primary, policies))),
     ] {
         let Run { reparents, needless, diverged, errant, .. } = found;
         println!(
@@ -42,22 +80,4 @@ fn main() -> anyhow::Result<()> {
              {errant} old primaries kept aside"
         );
     }
-    Ok(())
-}
-
-fn lost(clusters: usize, policies: &Arc<PolicySet>) {
-    let opening = Limits { open_us: OPEN_US, ..Limits::default() };
-    let rows = [
-        ("as it is", clusters, Limits::default()),
-        ("without guests", clusters, Limits { guests: false, ..Limits::default() }),
-        ("objects opened before a pass, by one thread", clusters, opening),
-        ("the same, a tenth of the fleet", clusters / TENTH, opening),
-    ];
-    let played = rows.map(|(name, clusters, limits)| {
-        (
-            format!("{clusters} clusters, {name}"),
-            run(&zone_lost(clusters, SEED, Timing::real(), limits, policies)),
-        )
-    });
-    println!("{}", table(played.iter().map(|(name, run)| (name.as_str(), run))));
 }

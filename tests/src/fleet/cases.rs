@@ -41,6 +41,7 @@ pub fn zone_lost(
     };
     Setting {
         clusters,
+        primaries_in: ZONES,
         seed,
         timing,
         limits,
@@ -128,6 +129,7 @@ fn alone(
 ) -> Setting<'static> {
     Setting {
         clusters: runs,
+        primaries_in: ZONES,
         seed,
         timing: Timing::real(),
         limits: Limits::default(),

@@ -145,7 +145,7 @@ impl Cluster {
             Look::Silent(zone, began) => {
                 let tablet = &mut self.tablets[zone];
                 if tablet.answered_at <= began && tablet.reach {
-                    (tablet.reach, tablet.reach_since) = (false, now);
+                    (tablet.reach, tablet.reach_since) = (false, if timing.dated_back { began } else { now });
                     self.heard += 1;
                 }
             }

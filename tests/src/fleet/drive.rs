@@ -42,15 +42,18 @@ const TOLD_WITHIN: Millis = 5_000;
 const LOOK_AGAIN: Millis = 1_000;
 /// The controller acts on what watches tell after this long.
 const ECHO: Millis = 50;
-/// The statuses of a shard, its keyspace and its cluster.
-const STATUSES: u64 = 3;
+/// The statuses of a shard, its keyspace and its cluster, and of a lost zone's cell and lockserver: about
+/// as many requests as the whole path sends.
+const STATUSES: u64 = 5;
 /// Processor time of a pass over an unchanged view.
 const UNCHANGED_US: u64 = 1;
 
 /// What is played.
 pub struct Setting<'a> {
-    /// How many clusters; primaries stand in all zones alike.
+    /// How many clusters.
     pub clusters: usize,
+    /// Primaries stand in so many zones alike.
+    pub primaries_in: usize,
     /// All that is drawn is drawn by this.
     pub seed: u64,
     /// Spans of clusters.
@@ -204,7 +207,7 @@ impl<'a> Fleet<'a> {
             for at in weather.changes() {
                 fleet.push(at * 1_000, number, Event::Look(Look::Weather));
             }
-            let primary = number % ZONES;
+            let primary = number % setting.primaries_in;
             let phase = |_| phases.range(0, setting.timing.poll - 1);
             let vtctld = connections.pick(&[0, 1, 2]);
             let cluster = Cluster::new(primary, weather, grace, EPOCH, (vtctld, phase));

@@ -37,29 +37,22 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The head of a table of runs, and a line for each.
+/// The head of a table of runs.
 #[must_use]
-pub fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Run)>) -> String {
-    let mut out = format!(
-        "{:<52} {:>11} {:>7} {:>7} {:>7} {:>8} {:>7} {:>9} {:>8}\n",
-        "seconds from a zone's loss to a new primary",
-        "replaced",
-        "p50",
-        "p99",
-        "last",
-        "needless",
-        "refused",
-        "requests",
-        "diverged"
+pub fn head() -> String {
+    let columns = format!(
+        "{:>7} {:>7} {:>7} {:>8} {:>7} {:>9}",
+        "p50", "p99", "last", "needless", "refused", "requests"
     );
-    for (name, run) in runs {
-        let replaced = format!("{}/{}", run.took.len(), run.lost);
-        let Run { needless, twice, refused, requests, diverged, .. } = run;
-        let needless = needless + *twice as u64;
-        let spread = Spread::of(&run.took);
-        out.push_str(&format!(
-            "{name:<52} {replaced:>11} {spread} {needless:>8} {refused:>7} {requests:>9} {diverged:>8}\n"
-        ));
-    }
-    out
+    format!("{:<58} {:>11} {columns}", "seconds from a zone's loss to a new primary", "replaced")
+}
+
+/// A run's line in it.
+#[must_use]
+pub fn line(name: &str, run: &Run) -> String {
+    let replaced = format!("{}/{}", run.took.len(), run.lost);
+    let Run { needless, twice, refused, requests, .. } = run;
+    let needless = needless + *twice as u64;
+    let spread = Spread::of(&run.took);
+    format!("{name:<58} {replaced:>11} {spread} {needless:>8} {refused:>7} {requests:>9}")
 }

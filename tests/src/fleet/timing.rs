@@ -11,6 +11,8 @@ pub struct Timing {
     pub poll: Millis,
     /// A probe that nobody answers is over after this.
     pub probe: Millis,
+    /// Whether a silence is told to have begun with the probe that nobody answered, and not with its end.
+    pub dated_back: bool,
     /// A replica notices that the way to its source is gone.
     pub source_timeout: Millis,
     /// A replica that is given a source, or has the way again, is connected.
@@ -53,11 +55,11 @@ impl Timing {
             call: asked.call_ms,
         };
         let (poll, probe, reparent) = (asked.poll_ms, asked.probe_ms, (120, 200));
-        Self { poll, probe, reparent, vtctld: Some(vtctld), ..Self::played() }
+        Self { poll, probe, reparent, dated_back: false, vtctld: Some(vtctld), ..Self::played() }
     }
 
-    /// As the simulator plays Vitess: what nobody answers for a whole period is told, and a reparent
-    /// waits for whoever does not answer.
+    /// As the simulator plays Vitess: what nobody answers for a whole period is told, from its beginning,
+    /// and a reparent waits for whoever does not answer.
     #[must_use]
     pub fn played() -> Self {
         let wait = unsigned(timing::EMERGENCY_UNREACHABLE);
@@ -66,6 +68,7 @@ impl Timing {
         Self {
             poll: 1,
             probe: unsigned(timing::PROBE_PERIOD),
+            dated_back: true,
             source_timeout: unsigned(timing::SOURCE_TIMEOUT),
             source_connect: unsigned(timing::SOURCE_CONNECT),
             reparent: (wait + unsigned(least), wait + unsigned(most)),
