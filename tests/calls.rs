@@ -45,6 +45,34 @@ async fn a_call_that_hangs_ends_at_its_deadline_and_the_next_one_takes_another_c
 }
 
 #[tokio::test]
+async fn who_calls_while_another_waits_long_takes_another_connection() {
+    let (arrived, hanging) = tokio::sync::watch::channel(false);
+    let answers: Answers = Arc::new(move |path, _| {
+        if path.ends_with("/GetKeyspaces") {
+            arrived.send_replace(true);
+            return Reply::Silence;
+        }
+        Reply::of(&vtctldata::GetCellsAliasesResponse::default())
+    });
+    let peer = Peer::serve(answers).await.unwrap();
+    let vtctld = Arc::new(vtctld(&Dialer { connect: SHORT, tls: None }, peer.at, LONG));
+    vtctld.alias("pilothouse").await.unwrap();
+    let hangs = tokio::spawn({
+        let vtctld = Arc::clone(&vtctld);
+        async move { vtctld.keyspaces().await }
+    });
+    hanging.clone().wait_for(|arrived| *arrived).await.unwrap();
+    assert_eq!(peer.connections(), 1, "they share one");
+    let another = async {
+        while peer.connections() < 2 {
+            vtctld.alias("pilothouse").await.unwrap();
+        }
+    };
+    tokio::time::timeout(LONG / 4, another).await.expect("it waits with the first");
+    assert!(!hangs.is_finished(), "who is slow may live");
+}
+
+#[tokio::test]
 async fn one_that_takes_connections_and_says_nothing_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let error = vtctld(&dialer(), listener.local_addr().unwrap(), SHORT).keyspaces().await.unwrap_err();

@@ -170,7 +170,8 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         if !self.is_synced() {
             return Vec::new();
         }
-        let Turn { begin, pack } = self.room.turn(&mut self.queue, self.effects.clock.now());
+        let presses = |key: &ClusterKey| self.effects.vitess.lost_primary(key);
+        let Turn { begin, pack } = self.room.turn(&mut self.queue, self.effects.clock.now(), presses);
         if !pack.is_empty() {
             let mut cache = self.effects.cache.lock().expect("no panic under the lock");
             for key in &pack {
@@ -187,6 +188,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         let pilot =
             Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
         let as_of = self.effects.clock.now();
+        let is_guest = self.room.is_guest(&key);
         let (mut settled, mut unwritten) = (memory.settled, memory.unwritten);
         let mut stages = (self.around)(pilot.remembering(memory));
         async move {
@@ -198,8 +200,11 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 Err(_) => false,
             };
             if let Ok(Passed::Ran(report)) = &mut passed
-                && !pilot.postpones(report)
+                && pilot.postpones(report, is_guest)
             {
+                // The next pass tells it, also where it sees the same.
+                settled = Settled::default();
+            } else if let Ok(Passed::Ran(report)) = &mut passed {
                 let told = pilot.report(report).await;
                 if let Told::Alone(objects) = told {
                     settled.told(objects);

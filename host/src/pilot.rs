@@ -329,8 +329,10 @@ impl Pilot {
 
     /// Whether a report may wait for the next pass, which it then asks for: objects were made and
     /// nothing else, and more is to come as soon as the watches tell of them. A new cluster takes
-    /// several such passes, and each would write every status anew.
-    pub(crate) fn postpones(&mut self, report: &mut Report) -> bool {
+    /// several such passes, and each would write every status anew. What a guest of the room found
+    /// waits, too, and after a lost primary was replaced others may wait for the same: a zone's
+    /// loss is no time to write statuses.
+    pub(crate) fn postpones(&mut self, report: &mut Report, is_guest: bool) -> bool {
         let now = report.view.as_of;
         let is_made = |(step, outcome): &(Step, Outcome)| {
             let creates = matches!(
@@ -339,12 +341,18 @@ impl Pilot {
             );
             creates && *outcome == Outcome::Done
         };
+        let is_replaced = |(step, outcome): &(Step, Outcome)| {
+            matches!(step.action, Action::EmergencyReparent { .. }) && *outcome == Outcome::Done
+        };
         let went_well =
             !report.outcomes.is_empty() && report.refusals.is_empty() && report.outcomes.iter().all(is_made);
+        let is_replaced = report.outcomes.iter().any(is_replaced);
         let since = *self.untold.since.get_or_insert(now);
-        if went_well && now < since + REPORT_WITHIN_MS {
+        if is_replaced || ((went_well || is_guest) && now < since + REPORT_WITHIN_MS) {
+            if !report.outcomes.is_empty() {
+                report.requeue_after_ms = report.requeue_after_ms.min(LOOK_AGAIN_MS);
+            }
             self.untold.outcomes.append(&mut report.outcomes);
-            report.requeue_after_ms = report.requeue_after_ms.min(LOOK_AGAIN_MS);
             return true;
         }
         let untold = std::mem::take(&mut self.untold);

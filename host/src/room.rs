@@ -2,9 +2,10 @@
 //!
 //! Owns who has a place. An open cluster is some thirty times a packed one, and to open it costs
 //! as much as several passes; so whoever is in the middle of something keeps its place, and one
-//! that rests gives it up only when another needs it. Must not know what a pass does.
+//! that rests gives it up only when another needs it. Where all places are taken, whoever lost its
+//! primary comes in as a guest: for one pass, before all others. Must not know what a pass does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::Millis;
 
@@ -13,6 +14,8 @@ use crate::queue::Queue;
 
 /// Places.
 pub const MOST_OPEN: usize = 32;
+/// Guests beside them: a pass that waits for a reparent takes 0.2 s, and a lost zone has to be through within seconds.
+pub const MOST_GUESTS: usize = 512;
 /// In the middle of something for longer than this: no reason to keep others waiting.
 const LONG_MS: Millis = 60_000;
 /// A pass that takes longer than this waits for somebody else: its place does not count.
@@ -27,6 +30,11 @@ pub struct Room {
     /// Since when its pass runs, of those that have one.
     busy: BTreeMap<ClusterKey, Millis>,
     waiting: Queue,
+    guests: BTreeSet<ClusterKey>,
+    /// Those that wait and come before the others.
+    pressing: Queue,
+    /// Guests whose pass is over.
+    leaving: Vec<ClusterKey>,
 }
 
 #[derive(Debug)]
@@ -52,9 +60,18 @@ impl Room {
         self.busy.contains_key(key)
     }
 
+    /// Whether a cluster's pass runs beside the places.
+    #[must_use]
+    pub fn is_guest(&self, key: &ClusterKey) -> bool {
+        self.guests.contains(key)
+    }
+
     /// Its pass is over; `rests` if there was nothing to do.
     pub fn done(&mut self, key: &ClusterKey, rests: bool) {
         self.busy.remove(key);
+        if self.guests.remove(key) {
+            self.leaving.push(key.clone());
+        }
         if let Some(place) = self.open.get_mut(key) {
             place.rests = rests;
         }
@@ -64,17 +81,35 @@ impl Room {
     pub fn forget(&mut self, key: &ClusterKey) {
         self.open.remove(key);
         self.waiting.remove(key);
+        self.pressing.remove(key);
     }
 
     /// Takes those from `queue` that are due; answers who may begin, and who has to make place.
-    pub fn turn(&mut self, queue: &mut Queue, now: Millis) -> Turn {
-        let mut turn = Turn::default();
+    /// Those that `presses` names wait for nobody else.
+    pub fn turn(&mut self, queue: &mut Queue, now: Millis, presses: impl Fn(&ClusterKey) -> bool) -> Turn {
+        let mut turn = Turn { pack: std::mem::take(&mut self.leaving), ..Turn::default() };
         for key in queue.take_due(now, |key| self.is_busy(key)) {
             if self.open.contains_key(&key) {
                 self.begin(key, now, &mut turn);
-            } else {
+            } else if presses(&key) {
+                self.waiting.remove(&key);
+                self.pressing.push(key, now);
+            } else if self.pressing.due_at(&key).is_none() {
                 self.waiting.push(key, now);
             }
+        }
+        while self.pressing.next_due().is_some() {
+            let has_place = self.makes_place(queue, now, &mut turn);
+            if !has_place && self.guests.len() >= MOST_GUESTS {
+                break;
+            }
+            let Some(key) = self.pressing.take_first() else { break };
+            if has_place {
+                self.open.insert(key.clone(), Place { since: now, rests: false });
+            } else {
+                self.guests.insert(key.clone());
+            }
+            self.begin(key, now, &mut turn);
         }
         while self.waiting.next_due().is_some() && self.makes_place(queue, now, &mut turn) {
             let Some(key) = self.waiting.take_first() else { break };
@@ -88,7 +123,9 @@ impl Room {
 
     /// Whether there is a place, if need be because somebody gave his up.
     fn makes_place(&mut self, queue: &Queue, now: Millis, turn: &mut Turn) -> bool {
-        let stuck = || self.busy.values().filter(|since| now >= **since + STUCK_MS).count();
+        let is_stuck =
+            |(key, since): &(&ClusterKey, &Millis)| now >= **since + STUCK_MS && self.open.contains_key(*key);
+        let stuck = || self.busy.iter().filter(is_stuck).count();
         self.open.len() < MOST_OPEN
             || self.open.len() < MOST_OPEN + stuck()
             || self.packs_one(queue, now, turn)
@@ -114,7 +151,7 @@ impl Room {
     /// When to see again who may begin, though nothing has happened.
     #[must_use]
     pub fn look_again(&self, now: Millis) -> Option<Millis> {
-        self.waiting.next_due().map(|_| now + LOOK_AGAIN_MS)
+        self.waiting.next_due().or(self.pressing.next_due()).map(|_| now + LOOK_AGAIN_MS)
     }
 }
 
@@ -126,10 +163,14 @@ mod tests {
         ClusterKey { namespace: "n".to_owned(), name: format!("{number:03}") }
     }
 
+    fn calm(room: &mut Room, queue: &mut Queue, now: Millis) -> Turn {
+        room.turn(queue, now, |_| false)
+    }
+
     fn full() -> (Room, Queue) {
         let (mut room, mut queue) = (Room::default(), Queue::default());
         (0..=MOST_OPEN).for_each(|number| queue.push(key(number), 0));
-        let turn = room.turn(&mut queue, 10);
+        let turn = calm(&mut room, &mut queue, 10);
         assert_eq!((turn.begin.len(), turn.pack.len()), (MOST_OPEN, 0), "the last one waits");
         (room, queue)
     }
@@ -144,7 +185,7 @@ mod tests {
         let (mut room, mut queue) = full();
         rest(&mut room, &mut queue, 3, 5_000);
         rest(&mut room, &mut queue, 4, 9_000);
-        let turn = room.turn(&mut queue, 20);
+        let turn = calm(&mut room, &mut queue, 20);
         assert_eq!(turn, Turn { begin: vec![key(MOST_OPEN)], pack: vec![key(4)] });
     }
 
@@ -153,21 +194,21 @@ mod tests {
         let (mut room, mut queue) = full();
         room.done(&key(3), false);
         queue.push(key(3), LONG_MS + 60);
-        assert_eq!(room.turn(&mut queue, 20), Turn::default());
+        assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
         // The others have begun another pass.
         room.busy.values_mut().for_each(|since| *since = LONG_MS);
-        let turn = room.turn(&mut queue, LONG_MS + 20);
+        let turn = calm(&mut room, &mut queue, LONG_MS + 20);
         assert_eq!(turn, Turn { begin: vec![key(MOST_OPEN)], pack: vec![key(3)] });
     }
 
     #[test]
     fn slow_ones_hold_nobody_back() {
         let (mut room, mut queue) = full();
-        let turn = room.turn(&mut queue, 10 + STUCK_MS);
+        let turn = calm(&mut room, &mut queue, 10 + STUCK_MS);
         assert_eq!(turn, Turn { begin: vec![key(MOST_OPEN)], pack: vec![] });
         // And when they are through, there are again as many as there are places.
         rest(&mut room, &mut queue, 5, 90_000);
-        assert_eq!(room.turn(&mut queue, 20 + STUCK_MS), Turn { begin: vec![], pack: vec![key(5)] });
+        assert_eq!(calm(&mut room, &mut queue, 20 + STUCK_MS), Turn { begin: vec![], pack: vec![key(5)] });
     }
 
     #[test]
@@ -176,6 +217,38 @@ mod tests {
         room.forget(&key(MOST_OPEN));
         room.done(&key(0), false);
         room.forget(&key(0));
-        assert_eq!(room.turn(&mut queue, 20), Turn::default());
+        assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
+    }
+
+    #[test]
+    fn who_lost_its_primary_waits_for_nobody_and_leaves_after_one_pass() {
+        let (mut room, mut queue) = full();
+        queue.push(key(900), 15);
+        // It had no reason to press yet.
+        assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
+        queue.push(key(900), 30);
+        let begun = room.turn(&mut queue, 30, |key| *key == self::key(900));
+        assert_eq!(begun, Turn { begin: vec![key(900)], pack: vec![] });
+        assert!(room.is_guest(&key(900)));
+        room.done(&key(900), false);
+        queue.push(key(900), 40);
+        assert_eq!(calm(&mut room, &mut queue, 40), Turn { begin: vec![], pack: vec![key(900)] });
+        assert!(!room.is_busy(&key(900)), "the others were there before it");
+    }
+
+    #[test]
+    fn guests_are_so_many_in_the_order_that_they_came_and_places_stay_as_many() {
+        let (mut room, mut queue) = full();
+        queue.push(key(1_000 + MOST_GUESTS), 5);
+        assert_eq!(room.turn(&mut queue, 10, |_| true).begin, [key(1_000 + MOST_GUESTS)]);
+        (0..=MOST_GUESTS).for_each(|number| queue.push(key(1_000 + number), 20));
+        let begun = room.turn(&mut queue, 20, |_| true).begin;
+        assert_eq!(begun.len(), MOST_GUESTS - 1, "one was there, and one waits");
+        assert_eq!(room.look_again(20), Some(20 + LOOK_AGAIN_MS));
+        room.done(&key(1_000), false);
+        rest(&mut room, &mut queue, 7, 90_000);
+        let next = room.turn(&mut queue, 30, |_| true);
+        assert_eq!(next.begin[0], key(999 + MOST_GUESTS), "before those that waited longer and do not press");
+        assert_eq!(next.pack, [key(1_000), key(7)]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod digest;
 mod known;
+mod lost;
 mod real;
 pub mod settings;
 mod watching;
@@ -173,6 +174,16 @@ impl Vitess {
             Self::Unknown => 0,
             Self::Real(real) => real.revision(cluster),
             Self::Played(played) => played.revision(),
+        }
+    }
+
+    /// Whether a cluster waits for another primary, as far as is known: see [`Observation::lost_primary`].
+    #[must_use]
+    pub fn lost_primary(&self, cluster: &ClusterKey) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Real(real) => real.lost_primary(cluster),
+            Self::Played(_) => self.observe(cluster).is_some_and(|seen| seen.lost_primary()),
         }
     }
 

@@ -10,6 +10,7 @@ use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_sim::vitess::ClusterKey;
+use pilothouse_tests::fault::Fault;
 use pilothouse_tests::seen::{self, Primary, Teller};
 use pilothouse_tests::stage::{Deeds, Setting, Stage};
 use pilothouse_tests::{built, repository, truth};
@@ -102,14 +103,7 @@ impl Scene {
                 ensure!(done, "there is no such mysqld");
                 Ok(hit)
             }
-            Step::Break(fault) => {
-                let cluster = self.cluster()?;
-                let target = self.value(fault.target())?;
-                fault.strike(&world, &cluster, &target)?;
-                let is_named = target == fault.target();
-                self.broken.clone_from(&target);
-                Ok(if is_named { String::new() } else { target })
-            }
+            Step::Break(fault) => self.strike(fault),
             Step::Fill(fill) => {
                 let cluster = self.cluster()?;
                 let mut done = false;
@@ -154,6 +148,15 @@ impl Scene {
                 Ok(String::new())
             }
         }
+    }
+
+    fn strike(&mut self, fault: &Fault) -> anyhow::Result<String> {
+        let (world, cluster) = (self.stage.embedded.world.clone(), self.cluster()?);
+        let target = self.value(fault.target())?;
+        fault.strike(&world, &cluster, &target)?;
+        let is_named = target == fault.target();
+        self.broken.clone_from(&target);
+        Ok(if is_named { String::new() } else { target })
     }
 
     fn break_it(&mut self, named: &str, act: impl FnOnce(&str)) -> anyhow::Result<String> {

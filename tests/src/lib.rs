@@ -1,13 +1,14 @@
 //! What the tests of the whole share: a stage to put a cluster on, and what is seen on it.
 //!
 //! The stage is the embedded control plane with the controller that `run` starts; the
-//! real control plane stands beside it.
+//! real control plane stands beside it, and so does a fleet that is too large for either.
 //! Must not know what any test expects.
 
 pub mod beside;
 pub mod cluster;
 pub mod crossing;
 pub mod fault;
+pub mod fleet;
 pub mod golang;
 pub mod grpc;
 pub mod predecessor;

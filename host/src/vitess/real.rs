@@ -157,6 +157,11 @@ impl RealVitess {
         heard.map_or(0, |heard| heard.lock().expect("no panic under the lock").revision)
     }
 
+    pub(super) fn lost_primary(&self, key: &ClusterKey) -> bool {
+        let heard = self.clusters().get(key).map(|followed| Arc::clone(&followed.heard));
+        heard.is_some_and(|heard| heard.lock().expect("no panic under the lock").lost_primary)
+    }
+
     pub(super) fn told(&self) -> Arc<Told> {
         Arc::clone(&self.0.told)
     }

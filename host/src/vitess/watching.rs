@@ -41,6 +41,8 @@ pub(super) struct Heard {
     pub known: Known,
     /// Another number whenever an observation differs beyond buckets.
     pub revision: u64,
+    /// Whether the cluster waits for another primary.
+    pub lost_primary: bool,
     digest: u64,
 }
 
@@ -69,9 +71,11 @@ impl Watch {
         let now = self.clock.now();
         let mut heard = self.heard.lock().expect("no panic under the lock");
         change(&mut heard.known, now);
-        let digest = digest::of(heard.known.observation(now, self.settings.stale_ms).as_ref());
+        let seen = heard.known.observation(now, self.settings.stale_ms);
+        let digest = digest::of(seen.as_ref());
         if digest != heard.digest {
             heard.digest = digest;
+            heard.lost_primary = seen.is_some_and(|seen| seen.lost_primary());
             heard.revision = self.told.touch(&self.key);
         }
     }

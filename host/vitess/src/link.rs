@@ -1,5 +1,6 @@
 //! Connections: made when something is called, and made anew after one that was silent.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,7 +109,13 @@ impl Link {
     }
 
     async fn exchange(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
-        let called = tokio::time::timeout(within, self.send(path, message, within)).await;
+        let sent = async {
+            tokio::select! {
+                answer = self.send(path, message, within) => answer,
+                never = self.doubt() => match never {},
+            }
+        };
+        let called = tokio::time::timeout(within, sent).await;
         let called = called.unwrap_or_else(|_| Err(Error::deadline(&self.peer, within)));
         if let Err(Error::Deadline { .. } | Error::Unreachable { .. }) = &called {
             // A connection into the void answers nobody until the kernel gives it up; behind a
@@ -116,6 +123,14 @@ impl Link {
             *self.connection.lock().expect("no panic under the lock") = None;
         }
         called
+    }
+
+    /// After as long as making a connection may take, whoever calls next takes one of its own: a call that
+    /// may last must not wait with one that nobody hears.
+    async fn doubt(&self) -> Infallible {
+        tokio::time::sleep(self.dialer.connect).await;
+        *self.connection.lock().expect("no panic under the lock") = None;
+        std::future::pending().await
     }
 
     async fn send(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {

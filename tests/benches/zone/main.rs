@@ -1,0 +1,83 @@
+//! A zone's loss in a fleet of 100,000 clusters, cuts, flaps and a partition, in virtual time:
+//! `cargo bench --bench zone`; `-- 1000` plays a fleet of 1000.
+//!
+//! Owns the tables of figures. They are of a seed and not of a machine.
+
+use std::sync::Arc;
+
+use pilothouse::settings::Settings;
+use pilothouse_policy::set::PolicySet;
+use pilothouse_tests::built;
+use pilothouse_tests::fleet::{
+    Limits, Run, Setting, Side, Timing, head, line, one_sided, partition, played, run, zone_lost,
+};
+use pilothouse_tests::stage::virtually;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CLUSTERS: usize = 100_000;
+/// A tenth of the fleet, and runs of cuts and partitions.
+const TENTH: usize = 10;
+/// Clusters that go by the whole path.
+const WHOLE: usize = 200;
+const SEED: u64 = 1;
+/// What `cargo bench` measures of a host that has just started (1.4 ms), and the unpacking before it.
+const OPEN_US: u64 = 1_700;
+
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    let clusters = match args.next().as_deref() {
+        // `cargo test --benches` asks for a list or a run of tests; there are none here.
+        Some("--list" | "--test") => return Ok(()),
+        Some(number) => number.parse()?,
+        None => CLUSTERS,
+    };
+    let policies = built!().policies(&Settings::default())?;
+    println!("{}", head());
+    lost(clusters, &policies);
+    apart(clusters / TENTH, &policies);
+    beside_the_whole_path(clusters.min(WHOLE), &policies)
+}
+
+/// The same clusters, spans and load, with the API server and without.
+fn beside_the_whole_path(clusters: usize, policies: &Arc<PolicySet>) -> anyhow::Result<()> {
+    let seam = Setting {
+        primaries_in: 1,
+        ..zone_lost(clusters, SEED, Timing::played(), Limits::default(), policies)
+    };
+    println!(
+        "{}",
+        line(&format!("{clusters} clusters as the simulator plays them, at the seam"), &run(&seam))
+    );
+    let whole = virtually(played(clusters, SEED, policies))?;
+    println!("{}", line("the same by its API server and the whole controller", &whole));
+    Ok(())
+}
+
+fn lost(clusters: usize, policies: &Arc<PolicySet>) {
+    let opening = Limits { open_us: OPEN_US, ..Limits::default() };
+    for (name, clusters, limits) in [
+        ("as it is", clusters, Limits::default()),
+        ("without guests", clusters, Limits { guests: false, ..Limits::default() }),
+        ("objects opened, by one thread", clusters, opening),
+        ("the same, a tenth of the fleet", clusters / TENTH, opening),
+    ] {
+        let run = run(&zone_lost(clusters, SEED, Timing::real(), limits, policies));
+        println!("{}", line(&format!("{clusters} clusters, {name}"), &run));
+    }
+}
+
+fn apart(runs: usize, policies: &Arc<PolicySet>) {
+    for (name, found) in [
+        ("one-sided cuts and flaps", run(&one_sided(runs, SEED, policies))),
+        ("43 s apart, the host with the others", run(&partition(runs, SEED, Side::Others, policies))),
+        ("43 s apart, the host with the primary", run(&partition(runs, SEED, Side::Primary, policies))),
+    ] {
+        let Run { reparents, needless, diverged, errant, .. } = found;
+        println!(
+            "{runs} runs, {name}: {reparents} reparents, {needless} needless; {diverged} diverged, \
+             {errant} old primaries kept aside"
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! Very many clusters at the seam of views: the host's queue, room and pass with the real policies
+//! and guard, over models of clusters, in virtual time.
+//!
+//! What is not here is said by the figures: there is no API server but a bucket of requests, no
+//! object is kept, and whoever probes costs no processor time. Every number drawn is of one seed.
+
+mod cases;
+mod cluster;
+mod drive;
+mod figures;
+mod heard;
+mod played;
+mod seat;
+mod timing;
+mod weather;
+
+pub use cases::{Side, one_sided, partition, zone_lost};
+pub use drive::{Run, Setting, run};
+pub use figures::{Spread, head, line};
+pub use played::played;
+pub use timing::{Calls, Limits, Timing};
+pub use weather::{Cut, Spell, Weather};
