@@ -16,7 +16,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Longer than anybody who was to replace the primary would need.
 const NOBODY_FOR: Duration = Duration::from_secs(30);
 
-/// A second host takes the first one's place; where there is no other, VTOrc goes on standing by until there is.
+/// A second host takes the first one's place; where there is no other, VTOrc goes on standing by until there is. A
+/// host that ends as it is asked to gives the deciding back.
 pub(crate) async fn for_good(scene: &mut Scene, sql: &mut Sql, writer: &Writer) -> anyhow::Result<()> {
     takes_over(scene, Decider::Host).await?;
     let settings = scene.settings();
@@ -47,7 +48,13 @@ pub(crate) async fn for_good(scene: &mut Scene, sql: &mut Sql, writer: &Writer) 
         written - at
     ));
     Fault::BothKilled.is_over(scene, &primary.pod, &primary.zone).await?;
-    round::well(scene, &primary.pod).await
+    round::well(scene, &primary.pod).await?;
+
+    ensure!(scene.vtorc_stands_by().await?, "the host that replaced it decides on");
+    scene.stop_host("third").await?;
+    ensure!(!scene.vtorc_stands_by().await?, "the last host was asked to end, and VTOrc was not told");
+    scene.say("the last host was asked to end: VTOrc decides");
+    Ok(())
 }
 
 async fn leads(scene: &Scene, name: &str) -> anyhow::Result<()> {

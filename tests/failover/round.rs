@@ -73,7 +73,7 @@ pub(crate) async fn all(scene: &mut Scene, rounds: Option<usize>) -> anyhow::Res
     .await?;
     let mut measured = Vec::new();
     let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, 900_000_000);
-    planned::in_turns(scene, &mut sql, &writer, rounds.unwrap_or(2).div_ceil(5)).await.context("planned")?;
+    planned::in_turns(scene, &mut sql, &writer, rounds.unwrap_or(1).div_ceil(10)).await.context("planned")?;
     drop(writer);
     for (decider, faults) in planned(rounds) {
         takes_over(scene, decider).await?;

@@ -7,6 +7,7 @@
 mod levels;
 mod records;
 mod volumes;
+mod vtorc;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,6 +26,7 @@ pub use records::{
     CELLS_ALIAS, CellInfo, Record, RecordsView, Registration, Switches, TabletRecord, Topology,
 };
 pub use volumes::VolumeView;
+pub use vtorc::Vtorc;
 
 /// One cluster as seen at `as_of`. Lists are sorted by their first field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -217,27 +219,6 @@ pub struct ShardView {
     /// Pools of the manifest.
     #[serde(default)]
     pub pools: Vec<PoolView>,
-}
-
-/// A shard's VTOrc, as far as lost primaries go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Vtorc {
-    /// There is none, or people keep it from replacing any primary of the keyspace.
-    #[default]
-    Absent,
-    /// It replaces a lost primary, as the topology has it.
-    Decides,
-    /// The topology keeps it from that.
-    StandsBy,
-    /// It replaces a lost primary, and there is no way to keep it from that: Vitess before 23.
-    Unswitchable,
-}
-
-impl Vtorc {
-    const fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
 }
 
 const fn yes() -> bool {
