@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use pilothouse::embedded::Embedded;
 use pilothouse::kinds::Kind;
 use pilothouse::serve;
-use pilothouse_tests::seen::condition;
+use pilothouse_tests::seen::{condition, primary};
 use pilothouse_tests::stage::{Stage, virtually};
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
@@ -27,14 +27,20 @@ fn zone<'a>(cluster: &'a Value, name: &str) -> &'a Value {
     cluster["status"]["zones"].as_array().unwrap().iter().find(|z| z["name"] == name).unwrap()
 }
 
-/// What stands when the example has come up and lost a zone of which its provider posts something.
-async fn a_zone_is_lost() -> Embedded {
+async fn at_rest() -> Stage {
     let stage = Stage::three_zones(&built!()).unwrap();
     let manifest = std::fs::read_to_string(repository("crds/examples/three-zones.yaml")).unwrap();
     stage.apply(&manifest).await.unwrap();
     stage.settle().await.unwrap();
     let rests = cluster(&stage);
     assert!(condition(&rests, "Ready").is_some_and(|c| c["status"] == "True"), "{rests:#}");
+    stage
+}
+
+/// What stands when the example has come up and lost a zone of which its provider posts something.
+async fn a_zone_is_lost() -> Embedded {
+    let stage = at_rest().await;
+    let rests = cluster(&stage);
     let healthy = zone(&rests, "zone-b");
     assert_eq!(healthy["evidence"]["at"], healthy["since"], "nothing is written down but what led to it");
 
@@ -80,11 +86,15 @@ async fn written_by_hand(stands: &Embedded) {
     let zones = json!([
         {
             "name": "zone-a", "state": "suspect", "since": at - 30_000, "leaningSince": at, "recoveryMs": 60_000,
-            "evidence": { "at": at, "nodes": witnesses(0, 3), "tablets": witnesses(0, 2), "gateways": nobody },
+            "evidence": {
+                "at": at, "nodes": witnesses(0, 3), "tablets": witnesses(0, 2), "gateways": nobody, "heardFrom": 1,
+            },
         },
         {
             "name": "zone-b", "state": "unknown", "since": at,
-            "evidence": { "at": at, "nodes": witnesses(0, 3), "tablets": nobody, "gateways": { "up": 0, "of": 1 }, "blind": true },
+            "evidence": {
+                "at": at, "nodes": witnesses(0, 3), "tablets": nobody, "gateways": { "up": 0, "of": 1 }, "blind": true,
+            },
         },
         { "name": "zone-c", "state": "recovering", "since": at, "recoveryMs": 600_000 },
         { "name": "zone-d", "state": "on fire", "since": at },
@@ -141,4 +151,28 @@ fn zones_are_told_with_what_led_to_their_verdicts() {
     fails(&["harbour", "-n", "nowhere"], 1, "there is no namespace nowhere");
     fails(&["harbour", "-A"], 2, "--all-namespaces");
     stop.cancel();
+}
+
+/// The control plane and the host beside it hear nothing of a zone for two hours; replicas elsewhere hear its primary.
+#[test]
+fn a_zone_that_only_the_host_does_not_hear_is_not_lost() {
+    virtually(async {
+        let stage = at_rest().await;
+        let before = primary(&stage, "default").unwrap();
+        stage.embedded.world.cut_zone_from_control_plane(&before.zone);
+        for _ in 0..24 {
+            stage.pass_time(HOUR / 12).await;
+            let now = cluster(&stage);
+            assert_eq!(zone(&now, &before.zone)["state"], "suspect", "{:#}", now["status"]["zones"]);
+            assert_eq!(primary(&stage, "default").as_ref(), Some(&before));
+        }
+        let now = cluster(&stage);
+        let seen = &zone(&now, &before.zone)["evidence"];
+        assert_eq!((&seen["heardFrom"], &seen["tablets"]["up"]), (&json!(2), &json!(0)), "{seen:#}");
+        assert_eq!(stage.objects(Kind::VitessShard, "default")[0]["status"]["surgeTablets"], json!(null));
+        stage.embedded.world.join_zone_to_control_plane(&before.zone);
+        stage.settle().await.unwrap();
+        assert_eq!(zone(&cluster(&stage), &before.zone)["state"], "healthy");
+        stage.end().await.unwrap();
+    });
 }

@@ -125,6 +125,7 @@ pub(crate) fn zone_status(_: &mut SchemaGenerator) -> Schema {
                     "nodes": witnesses,
                     "tablets": witnesses,
                     "gateways": witnesses,
+                    "heardFrom": number,
                     "providerPost": { "type": "string" },
                     "blind": { "type": "boolean" },
                 },

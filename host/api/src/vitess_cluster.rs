@@ -312,6 +312,9 @@ pub struct ZoneEvidence {
     pub tablets: Witnesses,
     /// Gateways: how many are ready.
     pub gateways: Witnesses,
+    /// Other zones in which a replica that answers heard its source here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub heard_from: u32,
     /// What the provider posted of the zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_post: Option<String>,

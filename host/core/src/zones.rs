@@ -4,13 +4,13 @@
 //! provider posts are evidence, never triggers by themselves. Must not know how
 //! evidence was gathered, and keeps no memory: the last verdict is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::topology::Zone;
+use crate::topology::{TabletAlias, Zone};
 use crate::view::{ClusterView, PodState, Reach, Role, TabletView};
 
 /// The verdict on a zone.
@@ -106,11 +106,16 @@ pub struct ZoneEvidence {
     pub gateways: u32,
     /// Gateways that are ready.
     pub gateways_ready: u32,
+    /// Other zones in which a replica that answers hears its source here.
+    pub heard_from: u32,
     /// Whether the provider says that the zone is in trouble.
     pub provider_post: bool,
     /// Whether nothing anywhere looks alive to the host: then it is the host that is cut off.
     pub blind: bool,
 }
+
+/// Replicas of so many other zones outweigh the host's own silence.
+const WITNESSES: u32 = 2;
 
 /// What the evidence amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +136,13 @@ impl ZoneEvidence {
             return Look::Blind;
         }
         let silent = self.tablets > 0 && self.tablets_answering == 0;
+        // Heard in so many places it lives: it is the host, and whoever posts for the nodes, that hears nothing.
+        let heard = self.heard_from >= WITNESSES;
         let nodes_down = self.nodes_ready == 0;
         let elsewhere_down = nodes_down || self.provider_post;
         // Where no tablet runs, gateways speak for the databases.
         let empty = self.tablets == 0 && self.gateways > 0 && self.gateways_ready == 0;
-        if (silent && elsewhere_down) || (empty && nodes_down && self.provider_post) {
+        if (silent && elsewhere_down && !heard) || (empty && nodes_down && self.provider_post) {
             Look::Dead
         } else if silent || nodes_down {
             Look::Poor
@@ -275,7 +282,7 @@ pub fn should_answer(tablet: &TabletView) -> bool {
 /// What a view shows of each of its zones.
 #[must_use]
 pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
-    let mut all = BTreeMap::new();
+    let (mut all, heard) = (BTreeMap::new(), heard(view));
     for zone in &view.zones {
         let mut seen = ZoneEvidence {
             nodes: zone.nodes,
@@ -292,7 +299,21 @@ pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
             seen.tablets += u32::from(expected);
             seen.tablets_answering += u32::from(expected && tablet.reach == Reach::Yes);
         }
+        let witnesses = heard.iter().filter(|(source, _)| **source == zone.name);
+        seen.heard_from = u32::try_from(witnesses.count()).unwrap_or(u32::MAX);
         all.insert(zone.name.clone(), seen);
     }
     all
+}
+
+/// Pairs of a zone and another in which a replica that answers says that it hears its source in the first.
+fn heard(view: &ClusterView) -> BTreeSet<(&Zone, &Zone)> {
+    let zones: BTreeMap<&TabletAlias, &Zone> =
+        view.tablets.iter().filter_map(|t| Some((&t.alias, t.zone.as_ref()?))).collect();
+    let answering = view.tablets.iter().filter(|t| t.reach == Reach::Yes);
+    let pairs = answering.filter_map(|tablet| {
+        let replication = tablet.replication.as_ref().filter(|r| r.source_connected)?;
+        Some((*zones.get(replication.source.as_ref()?)?, tablet.zone.as_ref()?))
+    });
+    pairs.filter(|(source, witness)| source != witness).collect()
 }

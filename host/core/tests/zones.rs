@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use fixture::{approve, dir, typed, world};
 use pilothouse_core::Millis;
 use pilothouse_core::topology::Zone;
+use pilothouse_core::view::{ClusterView, Reach};
 use pilothouse_core::zones::{self, ZoneEvidence, ZoneHealth, ZoneSettings, ZoneState};
 
 fn seconds(word: &str) -> Millis {
@@ -26,6 +27,7 @@ fn evidence(words: &str) -> ZoneEvidence {
             "nodes" => (seen.nodes_ready, seen.nodes) = pair(),
             "tablets" => (seen.tablets_answering, seen.tablets) = pair(),
             "gateways" => (seen.gateways_ready, seen.gateways) = pair(),
+            "heard" => seen.heard_from = words.next().expect("ZONES").parse().expect("a number"),
             "post" => seen.provider_post = true,
             "blind" => seen.blind = true,
             other => panic!("{other:?} is no evidence"),
@@ -82,7 +84,7 @@ fn play(script: &str) -> (String, usize) {
 
 #[test]
 fn scripts_end_as_approved() {
-    for name in ["lost-and-back", "one-kind", "blink", "restarted", "blind", "empty", "flapping"] {
+    for name in ["lost-and-back", "one-kind", "heard", "blink", "restarted", "blind", "empty", "flapping"] {
         let script = std::fs::read_to_string(dir().join(format!("zones/{name}.txt"))).expect(name);
         approve(&format!("zones/{name}.out"), &play(&script).0);
     }
@@ -163,4 +165,27 @@ fn a_view_shows_its_evidence() {
     starting.tablets[1].reach = pilothouse_core::view::Reach::No;
     let seen = zones::evidence(&starting);
     assert_eq!(seen[&Zone("zb".to_owned())].tablets, 0, "a tablet that was never heard of is starting");
+}
+
+#[test]
+fn a_zone_is_heard_where_replicas_that_answer_hear_its_primaries() {
+    let heard = |change: fn(&mut ClusterView)| {
+        let mut view = typed(&world("three-zones", None));
+        change(&mut view);
+        let seen = zones::evidence(&view);
+        ["za", "zb", "zc"].map(|zone| seen[&Zone(zone.to_owned())].heard_from)
+    };
+    assert_eq!(heard(|_| {}), [2, 0, 0]);
+    assert_eq!(heard(|view| view.tablets[0].reach = Reach::No), [2, 0, 0], "whatever the host hears of it");
+    assert_eq!(heard(|view| view.tablets[1].reach = Reach::No), [1, 0, 0], "what it said last is old");
+    let disconnect = |view: &mut ClusterView| {
+        view.tablets[1].replication.as_mut().expect("it replicates").source_connected = false;
+    };
+    assert_eq!(heard(disconnect), [1, 0, 0]);
+    assert_eq!(
+        heard(|view| view.tablets[1].zone = view.tablets[2].zone.clone()),
+        [1, 0, 0],
+        "one zone, one word"
+    );
+    assert_eq!(heard(|view| view.tablets[1].zone = view.tablets[0].zone.clone()), [1, 0, 0], "not its own");
 }

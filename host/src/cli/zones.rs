@@ -123,7 +123,7 @@ const fn next(state: ZoneState) -> Option<ZoneState> {
 }
 
 fn seen(evidence: &ZoneEvidence) -> String {
-    let ZoneEvidence { at, nodes, tablets, gateways, provider_post, blind } = evidence;
+    let ZoneEvidence { at, nodes, tablets, gateways, heard_from, provider_post, blind } = evidence;
     let mut out = format!("    as seen at {}:\n", rfc3339(*at));
     for (what, is, witnesses) in
         [("nodes", "ready", nodes), ("tablets", "answering", tablets), ("gateways", "ready", gateways)]
@@ -131,6 +131,10 @@ fn seen(evidence: &ZoneEvidence) -> String {
         let Witnesses { up, of, since } = witnesses;
         let since = since.map(|since| format!(", since {}", rfc3339(since))).unwrap_or_default();
         let _ = writeln!(out, "      {what}: {up} of {of} {is}{since}");
+    }
+    if *heard_from > 0 {
+        let zones = if *heard_from == 1 { "zone" } else { "zones" };
+        let _ = writeln!(out, "      primaries: heard by replicas of {heard_from} other {zones}");
     }
     let _ = writeln!(out, "      provider: {}", provider_post.as_deref().unwrap_or("posts nothing"));
     if *blind {

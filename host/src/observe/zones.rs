@@ -101,6 +101,7 @@ fn with_times(
         nodes: Witnesses { up: evidence.nodes_ready, of: evidence.nodes, since: nodes },
         tablets: Witnesses { up: evidence.tablets_answering, of: evidence.tablets, since: tablets },
         gateways: Witnesses { up: evidence.gateways_ready, of: evidence.gateways, since: gateways },
+        heard_from: evidence.heard_from,
         provider_post: zone.provider_post.clone(),
         blind: evidence.blind,
     }
