@@ -15,7 +15,7 @@ use pilothouse_tests::crossing::machines::zone;
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
-use pilothouse_vitess::{Answer, Dialer, Tablet};
+use pilothouse_vitess::{Answer, Dialer, Source, Tablet};
 
 use crate::decider::{Decider, takes_over};
 use crate::faults::Fault;
@@ -30,6 +30,7 @@ const SETTLED_AFTER_MS: u64 = 21_000;
 const TABLE: &str = "wakes";
 /// What the client that writes says is heard again so soon.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CAUGHT_UP_MS: u64 = 1_000;
 const ASKED_FOR: Duration = Duration::from_secs(2);
 
 /// Rounds of each kind where a command asks for so many, else those that say that it is right.
@@ -217,6 +218,12 @@ pub(crate) async fn well(scene: &Scene, lost: &str) -> anyhow::Result<()> {
     until(WITHIN, "the tablet is made anew", async || replicate(scene).await).await
 }
 
+/// Whether it has nearly all that its source has: an emergency reparent waits until every replica has applied what it
+/// received.
+fn follows(source: &Source) -> bool {
+    source.connected && source.applying && source.lag_ms < CAUGHT_UP_MS
+}
+
 /// Whether all three are Ready, and two of them follow the third.
 async fn replicate(scene: &Scene) -> anyhow::Result<Option<()>> {
     let pods = scene.pods("vttablet").await?;
@@ -227,9 +234,7 @@ async fn replicate(scene: &Scene) -> anyhow::Result<Option<()>> {
         let tablet = Tablet::new(dialer.link(&format!("{address}:15999"))?);
         match tablet.probe(ASKED_FOR).await {
             Answer::Whole(status) if status.role == Role::Primary => {}
-            Answer::Whole(status) if status.source.as_ref().is_some_and(|s| s.connected && s.applying) => {
-                follow += 1
-            }
+            Answer::Whole(status) if status.source.as_ref().is_some_and(follows) => follow += 1,
             _ => return Ok(None),
         }
     }

@@ -100,4 +100,10 @@ scenarios! {
     failover_beside_the_sick
     drained_under_load
     relay_log_purged
+    errant_is_passed_over
+    lock_held_elsewhere
+    primary_pending
+    bad_spec_then_good
+    cordoned_primary
+    rollout_beside_1236
 }

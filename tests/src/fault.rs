@@ -2,7 +2,7 @@
 //!
 //! Owns the faults' words. Must not know what is expected of them.
 
-use pilothouse_core::topology::TabletAlias;
+use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_sim::vitess::ClusterKey;
 use pilothouse_sim::world::World;
 use serde::Deserialize;
@@ -15,8 +15,20 @@ pub enum Fault {
     CutZone(String),
     /// A zone reaches nobody, and nobody reaches it; clients in it go on.
     IsolateZone(String),
+    /// Two zones do not reach each other.
+    CutZones(String, String),
     /// The ways of a zone are open again.
     JoinZone(String),
+    /// Somebody has the locks of all shards, and does not give them back.
+    HoldLocks,
+    /// The locks are free again.
+    FreeLocks,
+    /// Somebody writes to one server past the gateways.
+    StrayWrite(String),
+    /// A server's binary logs go, with all that it has.
+    PurgeLogs(String),
+    /// Tablets of an image end as soon as they start.
+    BreakImage(String),
     /// Clients write so many transactions a minute to every shard.
     Write(u64),
     /// A tablet's mysqld dies, and whenever it is started again.
@@ -53,8 +65,12 @@ impl Fault {
             | Self::Mend(target)
             | Self::FailApplier(target)
             | Self::MendApplier(target)
+            | Self::StrayWrite(target)
+            | Self::PurgeLogs(target)
+            | Self::BreakImage(target)
+            | Self::CutZones(target, _)
             | Self::Slow(Slow { tablet: target, .. }) => target,
-            Self::Write(_) => "",
+            Self::Write(_) | Self::HoldLocks | Self::FreeLocks => "",
         }
     }
 
@@ -65,6 +81,10 @@ impl Fault {
     pub fn strike(&self, world: &World, cluster: &ClusterKey, target: &str) -> anyhow::Result<()> {
         let others = || world.zones().into_iter().filter(|zone| zone != target);
         let tablet = |act: &dyn Fn(&TabletAlias) -> bool| target.parse().is_ok_and(|alias| act(&alias));
+        let shards = |act: &dyn Fn(&ShardId) -> bool| {
+            let mut shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
+            shards.all(|key| act(&key.shard))
+        };
         let struck = match self {
             Self::CutZone(_) => {
                 world.cut_zone_from_control_plane(target);
@@ -80,9 +100,18 @@ impl Fault {
                 world.join_zone_to_control_plane(target);
                 world.zones().contains(target)
             }
-            Self::Write(per_minute) => {
-                let mut shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
-                shards.all(|key| world.write_rate(cluster, &key.shard, *per_minute))
+            Self::CutZones(_, other) => {
+                world.cut_zones(target, other);
+                world.zones().contains(target) && world.zones().contains(other)
+            }
+            Self::Write(per_minute) => shards(&|shard| world.write_rate(cluster, shard, *per_minute)),
+            Self::HoldLocks => shards(&|shard| world.hold_lock(cluster, shard, true)),
+            Self::FreeLocks => shards(&|shard| world.hold_lock(cluster, shard, false)),
+            Self::StrayWrite(_) => tablet(&|alias| world.stray_write(cluster, alias)),
+            Self::PurgeLogs(_) => tablet(&|alias| world.purge_logs(cluster, alias)),
+            Self::BreakImage(image) => {
+                world.break_image(image, true);
+                true
             }
             Self::Ruin(_) => tablet(&|alias| world.ruin(cluster, alias, true)),
             Self::Mend(_) => tablet(&|alias| world.ruin(cluster, alias, false)),
@@ -102,6 +131,12 @@ impl std::fmt::Display for Fault {
         match self {
             Self::CutZone(zone) => write!(f, "cut {zone} from the control plane"),
             Self::IsolateZone(zone) => write!(f, "isolate {zone}"),
+            Self::CutZones(one, other) => write!(f, "cut {one} and {other} from each other"),
+            Self::HoldLocks => f.write_str("hold the locks of all shards"),
+            Self::FreeLocks => f.write_str("free the locks of all shards"),
+            Self::StrayWrite(tablet) => write!(f, "write past the gateways to {tablet}"),
+            Self::PurgeLogs(tablet) => write!(f, "purge the binary logs of {tablet}"),
+            Self::BreakImage(image) => write!(f, "image {image} is broken"),
             Self::JoinZone(zone) => write!(f, "join {zone} again"),
             Self::Ruin(tablet) => write!(f, "ruin mysqld's files of {tablet}"),
             Self::Mend(tablet) => write!(f, "mend mysqld's files of {tablet}"),

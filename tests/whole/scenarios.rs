@@ -20,7 +20,7 @@ use crate::scene::{LONGEST, QUIET, Scene};
 use crate::script::{self, Script};
 
 const BREAKS: &str =
-    "nobody can break there what the played world breaks: ways, files, appliers, disks, locks";
+    "nobody can break there what the played world breaks: ways, files, appliers, locks, and who writes";
 const MOMENT: &str = "it turns back within a drain, which lasts a moment there";
 
 /// Those that are not run here, with the reason.
@@ -41,6 +41,12 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("failover_beside_the_sick", BREAKS),
     ("drained_under_load", BREAKS),
     ("relay_log_purged", BREAKS),
+    ("errant_is_passed_over", BREAKS),
+    ("lock_held_elsewhere", BREAKS),
+    ("primary_pending", BREAKS),
+    ("bad_spec_then_good", BREAKS),
+    ("cordoned_primary", BREAKS),
+    ("rollout_beside_1236", BREAKS),
 ];
 
 /// Those whose settings are hurried, since they wait for a quarter of an hour until a zone counts as back.

@@ -91,6 +91,14 @@ impl Known {
         worse
     }
 
+    /// A tablet was made its shard's primary.
+    pub(super) fn promoted(&mut self, shard: &ShardId, to: &TabletAlias, now: Millis) {
+        if let Some(record) = self.shards.as_mut().and_then(|(shards, _)| shards.get_mut(shard)) {
+            record.primary = Some(to.clone());
+            record.primary_since = now;
+        }
+    }
+
     /// Whether a tablet has told less than all only since a moment ago.
     pub(super) fn is_in_doubt(&self, alias: &TabletAlias, now: Millis) -> bool {
         let probed = self.probed.get(alias);

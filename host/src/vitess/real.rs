@@ -189,7 +189,17 @@ impl RealVitess {
         shard: &ShardId,
         to: &TabletAlias,
     ) -> Result<(), Error> {
-        self.call(key, async |vtctld| vtctld.init_primary(shard, to).await).await
+        self.call(key, async |vtctld| vtctld.init_primary(shard, to).await).await?;
+        self.promoted(key, shard, to);
+        Ok(())
+    }
+
+    /// Nothing has to be listed first to know who the primary is now.
+    fn promoted(&self, key: &ClusterKey, shard: &ShardId, to: &TabletAlias) {
+        if let Some(followed) = self.clusters().get(key) {
+            let mut heard = followed.heard.lock().expect("no panic under the lock");
+            heard.known.promoted(shard, to, self.0.clock.now());
+        }
     }
 
     pub(super) async fn planned_reparent(
@@ -199,7 +209,9 @@ impl RealVitess {
         from: &TabletAlias,
         to: &TabletAlias,
     ) -> Result<(), Error> {
-        self.call(key, async |vtctld| vtctld.planned_reparent(shard, from, to).await).await
+        self.call(key, async |vtctld| vtctld.planned_reparent(shard, from, to).await).await?;
+        self.promoted(key, shard, to);
+        Ok(())
     }
 
     pub(super) async fn emergency_reparent(
@@ -210,7 +222,9 @@ impl RealVitess {
         to: &TabletAlias,
         without: &[TabletAlias],
     ) -> Result<(), Error> {
-        self.call(key, async |vtctld| vtctld.emergency_reparent(shard, lost, to, without).await).await
+        self.call(key, async |vtctld| vtctld.emergency_reparent(shard, lost, to, without).await).await?;
+        self.promoted(key, shard, to);
+        Ok(())
     }
 
     pub(super) async fn remove_backup(

@@ -29,7 +29,7 @@ pub(crate) fn best<'a>(
     best.ok_or(Obstacle::NoCandidate { unfit })
 }
 
-/// What any new primary must be: there, answering, staying, with known and no errant
+/// What any new primary must be: there, answering, wanted, with known and no errant
 /// transactions, in a zone that is not dark.
 pub(crate) fn sound(tablet: &Tablet) -> Result<&Replication, Unfit> {
     if tablet.pod != PodState::Running {
@@ -41,12 +41,6 @@ pub(crate) fn sound(tablet: &Tablet) -> Result<&Replication, Unfit> {
     if tablet.wanted == Wanted::No {
         return Err(Unfit::Leaving);
     }
-    match tablet.drain {
-        Drain::Not => {}
-        stage @ (Drain::Started | Drain::Acknowledged | Drain::Finished) => {
-            return Err(Unfit::Draining(stage));
-        }
-    }
     match tablet.role {
         Role::Primary | Role::Replica => {}
         Role::Rdonly | Role::Spare | Role::Restore | Role::Unknown => return Err(Unfit::NotServing),
@@ -57,6 +51,14 @@ pub(crate) fn sound(tablet: &Tablet) -> Result<&Replication, Unfit> {
     }
     let replication = tablet.replication.as_ref().ok_or(Unfit::PositionUnknown)?;
     if replication.errant > 0 { Err(Unfit::Errant(replication.errant)) } else { Ok(replication) }
+}
+
+/// Whether nobody has asked it to go.
+pub(crate) fn stays(tablet: &Tablet) -> Result<(), Unfit> {
+    match tablet.drain {
+        Drain::Not => Ok(()),
+        stage @ (Drain::Started | Drain::Acknowledged | Drain::Finished) => Err(Unfit::Draining(stage)),
+    }
 }
 
 /// Whether a tablet may follow any primary: no errant transactions, and it stays.
@@ -138,6 +140,7 @@ fn rank<'t>(scene: ShardScene<'_, '_>, old: Option<&Tablet>, tablet: &'t Tablet)
     let second = |r: &Replication| r.lag_ms / 1_000;
     (
         zone,
+        tablet.drain != Drain::Not,
         old_zone.is_some() && tablet.zone.as_deref() == old_zone,
         standing,
         !tablet.ready,

@@ -2,7 +2,7 @@
 
 use pilothouse_sdk::failover::{Action, Emergency};
 use pilothouse_sdk::types::PrimaryExpectation;
-use pilothouse_sdk::{Decision, Expectation, Role, Step, Tablet};
+use pilothouse_sdk::{Decision, Drain, Expectation, Role, Step, Tablet};
 
 use crate::candidate::{self, best};
 use crate::durable;
@@ -48,6 +48,10 @@ fn replacement<'a>(scene: ShardScene<'_, 'a>, primary: &Tablet) -> Result<&'a Ta
     durable::proof(scene, primary)?;
     best(scene, Some(primary), |tablet| {
         candidate::no_rival(scene, Some(primary), tablet)?;
+        // A drain that has not finished can wait: writes cannot.
+        if tablet.drain == Drain::Finished {
+            return Err(Unfit::Draining(tablet.drain));
+        }
         if !candidate::sound(tablet)?.applying {
             return Err(Unfit::Stalled);
         }

@@ -2,7 +2,7 @@
 
 use pilothouse_sdk::failover::{Action, FirstPrimary};
 use pilothouse_sdk::types::PrimaryExpectation;
-use pilothouse_sdk::{Decision, Drain, Expectation, PodState, Reach, Role, Step, Tablet, Wanted, ZoneState};
+use pilothouse_sdk::{Decision, Expectation, PodState, Reach, Role, Step, Tablet, Wanted, ZoneState};
 
 use crate::candidate::{self, best};
 use crate::durable::never_replicated;
@@ -78,15 +78,14 @@ fn starter(scene: ShardScene<'_, '_>, tablet: &Tablet) -> Result<(), Unfit> {
         if tablet.wanted == Wanted::No {
             return Err(Unfit::Leaving);
         }
-        if tablet.drain != Drain::Not {
-            return Err(Unfit::Draining(tablet.drain));
-        }
+        candidate::stays(tablet)?;
         match tablet.zone_state {
             ZoneState::Lost | ZoneState::Suspect => return Err(Unfit::ZoneDark),
             ZoneState::Unknown | ZoneState::Healthy | ZoneState::Recovering => {}
         }
     } else {
         candidate::sound(tablet)?;
+        candidate::stays(tablet)?;
         candidate::has_all(scene, tablet)?;
     }
     candidate::keeps_durability(scene, tablet, candidate::can_follow)

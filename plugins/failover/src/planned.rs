@@ -91,6 +91,7 @@ fn is_about_lag(obstacle: &Obstacle) -> bool {
 fn successor(scene: ShardScene<'_, '_>, primary: &Tablet, tablet: &Tablet) -> Result<(), Unfit> {
     candidate::no_rival(scene, Some(primary), tablet)?;
     let replication = candidate::sound(tablet)?;
+    candidate::stays(tablet)?;
     if tablet.role == Role::Primary {
         return Err(Unfit::NotServing);
     }

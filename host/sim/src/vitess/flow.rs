@@ -151,10 +151,14 @@ impl State {
         let Some(source) = tablet.source.as_ref().and_then(|s| self.vitess.tablet(&key.cluster, s)) else {
             return false;
         };
-        let full = self.vitess.data.get(&tablet.data).is_none_or(super::DataDir::is_full);
+        let data = self.vitess.data.get(&tablet.data);
+        let full = data.is_none_or(super::DataDir::is_full);
+        let has = data.map(|d| &d.position);
+        let purged = self.vitess.data.get(&source.data).map(|d| &d.purged);
+        let whole = has.zip(purged).is_none_or(|(has, purged)| has.contains(purged));
         let begun =
             tablet.replicates && tablet.serves() && tablet.reads_anew_until.is_none_or(|t| self.now >= t);
-        begun && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
+        begun && whole && source.serves() && !full && self.places.reach(&tablet.node, &source.node)
     }
 
     /// Connects and disconnects receivers after something changed.

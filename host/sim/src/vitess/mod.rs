@@ -1,11 +1,10 @@
 //! Vitess as its operator sees it: tablets, replication, primaries, backups.
 //!
 //! Played: one mysqld per tablet whose state follows the volume, GTID sets,
-//! semi-sync by the keyspace's durability policy, a stream of client writes, the
+//! semi-sync by the keyspace's durability policy, purged binary logs, a stream of client writes, the
 //! topology's primary and locks, the reparent commands with Vitess's own refusals,
 //! vttablet's and VTOrc's repairs (which may throw a relay log away, as Vitess 24's do), backups and restores, disk use. Not played:
-//! queries, schema, purged binary logs (a replica can always catch up
-//! from a primary), a topology server that fails, VTOrc's own failovers (the
+//! queries, schema, a topology server that fails, VTOrc's own failovers (the
 //! policies decide those), a vttablet that does not start because its primary does not
 //! answer or it has errant transactions. Of resharding only its end is played: traffic that moves from shards to
 //! others. Must not know who asks.
@@ -100,6 +99,8 @@ pub(crate) struct DataDir {
     pub(crate) fresh: bool,
     /// Whether a mysqld that starts on it ends at once.
     pub(crate) ruined: bool,
+    /// What its binary logs have no more: nobody who lacks it can replicate from here (error 1236).
+    pub(crate) purged: GtidSet,
     /// Whom it last was told to follow: that is kept, and begun with only when it is told again.
     pub(crate) followed: Option<TabletAlias>,
     /// The shard whose tablet last ran on it.
@@ -199,6 +200,10 @@ pub(crate) struct Shard {
     pub(crate) initialized: bool,
     pub(crate) durability: Durability,
     pub(crate) operation: Option<reparent::Operation>,
+    /// Whether somebody else has the shard's lock.
+    pub(crate) locked: bool,
+    /// Commands that wait for it.
+    pub(crate) queue: Vec<reparent::Queued>,
     /// Every transaction that a client was told is safe.
     pub(crate) acked: GtidSet,
     /// The primary's position as anybody but itself last saw it.

@@ -31,6 +31,7 @@ impl State {
             self.continue_restore(key, alias);
         }
         self.finish_operation(key);
+        self.serve_queue(key);
         if self.vitess.shard(key).is_some_and(|s| s.operation.is_none()) {
             for alias in &aliases {
                 self.put_right(key, alias);

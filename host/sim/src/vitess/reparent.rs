@@ -47,6 +47,15 @@ pub(crate) struct Operation {
     pub(crate) reply: Option<Reply>,
 }
 
+/// A command that waits for the shard's lock.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    command: Command,
+    to: TabletAlias,
+    reply: Reply,
+    gives_up_at: i64,
+}
+
 type Checked = Result<i64, VitessError>;
 
 impl State {
@@ -58,6 +67,12 @@ impl State {
         to: TabletAlias,
         reply: Reply,
     ) {
+        if let Some(shard) = self.vitess.shard_mut(key).filter(|shard| shard.locked) {
+            let gives_up_at = self.now + timing::LOCK_TIMEOUT;
+            shard.queue.push(Queued { command, to, reply, gives_up_at });
+            self.agenda.at(gives_up_at, Look::Shard(key.clone()));
+            return;
+        }
         self.settle(key);
         self.refresh_links(key);
         let checked = self.check(key, &command, &to);
@@ -87,6 +102,23 @@ impl State {
                     shard.operation = Some(Operation { command, to, done_at, reply: Some(reply) });
                 }
                 self.agenda.at(done_at, Look::Shard(key.clone()));
+            }
+        }
+    }
+
+    /// Those who wait for the lock get it, or have waited too long.
+    pub(crate) fn serve_queue(&mut self, key: &ShardKey) {
+        let now = self.now;
+        let Some(shard) = self.vitess.shard_mut(key) else { return };
+        let (locked, queue) = (shard.locked, std::mem::take(&mut shard.queue));
+        for queued in queue {
+            if !locked {
+                self.begin_operation(key, queued.command, queued.to, queued.reply);
+            } else if now >= queued.gives_up_at {
+                let message = format!("deadline exceeded: the lock of shard {} is held", key.shard);
+                let _ = queued.reply.send(Err(VitessError::new("locked", message))); // the caller may be gone
+            } else if let Some(shard) = self.vitess.shard_mut(key) {
+                shard.queue.push(queued);
             }
         }
     }

@@ -174,8 +174,12 @@ impl State {
         key
     }
 
-    /// Whether a mysqld that starts on the Pod's volume ends at once.
+    /// Whether what starts in the Pod ends at once: its image is broken, or its volume.
     pub(crate) fn is_ruined(&mut self, pod: &Value) -> bool {
+        let broken = |c: &Value| self.broken_images.contains(text(c, "/image"));
+        if array(pod, "/spec/containers").iter().any(broken) {
+            return true;
+        }
         let data = self.data_of(pod);
         self.vitess.data.get(&data).is_some_and(|data| data.ruined)
     }

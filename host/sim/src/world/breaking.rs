@@ -186,6 +186,43 @@ impl World {
         })
     }
 
+    /// Somebody who has the lock of a shard does not give it back; or does. False if there is no such shard.
+    pub fn hold_lock(&self, cluster: &ClusterKey, shard: &ShardId, held: bool) -> bool {
+        let key = ShardKey { cluster: cluster.clone(), shard: shard.clone() };
+        self.on_shard(&key, |state| {
+            if let Some(shard) = state.vitess.shard_mut(&key) {
+                shard.locked = held;
+            }
+        })
+    }
+
+    /// Somebody writes to one server past the gateways; nobody else gets that.
+    pub fn stray_write(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> bool {
+        let shard = self.with(|state| state.vitess.tablet(cluster, tablet).map(|t| t.shard.clone()));
+        let key = shard.map(|shard| ShardKey { cluster: cluster.clone(), shard });
+        key.is_some_and(|key| self.on_shard(&key, |state| state.commit_alone(&key, tablet, 1)))
+    }
+
+    /// A server's binary logs go, with all that it has.
+    pub fn purge_logs(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            if let Some(data) = state.vitess.data_mut(cluster, tablet) {
+                data.purged = data.position.clone();
+            }
+        })
+    }
+
+    /// Containers of an image end as soon as they have started, those of tablets; or do not.
+    pub fn break_image(&self, image: &str, broken: bool) {
+        self.change(|state| {
+            if broken {
+                state.broken_images.insert(image.to_owned());
+            } else {
+                state.broken_images.remove(image);
+            }
+        });
+    }
+
     /// Calls `act` with the tablet at that place (modulo their number) of all tablets.
     pub(crate) fn on_nth_tablet(&self, n: usize, act: impl Fn(&ClusterKey, &TabletAlias) -> bool) {
         let all = self.all_tablets();

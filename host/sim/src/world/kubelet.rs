@@ -269,7 +269,7 @@ impl State {
             }
             Stage::Initializing | Stage::Crashed => self.start_containers(id, pod),
             Stage::Starting if run.is_tablet() && self.is_ruined(pod) => {
-                self.crash(id, "mysqld cannot open its files");
+                self.crash(id, "it cannot start");
             }
             Stage::Starting => {
                 if run.is_tablet() {

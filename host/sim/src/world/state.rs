@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) beside: Option<Vec<super::beside::Ended>>,
     /// UIDs whose deletion the played controllers, or a user whom somebody plays, asked for.
     pub(crate) own_deletes: BTreeSet<String>,
+    /// Images whose tablets end as soon as they start.
+    pub(crate) broken_images: BTreeSet<String>,
     /// The garbage collector's last commits: after the first, up to the second resourceVersion.
     collected: (u64, u64),
 }
@@ -101,6 +103,7 @@ impl State {
             trace: String::new(),
             revision: 0,
             beside: None,
+            broken_images: BTreeSet::new(),
             own_deletes: BTreeSet::new(),
             collected: (0, 0),
         }

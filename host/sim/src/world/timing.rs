@@ -77,6 +77,8 @@ pub const EMERGENCY_REPARENT: (i64, i64) = (250, 900);
 pub const EMERGENCY_UNREACHABLE: i64 = 2_000;
 /// InitShardPrimary.
 pub const INIT_PRIMARY: (i64, i64) = (800, 2_000);
+/// How long a command waits for a shard's lock that another has (`--lock-timeout`).
+pub const LOCK_TIMEOUT: i64 = 45_000;
 /// How long a planned reparent waits for its candidate (`--wait-replicas-timeout`).
 pub const PLANNED_CATCH_UP: i64 = 15_000;
 /// How long an emergency reparent waits for relay logs to be applied.

@@ -259,3 +259,11 @@ fn what_is_worse_than_before_makes_others_be_asked() {
         known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS - 1) && !known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS)
     );
 }
+
+#[test]
+fn a_new_primary_is_known_before_it_is_listed() {
+    let mut known = known();
+    known.promoted(&shard(), &alias(2), 7);
+    let told = &known.observation(0, STALE).expect("known").shards[&shard()];
+    assert_eq!((&told.primary, told.primary_since), (&Some(alias(2)), 7));
+}
