@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
@@ -71,11 +70,7 @@ pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::
 
 /// Has that one decide, and waits until it is so.
 pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::Result<()> {
-    let flags = json!({ "spec": { "keyspaces": [{
-        "name": "commerce",
-        "vitessOrchestrator": { "extraFlags": { "instance-poll-time": decider.poll() } },
-    }] } });
-    polls(scene, decider.poll(), &flags).await?;
+    polls(scene, decider.poll()).await?;
     let settings = scene.settings();
     let settings = match decider {
         Decider::Host => settings,
@@ -98,11 +93,11 @@ pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::R
 }
 
 /// The host gives VTOrc its new flag, and it stands again.
-async fn polls(scene: &Scene, every: &str, flags: &Value) -> anyhow::Result<()> {
+async fn polls(scene: &Scene, every: &str) -> anyhow::Result<()> {
     let api = Kind::VitessCluster.api(scene.machines.client(), NAMESPACE);
     let mut cluster = api.get("ferry").await?;
-    cluster.data["spec"]["keyspaces"][0]["vitessOrchestrator"]["extraFlags"] =
-        flags["spec"]["keyspaces"][0]["vitessOrchestrator"]["extraFlags"].clone();
+    let orchestrator = &mut cluster.data["spec"]["keyspaces"][0]["vitessOrchestrator"];
+    orchestrator["extraFlags"]["instance-poll-time"] = json!(every);
     let spec = json!({ "spec": { "keyspaces": cluster.data["spec"]["keyspaces"] } });
     api.patch("ferry", &PatchParams::default(), &Patch::Merge(spec)).await?;
     let flag = format!("--instance-poll-time={every}");
@@ -118,7 +113,5 @@ async fn polls(scene: &Scene, every: &str, flags: &Value) -> anyhow::Result<()> 
         Ok(all.then_some(()))
     })
     .await?;
-    let names: Vec<String> = scene.pods("vtorc").await?.iter().map(Pod::name_any).collect();
-    scene.say(&format!("{} polls every {every}", names.join(", ")));
     scene.ready("vtorc", 1, UP_WITHIN).await
 }
