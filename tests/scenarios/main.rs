@@ -106,4 +106,5 @@ scenarios! {
     bad_spec_then_good
     cordoned_primary
     rollout_beside_1236
+    all_disks_full
 }

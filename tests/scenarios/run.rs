@@ -16,7 +16,7 @@ use pilothouse_tests::stage::{Deeds, Setting, Stage};
 use pilothouse_tests::{built, repository, truth};
 use serde_json::Value;
 
-use crate::script::{Edit, Script, Step, SwitchTraffic, WaitFor};
+use crate::script::{Edit, Named, Script, Step, SwitchTraffic, WaitFor};
 
 /// Loads the settings' policies; the default ones once for all scripts.
 fn policies(settings: &Settings) -> anyhow::Result<Arc<PolicySet>> {
@@ -126,12 +126,7 @@ impl Scene {
                 Ok(String::new())
             }
             Step::Remove(named) => {
-                let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
-                let api = kind.api(&self.stage.embedded.client, &self.namespace);
-                let name = self.value(&named.name)?;
-                let uid = api.get(&name).await?.uid().unwrap_or_default();
-                world.deleted_by_others(&uid);
-                api.delete(&name, &DeleteParams::default()).await?;
+                self.remove(named).await?;
                 Ok(String::new())
             }
             Step::WaitFor(wait) => {
@@ -151,12 +146,20 @@ impl Scene {
     }
 
     fn strike(&mut self, fault: &Fault) -> anyhow::Result<String> {
-        let (world, cluster) = (self.stage.embedded.world.clone(), self.cluster()?);
-        let target = self.value(fault.target())?;
-        fault.strike(&world, &cluster, &target)?;
-        let is_named = target == fault.target();
+        let (cluster, target) = (self.cluster()?, self.value(fault.target())?);
+        fault.strike(&self.stage.embedded.world, &cluster, &target)?;
         self.broken.clone_from(&target);
-        Ok(if is_named { String::new() } else { target })
+        Ok(if target == fault.target() { String::new() } else { target })
+    }
+
+    async fn remove(&self, named: &Named) -> anyhow::Result<()> {
+        let kind = Kind::of(&named.kind).with_context(|| format!("no kind {}", named.kind))?;
+        let api = kind.api(&self.stage.embedded.client, &self.namespace);
+        let name = self.value(&named.name)?;
+        let uid = api.get(&name).await?.uid().unwrap_or_default();
+        self.stage.embedded.world.deleted_by_others(&uid);
+        api.delete(&name, &DeleteParams::default()).await?;
+        Ok(())
     }
 
     fn break_it(&mut self, named: &str, act: impl FnOnce(&str)) -> anyhow::Result<String> {

@@ -47,6 +47,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("bad_spec_then_good", BREAKS),
     ("cordoned_primary", BREAKS),
     ("rollout_beside_1236", BREAKS),
+    ("all_disks_full", BREAKS),
 ];
 
 /// Those whose settings are hurried, since they wait for a quarter of an hour until a zone counts as back.

@@ -9,7 +9,7 @@ use crate::action::{Action, DrainStep};
 use crate::mysql::Change;
 use crate::plan::{Author, Reason, Step};
 use crate::rollout;
-use crate::standing::{ackers_left, is_idle, is_primary, member_down, wait_count};
+use crate::standing::{is_idle, is_primary, member_down, spares};
 use crate::view::{ClusterView, Drain, PodState, ShardView, TabletView, VitessSource, Wanted};
 use crate::volumes::waits_for_restart;
 
@@ -70,7 +70,7 @@ fn may_finish(view: &ClusterView, shard: &ShardView, tablet: &TabletView) -> boo
     shard.primary.is_some()
         && !is_primary(view, tablet)
         && member_down(view, tablet).is_none()
-        && ackers_left(view, shard, &tablet.alias) >= wait_count(shard.durability)
+        && spares(view, shard, tablet)
 }
 
 /// What has to be done before a tablet's Pod may go to be made anew: where another MySQL is to

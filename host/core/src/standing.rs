@@ -118,6 +118,15 @@ pub fn ackers_left(view: &ClusterView, shard: &ShardView, leaving: &TabletAlias)
         .count()
 }
 
+/// Whether a shard has as many acknowledging tablets without `leaving` as its writes need, or no fewer than
+/// with it: one that neither hears the primary nor acknowledges is missed by no write, and may be what a
+/// primary waits for that nobody acknowledges.
+#[must_use]
+pub fn spares(view: &ClusterView, shard: &ShardView, leaving: &TabletView) -> bool {
+    let counts = leaving.replication.as_ref().is_none_or(|r| r.acks || r.source_connected);
+    !counts || ackers_left(view, shard, &leaving.alias) >= wait_count(shard.durability)
+}
+
 /// Tablets of a shard that an emergency reparent does without: they neither lead nor acknowledge, and
 /// it would wait in vain for what they are to apply. Whatever they have, the rule `quorum` saw elsewhere.
 #[must_use]

@@ -13,7 +13,7 @@ use crate::rollout;
 use crate::standing::{is_idle, is_primary, member_down};
 use crate::topology::TabletAlias;
 use crate::view::{ClusterView, Drain, PodState, Reach, Role, ShardView, TabletView, VitessSource, Wanted};
-use crate::volumes::waits_for_restart;
+use crate::volumes::restart_is_due;
 
 /// Why an unwanted tablet, or its claim, is still here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ fn of_shard(view: &ClusterView, shard: &ShardView) -> Vec<Step> {
             Wanted::BySpec | Wanted::Surge { .. } if tablet.pod == PodState::Ended => {
                 delete_pod(view, tablet, "pod-ended", "its Pod ended and has to be created again")
             }
-            Wanted::BySpec | Wanted::Surge { .. } if tablet.outdated || waits_for_restart(view, tablet) => {
+            Wanted::BySpec | Wanted::Surge { .. } if tablet.outdated || restart_is_due(view, tablet) => {
                 replaced(view, tablet, &mut draining)
             }
             Wanted::BySpec | Wanted::Surge { .. } => None,

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::Millis;
+use crate::standing::is_primary;
 use crate::topology::{PoolKey, ShardId};
 use crate::view::{ClusterView, TabletView, VolumeView, Wanted};
 
@@ -109,10 +110,22 @@ fn beside_the_manifest(volume: &VolumeView, tablet: &TabletView) -> Option<Unlik
 /// Whether a tablet's volume has its new size and its filesystem does not, because no kubelet grows
 /// it while it is mounted. A Pod that came later has had its chance.
 pub(crate) fn waits_for_restart(view: &ClusterView, tablet: &TabletView) -> bool {
+    pending_since(view, tablet).is_some_and(|since| view.as_of >= since.saturating_add(ONLINE_GROWTH_MS))
+}
+
+/// Whether it is its turn: the primary's comes when no other of its shard may have to be restarted. With its
+/// disk full that one could not take over, and the primary's drain would wait for it.
+pub(crate) fn restart_is_due(view: &ClusterView, tablet: &TabletView) -> bool {
+    let mut others =
+        view.tablets_of(&tablet.shard).filter(|t| t.alias != tablet.alias && t.wanted != Wanted::No);
+    waits_for_restart(view, tablet)
+        && (!is_primary(view, tablet) || others.all(|t| t.outdated || pending_since(view, t).is_none()))
+}
+
+/// Since when the filesystem under a Pod that was there before has been too small.
+fn pending_since(view: &ClusterView, tablet: &TabletView) -> Option<Millis> {
     let volume = tablet.volume.as_deref().and_then(|claim| view.volume(claim));
-    let since = volume.and_then(|volume| volume.filesystem_pending_since);
-    since
-        .is_some_and(|since| tablet.pod_since < since && view.as_of >= since.saturating_add(ONLINE_GROWTH_MS))
+    volume.and_then(|volume| volume.filesystem_pending_since).filter(|since| tablet.pod_since < *since)
 }
 
 /// When the next volume counts as waiting for a restart by time alone.

@@ -6,7 +6,7 @@
 
 use super::{Case, Rule, Why, unless};
 use crate::action::{Action, DrainStep};
-use crate::standing::{ackers_left, eligible_wanted, is_idle, is_primary, member_down, wait_count};
+use crate::standing::{ackers_left, eligible_wanted, is_idle, is_primary, member_down, spares, wait_count};
 use crate::topology::{ShardId, TabletAlias};
 use crate::view::{ClusterView, Drain, PodState, TabletView, Wanted};
 
@@ -108,7 +108,7 @@ fn disruption(case: &Case<'_>, tablet: &TabletView) -> Result<(), Why> {
     let Some(shard) = view.shard(&tablet.shard) else { return Ok(()) };
     unless(shard.primary.is_some(), || Why::PrimaryUnknown { shard: shard.id.clone() })?;
     let (left, needed) = (ackers_left(view, shard, &tablet.alias), wait_count(shard.durability));
-    unless(left >= needed, || Why::TooFewAckers { left, needed })
+    unless(spares(view, shard, tablet), || Why::TooFewAckers { left, needed })
 }
 
 fn all_others_serve(view: &ClusterView, tablet: &TabletView) -> Result<(), Why> {

@@ -9,9 +9,9 @@ use crate::world::timing::BETWEEN_VOLUME_CHANGES;
 /// What one deed breaks.
 pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
     let (at, found): (i64, Vec<(&'static str, String)>) = match deed {
-        Deed::TabletPodDeleted { at, shard, tablet, down, ackers_left, required, served } => {
+        Deed::TabletPodDeleted { at, shard, tablet, down, ackers_left, required, acked, served } => {
             let mut found = Vec::new();
-            if *served && ackers_left < required {
+            if *served && *acked && ackers_left < required {
                 let message = format!(
                     "shard {}: deleting {tablet} leaves {ackers_left} of {required} ackers",
                     shard.shard
@@ -147,15 +147,18 @@ mod tests {
 
     #[test]
     fn pods_and_claims() {
-        let deleted = |down, ackers_left, served| Deed::TabletPodDeleted {
+        let of = |down, ackers_left, acked, served| Deed::TabletPodDeleted {
             at: 0,
             shard: shard(),
             tablet: "a-1".parse().expect("an alias"),
             down,
             ackers_left,
             required: 1,
+            acked,
             served,
         };
+        let deleted = |down, ackers_left, served| of(down, ackers_left, true, served);
+        check(of(0, 0, false, true), &[]);
         check(deleted(0, 1, true), &[]);
         check(deleted(0, 0, true), &["S3"]);
         check(deleted(1, 1, true), &["S3"]);

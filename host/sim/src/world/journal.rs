@@ -24,7 +24,8 @@ pub enum Deed {
     /// A tablet's Pod was asked to go by somebody else than the played controllers, while
     /// `down` other tablets of its shard did not serve, as far as anybody can have been told, or
     /// had been asked to go before;
-    /// `ackers_left` of the primary's caught-up ackers remain, `required` are needed.
+    /// `ackers_left` of the primary's caught-up ackers remain, `required` are needed; `acked` if it was one
+    /// itself, or the primary.
     TabletPodDeleted {
         at: i64,
         shard: ShardKey,
@@ -32,6 +33,7 @@ pub enum Deed {
         down: usize,
         ackers_left: usize,
         required: usize,
+        acked: bool,
         served: bool,
     },
     /// A Pod's object went away by somebody else's hand while its kubelet was silent.
@@ -134,19 +136,35 @@ impl State {
         let shard = self.vitess.shard(&key)?;
         let served =
             self.vitess.tablet(&key.cluster, &tablet).is_some_and(|t| t.serves() && t.run == uid(pod));
+        let acks = |a: &TabletAlias, t: &Tablet| {
+            let of = shard.primary.as_ref().filter(|p| t.source.as_ref() == Some(p));
+            of.is_some_and(|p| t.connected && may_ack(shard.durability, p, a, t))
+        };
+        let acked = shard.primary.as_ref() == Some(&tablet)
+            || self.vitess.tablet(&key.cluster, &tablet).is_some_and(|t| acks(&tablet, t));
         let others = || self.vitess.tablets_of(&key).filter(|(a, _)| **a != tablet);
         // What fell silent a moment ago nobody can have been told: not yet down.
         let fresh = |t: &Tablet| t.reach && !self.answers(t);
-        let ackers = others().filter(|(a, t)| {
+        let silent = |a: &TabletAlias, t: &Tablet| {
             let of = shard.primary.as_ref().filter(|p| t.source.as_ref() == Some(p));
-            of.is_some_and(|p| (t.connected || fresh(t)) && may_ack(shard.durability, p, a, t))
-        });
-        let ackers_left = ackers.count();
+            fresh(t) && of.is_some_and(|p| may_ack(shard.durability, p, a, t))
+        };
+        let ackers_left = others().filter(|(a, t)| acks(a, t) || silent(a, t)).count();
         let well = |t: &Tablet| t.serves() && self.answers(t);
         let leaving = |t: &Tablet| self.journal.leaving.contains(&t.run);
         let down = others().filter(|(_, t)| leaving(t) || !(fresh(t) || well(t))).count();
         let required = if shard.primary.is_some() { acks_required(shard.durability) } else { 0 };
-        Some(Deed::TabletPodDeleted { at: self.now, shard: key, tablet, down, ackers_left, required, served })
+        let shard = key.clone();
+        Some(Deed::TabletPodDeleted {
+            at: self.now,
+            shard,
+            tablet,
+            down,
+            ackers_left,
+            required,
+            acked,
+            served,
+        })
     }
 
     fn claim_deed(&self, claim: &Value, gone: bool) -> Option<Deed> {
