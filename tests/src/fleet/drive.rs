@@ -123,7 +123,7 @@ pub fn run(setting: &Setting<'_>) -> Run {
     while let Some(at) = fleet.next().filter(|at| *at <= end) {
         fleet.now = at;
         fleet.happen();
-        if at >= fleet.thread_free {
+        if at >= fleet.thread_free && fleet.has_reason() {
             fleet.turn();
         }
     }
@@ -175,6 +175,9 @@ struct Fleet<'a> {
     draws: Draws,
     now: u64,
     thread_free: u64,
+    /// Whether somebody made place since the last turn.
+    news: bool,
+    last_turn: u64,
     bucket: u64,
     run: Run,
 }
@@ -194,6 +197,8 @@ impl<'a> Fleet<'a> {
             draws: Draws::new(setting.seed, "reparents"),
             now: EPOCH * 1_000,
             thread_free: 0,
+            news: false,
+            last_turn: 0,
             bucket: 0,
             run: Run::default(),
         };
@@ -278,7 +283,16 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// Whether a turn could find what the last one did not. The controller takes one whenever it wakes.
+    fn has_reason(&self) -> bool {
+        let is_due = |at: Millis| at <= self.now_ms();
+        self.news
+            || self.queue.next_idle(|key| self.room.is_busy(key)).is_some_and(is_due)
+            || self.now >= self.last_turn + LOOK_AGAIN * 1_000
+    }
+
     fn turn(&mut self) {
+        (self.news, self.last_turn) = (false, self.now);
         let (entries, template) = (&self.entries, &self.template);
         let guests = self.setting.limits.guests;
         let presses =
@@ -461,6 +475,7 @@ impl<'a> Fleet<'a> {
 
     fn settle(&mut self, number: usize, requeue: Millis, rests: bool) {
         self.entries[number].flight = None;
+        self.news = true;
         self.room.done(&key(number), rests);
         self.queue.push(key(number), self.now_ms() + requeue.max(1));
     }
