@@ -25,7 +25,7 @@ const WHOLE: usize = 200;
 const SEED: u64 = 1;
 /// In a hundred clusters, those that have another tablet out of the host's reach for a while.
 const HICCUPS: u64 = 2;
-/// What `cargo bench` measures of a host that has just started (1.4 ms), and the unpacking before it.
+/// What `cargo bench` measures of a host that has just started (1.4 ms), and for the unpacking before it an estimate.
 const OPEN_US: u64 = 1_700;
 
 fn main() -> anyhow::Result<()> {
