@@ -8,6 +8,7 @@ mod cases;
 mod cluster;
 mod drive;
 mod figures;
+mod flights;
 mod heard;
 mod played;
 mod seat;

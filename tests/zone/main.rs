@@ -21,7 +21,7 @@ fn policies() -> Arc<PolicySet> {
 #[test]
 fn a_lost_zone_is_through_within_seconds_whatever_the_api_server_takes() {
     let limits = Limits { requests_per_second: 20, burst: 20, ..Limits::default() };
-    let setting = zone_lost(300, 1, Timing::real(), limits, &policies());
+    let setting = zone_lost(300, 1, 2, Timing::real(), limits, &policies());
     let found = run(&setting);
     assert_eq!(found, run(&setting), "the same seed, another run");
     let spread = Spread::of(&found.took);
@@ -53,8 +53,10 @@ fn a_partition_of_43_seconds_leaves_one_history() {
 fn by_the_whole_path_it_takes_as_long() {
     let policies = policies();
     let whole = virtually(played(6, 1, &policies)).unwrap();
-    let seam =
-        run(&Setting { primaries_in: 1, ..zone_lost(6, 1, Timing::played(), Limits::default(), &policies) });
+    let seam = run(&Setting {
+        primaries_in: 1,
+        ..zone_lost(6, 1, 0, Timing::played(), Limits::default(), &policies)
+    });
     println!("{whole:?}\n{seam:?}");
     assert_eq!((whole.took.len(), whole.twice, whole.lost), (6, 0, 6), "{whole:?}");
     assert_eq!((seam.took.len(), seam.twice, seam.lost), (6, 0, 6), "{seam:?}");

@@ -19,12 +19,13 @@ const FOR_GOOD: Millis = 86_400_000;
 /// As long as GitHub's sites were apart on 2018-10-21.
 const PARTITION: Millis = 43_000;
 
-/// A fleet whose first zone loses its power for good. One cluster in fifty has, within the same
-/// twenty seconds, a tablet that the host does not reach for a while.
+/// A fleet whose first zone loses its power for good. So many clusters in a hundred have, within
+/// the same twenty seconds, a tablet that the host does not reach for a while.
 #[must_use]
 pub fn zone_lost(
     clusters: usize,
     seed: u64,
+    hiccups: u64,
     timing: Timing,
     limits: Limits,
     policies: &Arc<PolicySet>,
@@ -32,7 +33,7 @@ pub fn zone_lost(
     let weather = move |number: usize| {
         let mut spells = vec![Spell { from: FROM, until: FOR_GOOD, cut: Cut::Power(0) }];
         let mut draws = Draws::new(seed, &format!("hiccup {number}"));
-        if draws.chance(2) {
+        if draws.chance(hiccups) {
             let from = FROM + draws.range(0, 20_000);
             let until = from + draws.range(1_000, 15_000);
             spells.push(Spell { from, until, cut: Cut::Host(draws.pick(&[0, 1, 2])) });

@@ -6,47 +6,30 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 
-use futures::FutureExt as _;
-use futures::future::LocalBoxFuture;
 use pilothouse::cache::ClusterKey;
 use pilothouse::queue::Queue;
 use pilothouse::room::{Room, Turn};
 use pilothouse::simulate::Draws;
 use pilothouse_core::Millis;
-use pilothouse_core::action::Action;
-use pilothouse_core::guard::RULES;
-use pilothouse_core::pass::{self, Passed, Report, Settled};
-use pilothouse_core::plan::{Diagnostic, Outcome, Severity};
+use pilothouse_core::pass::Settled;
 use pilothouse_core::view::ClusterView;
 use pilothouse_core::zones::ZoneHealth;
 use pilothouse_policy::set::PolicySet;
 
-use super::cluster::{Cluster, Look, Refused};
-use super::seat::{self, Mail, Seat};
+use super::cluster::{Cluster, Look};
+use super::flights::{Flight, LOOK_AGAIN, told};
+use super::seat;
 use super::timing::{Limits, Timing};
 use super::weather::{Weather, ZONES};
 
 /// 2026-01-01T00:00:00Z: where virtual time begins.
-const EPOCH: Millis = 1_767_225_600_000;
+pub(super) const EPOCH: Millis = 1_767_225_600_000;
 /// Three tablets of one shard in three zones.
 const VIEW: &str = include_str!("../../cli/primary-lost.yaml");
 /// A cluster at rest is looked at this often.
 const REST: Millis = 3_600_000;
-/// As the controller and its pilot have it: what a guest found is told within this, and after a
-/// reparent another pass comes within that.
-const TOLD_WITHIN: Millis = 5_000;
-const LOOK_AGAIN: Millis = 1_000;
-/// The controller acts on what watches tell after this long.
-const ECHO: Millis = 50;
-/// The statuses of a shard, its keyspace and its cluster, and of a lost zone's cell and lockserver: about
-/// as many requests as the whole path sends.
-const STATUSES: u64 = 5;
-/// Processor time of a pass over an unchanged view.
-const UNCHANGED_US: u64 = 1;
 
 /// What is played.
 pub struct Setting<'a> {
@@ -104,11 +87,11 @@ pub(super) fn name(number: usize) -> String {
     format!("c{number:06}")
 }
 
-fn key(number: usize) -> ClusterKey {
+pub(super) fn key(number: usize) -> ClusterKey {
     ClusterKey { namespace: "fleet".to_owned(), name: name(number) }
 }
 
-fn number(key: &ClusterKey) -> usize {
+pub(super) fn number(key: &ClusterKey) -> usize {
     key.name[1..].parse().expect("a name of ours")
 }
 
@@ -123,7 +106,7 @@ pub fn run(setting: &Setting<'_>) -> Run {
     while let Some(at) = fleet.next().filter(|at| *at <= end) {
         fleet.now = at;
         fleet.happen();
-        if at >= fleet.thread_free {
+        if at >= fleet.thread_free && fleet.has_reason() {
             fleet.turn();
         }
     }
@@ -131,52 +114,41 @@ pub fn run(setting: &Setting<'_>) -> Run {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     Look(Look),
     /// What a pass waits for is there.
     Answered,
 }
 
-type Landed = (Seat, Settled, Passed);
-
-/// A pass under way, and what it waits for.
-struct Flight {
-    pass: Option<LocalBoxFuture<'static, Landed>>,
-    mail: Arc<Mutex<Mail>>,
-    reparent: Option<(usize, usize)>,
-    /// Nobody hears what it asked for.
-    in_vain: bool,
-    /// It is over, but for its report: when it is due again, and whether there was nothing to do.
-    reports: Option<(Millis, bool)>,
-    is_guest: bool,
+pub(super) struct Entry {
+    pub(super) cluster: Cluster,
+    pub(super) verdicts: [ZoneHealth; ZONES],
+    pub(super) settled: Settled,
+    pub(super) told: u64,
+    pub(super) untold_since: Option<Millis>,
+    pub(super) packed: bool,
+    pub(super) was_lost: bool,
+    pub(super) replaced: u32,
+    pub(super) flight: Option<Flight>,
 }
 
-struct Entry {
-    cluster: Cluster,
-    verdicts: [ZoneHealth; ZONES],
-    settled: Settled,
-    told: u64,
-    untold_since: Option<Millis>,
-    packed: bool,
-    was_lost: bool,
-    replaced: u32,
-    flight: Option<Flight>,
-}
-
-struct Fleet<'a> {
-    setting: &'a Setting<'a>,
-    template: Arc<ClusterView>,
-    aliases: std::collections::BTreeMap<String, usize>,
-    entries: Vec<Entry>,
-    queue: Queue,
-    room: Room,
-    agenda: BinaryHeap<Reverse<(u64, u64, usize, Event)>>,
-    pushed: u64,
-    draws: Draws,
-    now: u64,
-    thread_free: u64,
-    bucket: u64,
-    run: Run,
+pub(super) struct Fleet<'a> {
+    pub(super) setting: &'a Setting<'a>,
+    pub(super) template: Arc<ClusterView>,
+    pub(super) aliases: std::collections::BTreeMap<String, usize>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) queue: Queue,
+    pub(super) room: Room,
+    pub(super) agenda: BinaryHeap<Reverse<(u64, u64, usize, Event)>>,
+    pub(super) pushed: u64,
+    pub(super) draws: Draws,
+    pub(super) now: u64,
+    pub(super) thread_free: u64,
+    /// Whether somebody made place since the last turn.
+    pub(super) news: bool,
+    pub(super) last_turn: u64,
+    pub(super) bucket: u64,
+    pub(super) run: Run,
 }
 
 impl<'a> Fleet<'a> {
@@ -194,6 +166,8 @@ impl<'a> Fleet<'a> {
             draws: Draws::new(setting.seed, "reparents"),
             now: EPOCH * 1_000,
             thread_free: 0,
+            news: false,
+            last_turn: 0,
             bucket: 0,
             run: Run::default(),
         };
@@ -232,12 +206,12 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    fn push(&mut self, at: u64, number: usize, event: Event) {
+    pub(super) fn push(&mut self, at: u64, number: usize, event: Event) {
         self.pushed += 1;
         self.agenda.push(Reverse((at, self.pushed, number, event)));
     }
 
-    const fn now_ms(&self) -> Millis {
+    pub(super) const fn now_ms(&self) -> Millis {
         self.now / 1_000
     }
 
@@ -269,7 +243,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// As a touch of the controller: what differs makes the cluster due.
-    fn heard(&mut self, number: usize, before: u64, later: Vec<(Millis, Look)>) {
+    pub(super) fn heard(&mut self, number: usize, before: u64, later: Vec<(Millis, Look)>) {
         for (at, look) in later {
             self.push(at * 1_000, number, Event::Look(look));
         }
@@ -278,7 +252,16 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// Whether a turn could find what the last one did not. The controller takes one whenever it wakes.
+    fn has_reason(&self) -> bool {
+        let is_due = |at: Millis| at <= self.now_ms();
+        self.news
+            || self.queue.next_idle(|key| self.room.is_busy(key)).is_some_and(is_due)
+            || self.now >= self.last_turn + LOOK_AGAIN * 1_000
+    }
+
     fn turn(&mut self) {
+        (self.news, self.last_turn) = (false, self.now);
         let (entries, template) = (&self.entries, &self.template);
         let guests = self.setting.limits.guests;
         let presses =
@@ -293,178 +276,6 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    fn begin(&mut self, key: &ClusterKey) {
-        let number = number(key);
-        let as_of = self.now_ms();
-        let entry = &mut self.entries[number];
-        if std::mem::take(&mut entry.packed) {
-            self.thread_free += self.setting.limits.open_us;
-        }
-        let mail = Arc::<Mutex<Mail>>::default();
-        let mut seat = Seat {
-            number,
-            cluster: entry.cluster.clone(),
-            template: Arc::clone(&self.template),
-            policies: Arc::clone(&self.setting.policies),
-            verdicts: entry.verdicts,
-            mail: Arc::clone(&mail),
-            recheck_at: None,
-        };
-        let mut settled = std::mem::take(&mut entry.settled);
-        let pass = async move {
-            let Ok(passed) = pass::run(&mut seat, &mut settled, RULES, as_of).await;
-            (seat, settled, passed)
-        };
-        let is_guest = self.room.is_guest(key);
-        let pass = Some(pass.boxed_local());
-        entry.flight = Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_guest });
-        self.run.passes += 1;
-        let landed = self.poll(number);
-        let ran = !matches!(landed, Some((_, _, Passed::Unchanged { .. })));
-        self.thread_free += if ran { self.setting.limits.pass_us } else { UNCHANGED_US };
-        self.go_on(number, landed, self.thread_free);
-    }
-
-    /// Carries a pass on as far as it goes by itself.
-    fn poll(&mut self, number: usize) -> Option<Landed> {
-        loop {
-            let flight = self.entries[number].flight.as_mut()?;
-            let mut context = Context::from_waker(Waker::noop());
-            match flight.pass.as_mut()?.poll_unpin(&mut context) {
-                Poll::Ready(landed) => {
-                    flight.pass = None;
-                    return Some(landed);
-                }
-                Poll::Pending => {}
-            }
-            let mut mail = flight.mail.lock().expect("no panic under the lock");
-            match mail.asked.take()? {
-                Action::EmergencyReparent { lost, to, .. } => {
-                    let of = |alias: &dyn ToString| self.aliases[&alias.to_string()];
-                    flight.reparent = Some((of(&lost), of(&to)));
-                    return None;
-                }
-                other => {
-                    let message = other.verb().to_owned();
-                    mail.answer = Some(Outcome::Failed { code: "NotPlayed".to_owned(), message });
-                    self.run.unplayed += 1;
-                }
-            }
-        }
-    }
-
-    /// What a pass that was carried on by then needs next.
-    fn go_on(&mut self, number: usize, landed: Option<Landed>, at: u64) {
-        match landed {
-            Some(landed) => self.land(number, landed),
-            None => {
-                let (timing, draws, entry) =
-                    (self.setting.timing, &mut self.draws, &mut self.entries[number]);
-                let in_vain =
-                    entry.cluster.calls_in_vain(at / 1_000, &timing, |percent| draws.chance(percent));
-                if let Some(flight) = &mut entry.flight {
-                    flight.in_vain = in_vain.is_some();
-                }
-                let takes = in_vain.unwrap_or_else(|| draws.range(timing.reparent.0, timing.reparent.1));
-                self.push(at + takes * 1_000, number, Event::Answered);
-            }
-        }
-    }
-
-    fn answered(&mut self, number: usize) {
-        let now = self.now_ms();
-        let Some(flight) = self.entries[number].flight.as_mut() else { return };
-        if let Some((requeue, rests)) = flight.reports {
-            return self.settle(number, requeue, rests);
-        }
-        let Some((lost, to)) = flight.reparent.take() else { return };
-        let (mail, in_vain) = (Arc::clone(&flight.mail), flight.in_vain);
-        let outcome = if in_vain {
-            self.run.in_vain += 1;
-            Outcome::InDoubt { message: String::new() }
-        } else {
-            self.replace(number, lost, to, now)
-        };
-        mail.lock().expect("no panic under the lock").answer = Some(outcome);
-        let landed = self.poll(number);
-        self.go_on(number, landed, self.now);
-    }
-
-    fn replace(&mut self, number: usize, lost: usize, to: usize, now: Millis) -> Outcome {
-        let entry = &mut self.entries[number];
-        let (lived, heard) = (entry.cluster.lives(now), entry.cluster.heard);
-        match entry.cluster.promote(lost, to, now, &self.setting.timing) {
-            Ok(later) => {
-                entry.replaced += 1;
-                self.run.reparents += 1;
-                self.run.needless += u64::from(lived);
-                self.run.twice += usize::from(entry.replaced == 2);
-                if let Some((_, at)) = self.setting.lost.filter(|_| entry.was_lost && entry.replaced == 1) {
-                    self.run.took.push(now - EPOCH - at);
-                }
-                self.heard(number, heard, later);
-                Outcome::Done
-            }
-            Err(Refused(code)) => {
-                self.run.refused += 1;
-                Outcome::Failed { code: code.to_owned(), message: String::new() }
-            }
-        }
-    }
-
-    /// The pass is over: what it found is told, or waits for the next one.
-    fn land(&mut self, number: usize, (seat, settled, passed): Landed) {
-        let limits = self.setting.limits;
-        let entry = &mut self.entries[number];
-        (entry.verdicts, entry.settled) = (seat.verdicts, settled);
-        let report = match passed {
-            Passed::Unchanged { requeue_after_ms } => return self.settle(number, requeue_after_ms, true),
-            Passed::Ran(report) => report,
-        };
-        self.run.refused += report.refusals.len() as u64;
-        let Report { view, outcomes, refusals, diagnostics, mut requeue_after_ms } = *report;
-        let is_guest = entry.flight.as_ref().is_some_and(|flight| flight.is_guest);
-        let since = *entry.untold_since.get_or_insert(view.as_of);
-        let is_replaced = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Done);
-        if limits.guests && (is_replaced || is_guest && view.as_of < since + TOLD_WITHIN) {
-            if !outcomes.is_empty() {
-                requeue_after_ms = requeue_after_ms.min(LOOK_AGAIN);
-            }
-            entry.settled = Settled::default();
-            return self.settle(number, requeue_after_ms, outcomes.is_empty());
-        }
-        entry.untold_since = None;
-        let rules: Vec<&str> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
-        let told = told(&view, &diagnostics, &rules, entry.replaced);
-        if std::mem::replace(&mut entry.told, told) == told {
-            return self.settle(number, requeue_after_ms, outcomes.is_empty());
-        }
-        let warnings = diagnostics.iter().filter(|d| d.severity != Severity::Info).count();
-        let requests = STATUSES + (warnings + outcomes.len()) as u64;
-        if let Some(flight) = &mut entry.flight {
-            // Its writes come back by the watches a moment later.
-            flight.reports = Some((requeue_after_ms.min(ECHO), outcomes.is_empty()));
-        }
-        let at = self.spend(requests);
-        self.push(at, number, Event::Answered);
-    }
-
-    /// When so many requests, one after the other, are answered.
-    fn spend(&mut self, requests: u64) -> u64 {
-        let limits = self.setting.limits;
-        let each = 1_000_000 / limits.requests_per_second;
-        self.run.requests += requests;
-        self.bucket = self.bucket.max(self.now) + requests * each;
-        let granted = self.bucket.saturating_sub(limits.burst * each).max(self.now);
-        granted.max(self.thread_free) + requests * limits.request * 1_000
-    }
-
-    fn settle(&mut self, number: usize, requeue: Millis, rests: bool) {
-        self.entries[number].flight = None;
-        self.room.done(&key(number), rests);
-        self.queue.push(key(number), self.now_ms() + requeue.max(1));
-    }
-
     fn end(mut self) -> Run {
         self.run.took.sort_unstable();
         let bad = |entry: &&Entry| entry.cluster.diverged || entry.cluster.missing > 0;
@@ -472,20 +283,4 @@ impl<'a> Fleet<'a> {
         self.run.errant = self.entries.iter().map(|entry| entry.cluster.aside()).sum();
         self.run
     }
-}
-
-/// What statuses say of a pass: another number, another status.
-fn told(view: &ClusterView, diagnostics: &[Diagnostic], rules: &[&str], replaced: u32) -> u64 {
-    let mut h = DefaultHasher::new();
-    (&view.shards, rules, replaced).hash(&mut h);
-    for zone in &view.zones {
-        (zone.health.state, zone.nodes_ready).hash(&mut h);
-    }
-    for tablet in &view.tablets {
-        (tablet.reach, tablet.role, tablet.ready).hash(&mut h);
-    }
-    for Diagnostic { code, subject, severity, .. } in diagnostics {
-        (code, subject, *severity as u8).hash(&mut h);
-    }
-    h.finish()
 }
