@@ -82,8 +82,8 @@ impl Fault {
         let others = || world.zones().into_iter().filter(|zone| zone != target);
         let tablet = |act: &dyn Fn(&TabletAlias) -> bool| target.parse().is_ok_and(|alias| act(&alias));
         let shards = |act: &dyn Fn(&ShardId) -> bool| {
-            let shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
-            shards.map(|key| act(&key.shard)).all(|known| known)
+            let mut shards = world.facts().shards.into_keys().filter(|key| key.cluster == *cluster);
+            shards.all(|key| act(&key.shard))
         };
         let struck = match self {
             Self::CutZone(_) => {
