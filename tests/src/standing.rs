@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::repository;
 
 /// What no two servers, nor two runs on one, have alike.
-const OF_ONE_RUN: [&str; 13] = [
+const OF_ONE_RUN: [&str; 15] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -27,6 +27,9 @@ const OF_ONE_RUN: [&str; 13] = [
     "f:controller-uid",
     "f:batch.kubernetes.io/controller-uid",
     "nextScheduledTimes",
+    // Of a zone's verdict: when it was seen, and of how many nodes.
+    "evidence",
+    "f:evidence",
 ];
 
 /// Objects by kind and name.

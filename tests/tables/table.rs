@@ -18,8 +18,7 @@ use crate::run::Tell;
 /// The prefixes of labels and annotations that the host reads and writes; the first is left out.
 const OURS: [&str; 2] = ["planetscale.com/", "pilothouse.dev/"];
 /// What only follows other fields or the build, or is a matter of chance and of moments.
-const LEFT_OUT: [&str; 6] =
-    ["observedGeneration", "nodeName", "leaningSince", "recoveryMs", "evidence", "digest"];
+const LEFT_OUT: [&str; 5] = ["observedGeneration", "nodeName", "leaningSince", "recoveryMs", "digest"];
 
 /// What was told so far.
 pub(crate) struct Table {
