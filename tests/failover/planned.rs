@@ -7,12 +7,13 @@ use kube::ResourceExt as _;
 use pilothouse::clock::Clock;
 use pilothouse_core::topology::ShardId;
 use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::crossing::primary::{alias, serving};
 use pilothouse_tests::crossing::scene::Scene;
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
 use pilothouse_vitess::{Dialer, Vtctld, Within};
 
-use crate::round::{alias, serving, settled, well, written_since};
+use crate::round::{settled, well, written_since};
 
 const WITHIN: Duration = Duration::from_secs(30);
 

@@ -12,6 +12,7 @@ use pilothouse_api::names;
 use pilothouse_core::view::Role;
 use pilothouse_tests::cluster::whole::{holds, until};
 use pilothouse_tests::crossing::machines::zone;
+use pilothouse_tests::crossing::primary::{Primary, alias, serving};
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
@@ -156,30 +157,6 @@ pub(crate) async fn written_since(writer: &Writer, at: u64) -> anyhow::Result<u6
     tokio::time::timeout(WITHIN, looked).await.context("nobody can write")
 }
 
-pub(crate) struct Primary {
-    pub(crate) pod: String,
-    pub(crate) zone: String,
-    /// Since when, in Unix milliseconds.
-    since: u64,
-}
-
-/// The primary as the gateway has it.
-pub(crate) async fn serving(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
-    let tablets = sql.ask("SHOW VITESS_TABLETS").await?;
-    // Cell, keyspace, shard, type, state, alias, hostname, and since when it is the primary: one that is lost may be
-    // called so, too.
-    let primaries = tablets.into_iter().filter(|tablet| tablet[3] == "PRIMARY" && tablet[4] == "SERVING");
-    let latest = primaries.max_by(|a, b| a[7].cmp(&b[7])).context("there is no primary")?;
-    let pods = scene.pods("vttablet").await?;
-    let pod = pods.iter().find(|pod| alias(pod) == latest[5]).with_context(|| latest[5].clone())?;
-    let since: jiff::Timestamp = latest[7].parse()?;
-    Ok(Primary { pod: pod.name_any(), zone: zone(pod), since: u64::try_from(since.as_millisecond())? })
-}
-
-pub(crate) fn alias(pod: &Pod) -> String {
-    format!("zone1-{}", pod.labels()["planetscale.com/tablet-uid"])
-}
-
 /// The zone that is lost must not be that of the only gateway.
 async fn moved_out_of_the_first_zone(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
     if serving(scene, sql).await?.zone != "zone-a" {
@@ -194,7 +171,7 @@ async fn moved_out_of_the_first_zone(scene: &Scene, sql: &mut Sql) -> anyhow::Re
     .await
 }
 
-/// Waits until all have the same as the primary, and it has been that for long enough.
+/// Waits until the primary has been it for long enough.
 pub(crate) async fn settled(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
     until(WITHIN, "the primary has been it for long enough", async || {
         let primary = serving(scene, sql).await.ok();

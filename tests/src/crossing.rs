@@ -4,6 +4,7 @@
 //! expects.
 
 pub mod machines;
+pub mod primary;
 pub mod scene;
 pub mod sql;
 pub mod writer;

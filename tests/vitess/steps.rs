@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use pilothouse_api::names;
 use pilothouse_tests::cluster::whole::{holds, until};
 use pilothouse_tests::crossing::machines::zone;
+use pilothouse_tests::crossing::primary::{Primary, alias, serving};
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -86,19 +87,6 @@ async fn rows_are_written(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The Pod of the tablet that the gateway holds for the primary, and its zone.
-async fn primary(scene: &Scene, sql: &mut Sql) -> anyhow::Result<(String, String)> {
-    let tablets = sql.ask("SHOW VITESS_TABLETS").await?;
-    // Cell, keyspace, shard, type, state, alias, hostname, and since when it is the primary: one that is lost may be
-    // called so, too.
-    let primaries = tablets.into_iter().filter(|tablet| tablet[3] == "PRIMARY" && tablet[4] == "SERVING");
-    let latest = primaries.max_by(|a, b| a[7].cmp(&b[7])).context("there is no primary")?;
-    let pods = scene.pods("vttablet").await?;
-    let alias = |pod: &Pod| format!("zone1-{}", pod.labels()["planetscale.com/tablet-uid"]);
-    let of = pods.iter().find(|pod| alias(pod) == latest[5]).with_context(|| latest[5].clone())?;
-    Ok((of.name_any(), zone(of)))
-}
-
 /// Waits, under the durability policy `none`, until every tablet has all that the primary has: nobody promises what is
 /// lost with it. Even a reparent's own record, lost, keeps the former primary from coming back (an errant GTID).
 async fn safe(scene: &Scene) -> anyhow::Result<()> {
@@ -127,8 +115,8 @@ async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> an
     })
     .await?;
     scene.say("a row is written again");
-    let (now, _) = primary(scene, sql).await?;
-    ensure!(now != former, "{former} is still the primary");
+    let now = serving(scene, sql).await?;
+    ensure!(now.pod != former, "{former} is still the primary");
     let rows = sql.ask("SELECT id FROM crossings ORDER BY id").await?;
     let all: Vec<Vec<String>> = (1..=id).map(|id| vec![id.to_string()]).collect();
     ensure!(rows == all, "{rows:?}");
@@ -138,7 +126,7 @@ async fn written_past(scene: &Scene, sql: &mut Sql, former: &str, id: u32) -> an
 
 async fn a_primary_is_killed(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
     safe(scene).await?;
-    let (pod, zone) = primary(scene, sql).await?;
+    let Primary { pod, zone, .. } = serving(scene, sql).await?;
     scene.say(&format!("the primary's processes are killed: {pod}"));
     scene.machines.machine(&zone)?.kill(&pod)?;
     written_past(scene, sql, &pod, 2).await?;
@@ -156,8 +144,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     let there =
         tablets.iter().find(|pod| !taken.contains(&zone(pod))).context("each zone has one of them")?;
     let (name, lost) = (there.name_any(), zone(there));
-    let alias = format!("zone1-{}", there.labels()["planetscale.com/tablet-uid"]);
-    scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias]).await?;
+    scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias(there)]).await?;
     safe(scene).await?;
     scene.say(&format!("the primary is {name}; all of {lost} loses its power"));
     scene.machines.power(&lost, false).await?;

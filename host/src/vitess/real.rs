@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::known::Known;
 use super::settings::VitessSettings;
 use super::watching::{self, Heard};
 use super::{Error, Observation};
@@ -170,6 +171,13 @@ impl RealVitess {
         self.0.clusters.lock().expect("no panic under the lock")
     }
 
+    /// Takes down what a call has shown of a cluster, before it is listed or probed.
+    fn note(&self, key: &ClusterKey, change: impl FnOnce(&mut Known)) {
+        if let Some(followed) = self.clusters().get(key) {
+            change(&mut followed.heard.lock().expect("no panic under the lock").known);
+        }
+    }
+
     /// Calls a cluster's vtctld; whatever comes of it, what is known is looked at again at once.
     async fn call<T>(
         &self,
@@ -196,10 +204,7 @@ impl RealVitess {
 
     /// Nothing has to be listed first to know who the primary is now.
     fn promoted(&self, key: &ClusterKey, shard: &ShardId, to: &TabletAlias) {
-        if let Some(followed) = self.clusters().get(key) {
-            let mut heard = followed.heard.lock().expect("no panic under the lock");
-            heard.known.promoted(shard, to, self.0.clock.now());
-        }
+        self.note(key, |known| known.promoted(shard, to, self.0.clock.now()));
     }
 
     pub(super) async fn planned_reparent(
@@ -238,10 +243,7 @@ impl RealVitess {
 
     pub(super) async fn end_slowly(&self, key: &ClusterKey, tablet: &TabletAlias) -> Result<(), Error> {
         self.call(key, async |vtctld| vtctld.end_slowly(tablet).await).await?;
-        if let Some(followed) = self.clusters().get(key) {
-            let mut heard = followed.heard.lock().expect("no panic under the lock");
-            heard.known.slow.insert(tablet.clone());
-        }
+        self.note(key, |known| _ = known.slow.insert(tablet.clone()));
         Ok(())
     }
 
@@ -252,9 +254,8 @@ impl RealVitess {
         on: bool,
     ) -> Result<(), Error> {
         let answer = self.call(key, async |vtctld| vtctld.let_vtorc_fail_over(shard, on).await).await;
-        if let (Err(Error::Refused { code, .. }), Some(followed)) = (&answer, self.clusters().get(key)) {
-            let mut heard = followed.heard.lock().expect("no panic under the lock");
-            heard.known.unswitchable |= code == "Unimplemented";
+        if matches!(&answer, Err(Error::Refused { code, .. }) if code == "Unimplemented") {
+            self.note(key, |known| known.unswitchable = true);
         }
         answer
     }
