@@ -11,8 +11,11 @@ mod volumes;
 pub mod whole;
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -33,6 +36,8 @@ pub const TOKEN: &str = "tests";
 pub const HOST: &str = "host";
 /// A server that does not answer by then never will.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// The ports of what listens for a test: above those that Vitess names, below those that Linux gives to connections.
+const LISTENED: Range<u16> = 20_000..32_000;
 /// A process tells nobody that it is ready; it is asked again until it is, or [`READY_WITHIN`] is over.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -255,14 +260,16 @@ fn der(pem: &str) -> anyhow::Result<Vec<u8>> {
     Ok(all.last().context("the server has no certificate")?.to_vec())
 }
 
-/// Ports that nobody has; between this and their use somebody may take them.
+/// Ports that nobody has, and that no connection is given before their use; each process of ours begins at another.
 pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
-    let mut listeners = Vec::new();
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(61) as u16;
+    let mut free = (0..LISTENED.len())
+        .map(|_| LISTENED.start + first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % LISTENED.len() as u16)
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
+        *port = free.next().context("no port is free")?;
     }
     Ok(ports)
 }
