@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Author, Outcome, Step};
-use pilothouse_core::{levels, records, rollout, turndown, volumes};
+use pilothouse_core::{levels, loss, records, rollout, turndown, volumes};
 use sha2::{Digest, Sha256};
 
 use crate::pilot::{Pilot, author};
@@ -42,37 +42,20 @@ pub(crate) async fn emit(pilot: &Pilot, report: &Report, before: &BTreeSet<Strin
     now
 }
 
+/// What this pass did, and what stands.
 fn collect(report: &Report) -> Vec<Said> {
     let mut all = routine(report);
-    for (step, outcome) in &report.outcomes {
-        let told =
-            |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
-        match outcome {
-            Outcome::Done if routine_object(step).is_some() => {}
-            Outcome::Done => {
-                let by = author(&step.author);
-                let message = format!("{} (by {by}: {})", step.action, step.reason.message);
-                all.push(told(false, done(&step.action), message));
-            }
-            Outcome::Overtaken { .. } => {}
-            Outcome::Failed { code, message } => {
-                all.push(told(
-                    true,
-                    failed(&step.action).unwrap_or(code),
-                    format!("{}: {message}", step.action),
-                ));
-            }
-            Outcome::InDoubt { message } => {
-                all.push(told(true, "InDoubt", format!("{}: {message}", step.action)));
-            }
-        }
-    }
+    all.extend(outcomes(report));
     for refusal in &report.refusals {
         all.push(Said {
             warning: true,
             reason: "Refused".to_owned(),
             message: format!("{}: {} ({})", refusal.step.action, refusal.why, refusal.rule),
         });
+    }
+    for (tablet, count) in loss::errant(&report.view) {
+        let message = loss::of_errant(&report.view, tablet, count);
+        all.push(Said { warning: true, reason: "ErrantTransactions".to_owned(), message });
     }
     for (shard, pause) in rollout::pauses(&report.view) {
         let message = format!("{shard}: {pause}");
@@ -104,6 +87,39 @@ fn collect(report: &Report) -> Vec<Said> {
             reason: said.code.clone(),
             message: format!("{} {}", said.subject, said.message).trim().to_owned(),
         });
+    }
+    all
+}
+
+/// What became of the steps.
+fn outcomes(report: &Report) -> Vec<Said> {
+    let mut all = Vec::new();
+    for (step, outcome) in &report.outcomes {
+        let told =
+            |warning, reason: &str, message: String| Said { warning, reason: reason.to_owned(), message };
+        match outcome {
+            Outcome::Done if routine_object(step).is_some() => {}
+            Outcome::Done => {
+                let by = author(&step.author);
+                let message = format!("{} (by {by}: {})", step.action, step.reason.message);
+                all.push(told(false, done(&step.action), message));
+                if loss::may_come_of(&report.view, &step.action) {
+                    let message = format!("{}: what its primary had not passed on is lost", step.action);
+                    all.push(told(true, "WritesMayBeLost", message));
+                }
+            }
+            Outcome::Overtaken { .. } => {}
+            Outcome::Failed { code, message } => {
+                all.push(told(
+                    true,
+                    failed(&step.action).unwrap_or(code),
+                    format!("{}: {message}", step.action),
+                ));
+            }
+            Outcome::InDoubt { message } => {
+                all.push(told(true, "InDoubt", format!("{}: {message}", step.action)));
+            }
+        }
     }
     all
 }

@@ -97,6 +97,7 @@ scenarios! {
     partition_of_43_s
     isolated_primary
     isolated_primary_alone
+    loss_is_told
     failover_beside_the_sick
     drained_under_load
     relay_log_purged

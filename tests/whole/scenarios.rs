@@ -38,6 +38,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("partition_of_43_s", BREAKS),
     ("isolated_primary", BREAKS),
     ("isolated_primary_alone", BREAKS),
+    ("loss_is_told", BREAKS),
     ("failover_beside_the_sick", BREAKS),
     ("drained_under_load", BREAKS),
     ("relay_log_purged", BREAKS),

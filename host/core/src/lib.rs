@@ -11,6 +11,7 @@ pub mod drain;
 pub mod gtid;
 pub mod guard;
 pub mod levels;
+pub mod loss;
 pub mod mysql;
 pub mod pass;
 pub mod pause;
