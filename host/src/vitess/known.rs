@@ -17,7 +17,9 @@ use super::{Observation, Switch};
 /// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
 const SILENT_FOR_GOOD_MS: Millis = 30_000;
 
-/// A tablet that told all until then is asked more often for so long.
+/// A tablet that told all until then is asked more often for so long, and so are replicas of such a primary.
+/// Longer than a probe and what a replica needs to miss its source: its `replica_net_timeout`, 8 s as Vitess
+/// configures MySQL.
 const IN_DOUBT_FOR_MS: Millis = 10_000;
 
 /// A tablet whose MySQL has never answered is given so long to start it.
@@ -99,12 +101,23 @@ impl Known {
         }
     }
 
-    /// Whether a tablet has told less than all only since a moment ago.
+    /// Whether a tablet has told less than all only since a moment ago, or its shard's primary has, whom it
+    /// still hears: that one is replaced, if it is, as soon as nobody does.
     pub(super) fn is_in_doubt(&self, alias: &TabletAlias, now: Millis) -> bool {
-        let probed = self.probed.get(alias);
-        probed.is_some_and(|p| {
-            !matches!(p.answer, Answer::Whole(_)) && now.saturating_sub(p.since) < IN_DOUBT_FOR_MS
-        })
+        let lately = |alias: &TabletAlias| {
+            self.probed.get(alias).is_some_and(|p| {
+                !matches!(p.answer, Answer::Whole(_)) && now.saturating_sub(p.since) < IN_DOUBT_FOR_MS
+            })
+        };
+        let answer = self.probed.get(alias).map(|probed| &probed.answer);
+        let hears = matches!(answer, Some(Answer::Whole(status)) if hears(status));
+        lately(alias) || (hears && self.named_primary(alias).is_some_and(lately))
+    }
+
+    /// The primary of a tablet's shard, as the topology has it.
+    fn named_primary(&self, of: &TabletAlias) -> Option<&TabletAlias> {
+        let (shards, _) = self.shards.as_ref()?;
+        shards.get(&self.tablets.get(of)?.shard)?.primary.as_ref()
     }
 
     /// One without MySQL serves nobody, so it does not count as answering; but a restore begins
@@ -232,8 +245,7 @@ impl Known {
 
     /// The last word of the shard's primary, unless that is the tablet itself.
     fn primary_of(&self, record: &TabletRecord) -> Option<standing::Told<'_>> {
-        let (shards, _) = self.shards.as_ref()?;
-        let primary = shards.get(&record.shard)?.primary.as_ref().filter(|p| **p != record.alias)?;
+        let primary = self.named_primary(&record.alias).filter(|p| **p != record.alias)?;
         let told = self.probed.get(primary)?.last.as_ref()?;
         let leads = told.role == Role::Primary || (told.role == Role::Unknown && told.source.is_none());
         Some(standing::Told { server: &told.server, position: &told.position, leads })
@@ -250,9 +262,13 @@ const fn is_gone(answer: &Answer) -> bool {
     )
 }
 
+/// Whether it hears its source.
+fn hears(status: &Status) -> bool {
+    status.source.as_ref().is_some_and(|source| source.connected)
+}
+
 /// Whether it tells less than before, or hears its source no more.
 fn is_worse(before: &Answer, answer: &Answer) -> bool {
-    let hears = |status: &Status| status.source.as_ref().is_some_and(|source| source.connected);
     match (before, answer) {
         (Answer::Whole(before), Answer::Whole(now)) => hears(before) && !hears(now),
         (Answer::Whole(_), Answer::Mute(_) | Answer::Silent(_)) => true,

@@ -29,7 +29,8 @@ const RECORDS_EVERY: Duration = Duration::from_secs(5);
 /// Listing a store of backups costs its provider's money.
 const BACKUPS_EVERY: Duration = Duration::from_secs(30);
 
-/// A tablet that has just fallen silent, and one that hung up, is probed so many times as often.
+/// A tablet that has just fallen silent, a replica that still hears such a primary, and one that hung up, is probed
+/// so many times as often.
 const FASTER_IN_DOUBT: u32 = 4;
 
 /// How often the time between two calls of a vtctld that never answered is doubled.

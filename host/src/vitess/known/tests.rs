@@ -241,14 +241,16 @@ fn whoever_is_told_to_be_gone_is_told_from_whoever_is_silent() {
     }
 }
 
+/// The second tablet, which follows the first, and hears it or does not.
+fn follows(connected: bool) -> Answer {
+    let Answer::Whole(mut told) = status(2, Role::Replica, "", Some(1)) else { unreachable!() };
+    told.source.as_mut().expect("a source").connected = connected;
+    Answer::Whole(told)
+}
+
 #[test]
 fn what_is_worse_than_before_makes_others_be_asked() {
     let mut known = known();
-    let follows = |connected| {
-        let Answer::Whole(mut told) = status(2, Role::Replica, "", Some(1)) else { unreachable!() };
-        told.source.as_mut().expect("a source").connected = connected;
-        Answer::Whole(told)
-    };
     let mut hear = |answer| known.hear(&alias(2), answer, 0);
     assert!(!hear(follows(true)), "it is the first");
     assert!(hear(follows(false)), "it hears its source no more");
@@ -258,6 +260,24 @@ fn what_is_worse_than_before_makes_others_be_asked() {
     assert!(
         known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS - 1) && !known.is_in_doubt(&alias(2), IN_DOUBT_FOR_MS)
     );
+}
+
+#[test]
+fn whoever_still_hears_a_primary_that_fell_silent_is_asked_more_often() {
+    let mut known = known();
+    let in_doubt = |known: &Known, now| [2, 3].map(|uid| known.is_in_doubt(&alias(uid), now));
+    known.hear(&alias(1), status(1, Role::Primary, "", None), 0);
+    known.hear(&alias(2), follows(true), 0);
+    known.hear(&alias(3), status(3, Role::Replica, "", None), 0);
+    assert_eq!(in_doubt(&known, 0), [false, false]);
+    known.hear(&alias(1), silent(), 5);
+    assert_eq!(in_doubt(&known, 5), [true, false], "the third hears nobody");
+    assert_eq!(in_doubt(&known, 5 + IN_DOUBT_FOR_MS), [false, false]);
+    known.hear(&alias(2), follows(false), 6);
+    assert_eq!(in_doubt(&known, 6), [false, false], "it hears it no more");
+    known.hear(&alias(2), follows(true), 7);
+    known.promoted(&shard(), &alias(3), 7);
+    assert_eq!(in_doubt(&known, 7), [false, false], "that one is not the primary any more");
 }
 
 #[test]
