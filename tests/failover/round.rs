@@ -58,7 +58,7 @@ fn planned(rounds: Option<usize>) -> Vec<(Decider, Vec<Fault>)> {
             let others: Vec<Fault> = Fault::ALL.into_iter().filter(|f| !killed.contains(f)).collect();
             let few = n.div_ceil(25);
             let all = |decider| (decider, [times(&killed, n.div_ceil(2)), times(&others, few)].concat());
-            let as_rendered = times(&killed, n.div_ceil(4));
+            let as_rendered = times(&killed, n.div_ceil(10));
             vec![all(Decider::Host), all(Decider::Vtorc), (Decider::VtorcAsRendered, as_rendered)]
         }
     }
