@@ -25,6 +25,7 @@ fn status(uid: u32, role: Role, position: &str, source: Option<u32>) -> Answer {
         server: format!("server{of}"),
         address: (format!("10.0.0.{of}"), 3306),
         connected: true,
+        heard: None,
         applying: true,
         lag_ms: 0,
     });
