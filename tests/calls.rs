@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pilothouse_core::standing::Heard;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_tests::grpc::{Answers, Peer, Reply};
-use pilothouse_vitess::wire::{replicationdata, tabletmanagerdata, topodata, vtctldata};
+use pilothouse_vitess::wire::{query, replicationdata, tabletmanagerdata, topodata, vtctldata};
 use pilothouse_vitess::{Answer, Dialer, Error, Tablet, Tls, Vtctld, Within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -199,6 +200,45 @@ async fn a_tablet_without_its_mysql_is_told_from_one_that_is_silent() {
     assert!(matches!(probed(whole(stalled), pong()).await, Answer::Mute(Error::Unreadable { .. })));
     let well = replicationdata::FullStatus { server_uuid: "a".to_owned(), ..Default::default() };
     assert!(matches!(probed(whole(well), pong()).await, Answer::Whole(_)));
+}
+
+#[tokio::test]
+async fn who_does_not_tell_when_it_heard_its_source_tells_the_rest() {
+    let replica = replicationdata::FullStatus {
+        tablet_type: 2,
+        replication_status: Some(replicationdata::Status {
+            source_host: "10.0.0.1".to_owned(),
+            io_state: 3,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let status = Reply::of(&tabletmanagerdata::FullStatusResponse { status: Some(replica) });
+    let row = |lengths: &[i64], values: &str| {
+        let row = query::Row { lengths: lengths.to_vec(), values: values.into() };
+        let result = Some(query::QueryResult { rows: vec![row] });
+        Reply::of(&tabletmanagerdata::ExecuteFetchAsDbaResponse { result })
+    };
+    let told = Some(Heard { ago_ms: Some(5_500), heartbeat_ms: 4_000 });
+    for (reply, heard) in [
+        (row(&[4, 4], "55004000"), told),
+        (row(&[4], "5500"), None),
+        (Reply::of(&tabletmanagerdata::ExecuteFetchAsDbaResponse::default()), None),
+        (Reply::Refused(2, "SELECT command denied".to_owned()), None),
+        (Reply::Silence, None),
+    ] {
+        let (status, answered) = (status.clone(), reply.clone());
+        let answers: Answers = Arc::new(move |path, _| match path {
+            "/tabletmanagerservice.TabletManager/FullStatus" => status.clone(),
+            "/tabletmanagerservice.TabletManager/ExecuteFetchAsDba" => answered.clone(),
+            other => Reply::Refused(12, other.to_owned()),
+        });
+        let peer = Peer::serve(answers).await.unwrap();
+        let tablet = Tablet::new(dialer().link(&peer.at.to_string()).unwrap());
+        let Answer::Whole(status) = tablet.probe_closely(SHORT).await else { panic!("{reply:?}") };
+        let source = status.source.unwrap();
+        assert_eq!((source.connected, source.heard), (true, heard), "{reply:?}");
+    }
 }
 
 struct Signed {

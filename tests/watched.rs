@@ -12,7 +12,9 @@ use pilothouse::vitess::{Observation, Place, RealVitess, Touched, Vitess};
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{Reach, Role};
 use pilothouse_tests::grpc::{Answers, Peer, Reply};
-use pilothouse_vitess::wire::{mysqlctl, replicationdata, tabletmanagerdata, topodata, vtctldata, vttime};
+use pilothouse_vitess::wire::{
+    mysqlctl, query, replicationdata, tabletmanagerdata, topodata, vtctldata, vttime,
+};
 use tokio::sync::watch;
 
 /// A played peer that does not answer by then never will.
@@ -256,6 +258,31 @@ async fn a_primary_without_its_mysql_does_not_answer_and_a_restore_does() {
     scene.tablets[1].set("FullStatus", Reply::Refused(2, "mysqld is not up yet".to_owned()));
     let known = scene.tablet(2, (Reach::Yes, Role::Restore, false)).await;
     assert!(!known.tablets.contains_key(&named(1)), "its record has gone");
+}
+
+#[tokio::test]
+async fn a_replica_of_a_silent_primary_is_asked_when_it_heard_it() {
+    let scene = Scene::start().await;
+    let heard = |ago: &str| {
+        let lengths = vec![i64::try_from(ago.len()).unwrap(), 3];
+        let rows = vec![query::Row { lengths, values: format!("{ago}100").into() }];
+        let result = Some(query::QueryResult { rows });
+        Reply::of(&tabletmanagerdata::ExecuteFetchAsDbaResponse { result })
+    };
+    let hears = |known: Option<&Observation>| {
+        known.and_then(|o| o.tablets[&named(2)].replication.as_ref()).map(|r| r.source_connected)
+    };
+    scene.tablets[1].set("ExecuteFetchAsDba", heard("60000"));
+    scene.tablet(1, LEADS).await;
+    scene.tablet(2, FOLLOWS).await;
+    scene.tablets[1].asked(20).await;
+    assert_eq!(hears(scene.vitess.observe(&scene.key).as_ref()), Some(true), "its primary tells all");
+    for call in ["FullStatus", "Ping"] {
+        scene.tablets[0].set(call, Reply::Silence);
+    }
+    scene.until("a heartbeat is overdue", |known| hears(known) == Some(false)).await;
+    scene.tablets[1].set("ExecuteFetchAsDba", heard("50"));
+    scene.until("one came", |known| hears(known) == Some(true)).await;
 }
 
 #[tokio::test]

@@ -159,14 +159,17 @@ pub(crate) async fn written_since(writer: &Writer, at: u64) -> anyhow::Result<u6
 
 /// The zone that is lost must not be that of the only gateway.
 async fn moved_out_of_the_first_zone(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()> {
-    if serving(scene, sql).await?.zone != "zone-a" {
+    let before = serving(scene, sql).await?;
+    if before.zone != "zone-a" {
         return Ok(());
     }
     let pods = scene.pods("vttablet").await?;
     let to = pods.iter().find(|pod| zone(pod) != "zone-a").context("a tablet elsewhere")?;
     scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias(to)]).await?;
+    // One that was lost a moment ago is called a primary for longer, with its old time.
     until(WITHIN, "the gateway knows", async || {
-        Ok((serving(scene, sql).await.ok().is_some_and(|p| p.pod == to.name_any())).then_some(()))
+        let now = serving(scene, sql).await.ok();
+        Ok(now.filter(|p| p.pod == to.name_any() && p.since > before.since).map(drop))
     })
     .await
 }

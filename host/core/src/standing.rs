@@ -11,6 +11,30 @@ use crate::view::{ClusterView, Drain, Durability, PodState, Reach, Role, ShardVi
 /// Replicas within this lag count as caught up (the contract's InSync).
 pub const CAUGHT_UP_MS: Millis = 10_000;
 
+/// A source's heartbeat may be late by this and still count as being in time.
+const HEARTBEAT_LATE_MS: Millis = 1_000;
+
+/// When a replica last received anything of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// How long ago; `None`: nothing yet, or it may be in the midst of something.
+    pub ago_ms: Option<Millis>,
+    /// A source that has nothing to send for so long sends a heartbeat (source: MySQL manual,
+    /// `SOURCE_HEARTBEAT_PERIOD`); 0: it sends none.
+    pub heartbeat_ms: Millis,
+}
+
+/// Whether a replica hears its source: its receiver is connected, and no heartbeat is overdue. Where nobody tells
+/// of heartbeats, a connection is all that there is to go by.
+#[must_use]
+pub fn hears(connected: bool, heard: Option<Heard>) -> bool {
+    let told = heard.filter(|heard| heard.heartbeat_ms > 0);
+    let is_overdue = |heard: Heard| {
+        heard.ago_ms.is_some_and(|ago| ago > heard.heartbeat_ms.saturating_add(HEARTBEAT_LATE_MS))
+    };
+    connected && !told.is_some_and(is_overdue)
+}
+
 /// What a server said of itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Told<'a> {
@@ -146,4 +170,27 @@ pub fn eligible_wanted(view: &ClusterView, shard: &ShardId) -> u32 {
         let eligible = s.pools.iter().filter(|p| p.key.pool_type.is_primary_eligible());
         eligible.map(|p| p.replicas).fold(0, u32::saturating_add)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connected_replica_hears_its_source_until_a_heartbeat_is_overdue() {
+        let after = |ago_ms, heartbeat_ms| Some(Heard { ago_ms, heartbeat_ms });
+        for (heard, hears_it) in [
+            (None, true),
+            (after(None, 4_000), true),
+            (after(Some(3_000), 4_000), true),
+            (after(Some(5_000), 4_000), true),
+            (after(Some(5_001), 4_000), false),
+            (after(Some(5_500), 4_000), false),
+            (after(Some(5_500), 30_000), true),
+            (after(Some(5_500), 0), true),
+        ] {
+            assert_eq!(hears(true, heard), hears_it, "{heard:?}");
+            assert!(!hears(false, heard), "{heard:?}");
+        }
+    }
 }

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
-use pilothouse_core::standing;
+use pilothouse_core::standing::{self, Heard};
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
-use pilothouse_vitess::{Answer, Error, KeyspaceRecord, ShardRecord, Status, TabletRecord};
+use pilothouse_vitess::{Answer, Error, KeyspaceRecord, ShardRecord, Source, Status, TabletRecord};
 
 use super::{Observation, Switch};
 
@@ -54,6 +54,10 @@ pub(super) struct Probed {
     answer: Answer,
     /// Since when it tells all, or does not.
     since: Millis,
+    /// Since when its receiver is seen to be connected to the same source without a break, or to none.
+    connected_since: Millis,
+    /// Whether it hears its source.
+    hears: bool,
     /// Since when nobody answers at all.
     silent_since: Option<Millis>,
     /// The last status that it told, however long ago.
@@ -67,8 +71,11 @@ impl Known {
     /// the others of its shard should be asked at once.
     pub(super) fn hear(&mut self, alias: &TabletAlias, answer: Answer, now: Millis) -> bool {
         let before = self.probed.remove(alias);
-        let worse = before.as_ref().is_some_and(|before| is_worse(&before.answer, &answer));
-        let tells = |answer: &Answer| matches!(answer, Answer::Whole(_));
+        let to = |source: &Source| source.server.clone();
+        let goes_on = |before: &&Probed| connected(&before.answer).map(to) == connected(&answer).map(to);
+        let connected_since = before.as_ref().filter(goes_on).map_or(now, |before| before.connected_since);
+        let hears = hears(&answer, now.saturating_sub(connected_since));
+        let worse = before.as_ref().is_some_and(|before| is_worse(before, &answer, hears));
         let same = |before: &&Probed| tells(&before.answer) == tells(&answer);
         let since = before.as_ref().filter(same).map_or(now, |before| before.since);
         let mut told = before.as_ref().map(|before| before.told.clone()).unwrap_or_default();
@@ -89,7 +96,10 @@ impl Known {
                 before.and_then(|b| b.last)
             }
         };
-        self.probed.insert(alias.clone(), Probed { answer, since, silent_since, last, told });
+        self.probed.insert(
+            alias.clone(),
+            Probed { answer, since, connected_since, hears, silent_since, last, told },
+        );
         worse
     }
 
@@ -102,16 +112,23 @@ impl Known {
     }
 
     /// Whether a tablet has told less than all only since a moment ago, or its shard's primary has, whom it
-    /// still hears: that one is replaced, if it is, as soon as nobody does.
+    /// is still connected to: that one is replaced, if it is, as soon as nobody hears it.
     pub(super) fn is_in_doubt(&self, alias: &TabletAlias, now: Millis) -> bool {
         let lately = |alias: &TabletAlias| {
-            self.probed.get(alias).is_some_and(|p| {
-                !matches!(p.answer, Answer::Whole(_)) && now.saturating_sub(p.since) < IN_DOUBT_FOR_MS
-            })
+            self.probed
+                .get(alias)
+                .is_some_and(|p| !tells(&p.answer) && now.saturating_sub(p.since) < IN_DOUBT_FOR_MS)
         };
-        let answer = self.probed.get(alias).map(|probed| &probed.answer);
-        let hears = matches!(answer, Some(Answer::Whole(status)) if hears(status));
-        lately(alias) || (hears && self.named_primary(alias).is_some_and(lately))
+        let connected = self.probed.get(alias).and_then(|probed| connected(&probed.answer));
+        lately(alias) || (connected.is_some() && self.named_primary(alias).is_some_and(lately))
+    }
+
+    /// Whether a tablet is to be asked when it last heard its source: it is connected, and its shard's primary, of
+    /// whose death it is the second witness, tells less than all.
+    pub(super) fn is_witness(&self, alias: &TabletAlias) -> bool {
+        let answer = |alias| self.probed.get(alias).map(|probed| &probed.answer);
+        let primary = self.named_primary(alias).and_then(answer);
+        answer(alias).and_then(connected).is_some() && primary.is_some_and(|answer| !tells(answer))
     }
 
     /// The primary of a tablet's shard, as the topology has it.
@@ -222,7 +239,7 @@ impl Known {
         let follows = status.source.as_ref();
         Replication {
             source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
-            source_connected: follows.is_some_and(|source| source.connected),
+            source_connected: probed.hears,
             applying: follows.is_none_or(|source| source.applying),
             lag_ms: follows.map_or(0, |source| source.lag_ms),
             position: status.position.clone(),
@@ -262,15 +279,30 @@ const fn is_gone(answer: &Answer) -> bool {
     )
 }
 
-/// Whether it hears its source.
-fn hears(status: &Status) -> bool {
-    status.source.as_ref().is_some_and(|source| source.connected)
+/// Whether it tells all.
+const fn tells(answer: &Answer) -> bool {
+    matches!(answer, Answer::Whole(_))
+}
+
+/// The source that its receiver is connected to.
+fn connected(answer: &Answer) -> Option<&Source> {
+    let Answer::Whole(status) = answer else { return None };
+    status.source.as_ref().filter(|source| source.connected)
+}
+
+/// Whether it hears its source, to which it has been connected for so long at least: what it had of another, or on
+/// another connection, says nothing of this one.
+fn hears(answer: &Answer, connected_ms: Millis) -> bool {
+    connected(answer).is_some_and(|source| {
+        let since = |heard: Heard| Heard { ago_ms: heard.ago_ms.map(|ago| ago.min(connected_ms)), ..heard };
+        standing::hears(true, source.heard.map(since))
+    })
 }
 
 /// Whether it tells less than before, or hears its source no more.
-fn is_worse(before: &Answer, answer: &Answer) -> bool {
-    match (before, answer) {
-        (Answer::Whole(before), Answer::Whole(now)) => hears(before) && !hears(now),
+const fn is_worse(before: &Probed, answer: &Answer, hears: bool) -> bool {
+    match (&before.answer, answer) {
+        (Answer::Whole(_), Answer::Whole(_)) => before.hears && !hears,
         (Answer::Whole(_), Answer::Mute(_) | Answer::Silent(_)) => true,
         (Answer::Mute(_) | Answer::Silent(_), _) => false,
     }

@@ -282,7 +282,12 @@ impl Watch {
             }
         }
         let began = self.clock.instant();
-        let answer = tablet.link.probe(Duration::from_millis(self.settings.probe_ms)).await;
+        let within = Duration::from_millis(self.settings.probe_ms);
+        let answer = if self.known(|known| known.is_witness(&tablet.alias)) {
+            tablet.link.probe_closely(within).await
+        } else {
+            tablet.link.probe(within).await
+        };
         (tablet, answer, began)
     }
 }

@@ -5,6 +5,7 @@ use pilothouse_core::topology::{Cell, ShardId, TabletAlias};
 use pilothouse_core::view::Role;
 
 use crate::vtctld::TabletRecord;
+use crate::wire::query::Row;
 use crate::wire::topodata::{self, TabletType};
 use crate::wire::vttime;
 
@@ -31,6 +32,18 @@ pub(crate) fn time(time: Option<vttime::Time>) -> Millis {
     let time = time.unwrap_or_default();
     let seconds = Millis::try_from(time.seconds).unwrap_or(0);
     seconds.saturating_mul(1_000).saturating_add(Millis::try_from(time.nanoseconds / 1_000_000).unwrap_or(0))
+}
+
+/// A row of whole numbers, `None` for NULL; `None` in all where it has anything else.
+pub(crate) fn numbers(row: &Row) -> Option<Vec<Option<i64>>> {
+    let mut rest = &row.values[..];
+    let mut number = |length: &i64| {
+        let Ok(length) = usize::try_from(*length) else { return Some(None) };
+        let (text, after) = rest.split_at_checked(length)?;
+        rest = after;
+        std::str::from_utf8(text).ok()?.parse().ok().map(Some)
+    };
+    row.lengths.iter().map(&mut number).collect()
 }
 
 pub(crate) fn role(kind: i32) -> Role {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
+use pilothouse_core::standing::Heard;
 use pilothouse_core::view::Role;
 
 use crate::error::Error;
 use crate::link::Link;
 use crate::read;
+use crate::wire::query::Row;
 use crate::wire::replicationdata as replication;
 use crate::wire::tabletmanagerdata as data;
 
@@ -18,6 +20,19 @@ const RUNS: i32 = 3;
 const FLAVOR: &str = "MySQL56/";
 /// How far behind one counts of whom that is not known: further than anybody accepts.
 const FAR_BEHIND_MS: Millis = 1_000 * u32::MAX as Millis;
+
+/// In milliseconds: how long ago the receiver last had a heartbeat or a transaction's end, by MySQL's own clock, which
+/// no time zone enters, and after how long without any the source sends a heartbeat. The first is NULL where it had
+/// neither, and in the midst of a transaction: one event of it may last.
+const LAST_HEARD: &str = "SELECT \
+    CAST(1000 * (@@session.timestamp - NULLIF(GREATEST( \
+        UNIX_TIMESTAMP(s.LAST_HEARTBEAT_TIMESTAMP), \
+        UNIX_TIMESTAMP(s.LAST_QUEUED_TRANSACTION_END_QUEUE_TIMESTAMP)) \
+        * (UNIX_TIMESTAMP(s.QUEUEING_TRANSACTION_START_QUEUE_TIMESTAMP) = 0), 0)) AS SIGNED), \
+    CAST(1000 * c.HEARTBEAT_INTERVAL AS SIGNED) \
+    FROM performance_schema.replication_connection_status s \
+    JOIN performance_schema.replication_connection_configuration c USING (CHANNEL_NAME) \
+    WHERE CHANNEL_NAME = ''";
 
 /// How a tablet's MySQL stands, by its own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +56,10 @@ pub struct Source {
     pub server: String,
     /// Its MySQL's host and port.
     pub address: (String, i32),
-    /// Whether the receiver hears it.
+    /// Whether the receiver is connected to it.
     pub connected: bool,
+    /// When it last received anything, where that was asked and told.
+    pub heard: Option<Heard>,
     /// Whether received transactions are being applied, or none is left: after its start a replica
     /// whose source is gone has nothing to do.
     pub applying: bool,
@@ -117,6 +134,29 @@ impl Tablet {
         }
     }
 
+    /// As [`Self::probe`]; meanwhile asks a replica when it last received anything. Whoever does not tell that has
+    /// told the rest.
+    pub async fn probe_closely(&self, within: Duration) -> Answer {
+        let (mut answer, heard) = tokio::join!(self.probe(within), self.last_heard(within));
+        if let Answer::Whole(status) = &mut answer
+            && let Some(source) = &mut status.source
+        {
+            source.heard = heard.ok().flatten();
+        }
+        answer
+    }
+
+    /// When a replica last received anything of its source; `None` on one that has none.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn last_heard(&self, within: Duration) -> Result<Option<Heard>, Error> {
+        let request = data::ExecuteFetchAsDbaRequest { query: LAST_HEARD.into(), max_rows: 1 };
+        let rows = self.0.call(&request, within).await?.result.unwrap_or_default().rows;
+        let unreadable = || Error::unreadable(self.peer(), "no two numbers of milliseconds".to_owned());
+        rows.first().map(|row| heard(row).ok_or_else(unreadable)).transpose()
+    }
+
     fn read(&self, status: Option<replication::FullStatus>) -> Result<Status, Error> {
         let unreadable = |why: &str| Error::Unreadable { peer: self.peer().to_owned(), why: why.to_owned() };
         let status = status.ok_or_else(|| unreadable("a status without a status"))?;
@@ -166,9 +206,18 @@ fn source(status: replication::Status, applied: bool) -> Source {
         server: status.source_uuid,
         address: (status.source_host, status.source_port),
         connected,
+        heard: None,
         applying,
         lag_ms,
     }
+}
+
+/// `None` where that is not what [`LAST_HEARD`] asks for.
+fn heard(row: &Row) -> Option<Heard> {
+    let [ago, heartbeat] = read::numbers(row)?.try_into().ok()?;
+    // A clock that was set back tells of what is to come.
+    let ago_ms = ago.map(|ago| Millis::try_from(ago).unwrap_or(0));
+    Some(Heard { ago_ms, heartbeat_ms: Millis::try_from(heartbeat?).ok()? })
 }
 
 fn set(position: &str) -> Result<GtidSet, pilothouse_core::gtid::ParseError> {
@@ -244,5 +293,26 @@ mod tests {
         let mut broken = status(false);
         broken.primary_status.as_mut().expect("given").position = "MariaDB/0-1-2".to_owned();
         assert!(read_status(broken).is_err());
+    }
+
+    #[test]
+    fn when_it_heard_its_source_is_two_numbers_and_nothing_else() {
+        let told = |lengths: &[i64], values: &str| {
+            heard(&Row { lengths: lengths.to_vec(), values: values.as_bytes().to_vec() })
+        };
+        let after = |ago_ms| Some(Heard { ago_ms, heartbeat_ms: 4_000 });
+        assert_eq!(told(&[4, 4], "55004000"), after(Some(5_500)));
+        assert_eq!(told(&[-1, 4], "4000"), after(None), "nothing yet");
+        assert_eq!(told(&[3, 4], "-204000"), after(Some(0)), "its clock was set back");
+        for (lengths, values) in [
+            (&[4, -1][..], "5500"),
+            (&[4][..], "5500"),
+            (&[4, 4, 1][..], "550040001"),
+            (&[4, 9][..], "55004000"),
+            (&[4, 4][..], "5.504000"),
+            (&[4, 5][..], "5500-4000"),
+        ] {
+            assert_eq!(told(lengths, values), None, "{lengths:?} {values}");
+        }
     }
 }

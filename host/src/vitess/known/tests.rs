@@ -25,6 +25,7 @@ fn status(uid: u32, role: Role, position: &str, source: Option<u32>) -> Answer {
         server: format!("server{of}"),
         address: (format!("10.0.0.{of}"), 3306),
         connected: true,
+        heard: None,
         applying: true,
         lag_ms: 0,
     });
@@ -278,6 +279,72 @@ fn whoever_still_hears_a_primary_that_fell_silent_is_asked_more_often() {
     known.hear(&alias(2), follows(true), 7);
     known.promoted(&shard(), &alias(3), 7);
     assert_eq!(in_doubt(&known, 7), [false, false], "that one is not the primary any more");
+}
+
+/// The second tablet, connected to the first, of which it had nothing for so long.
+fn quiet(ago_ms: Option<Millis>) -> Answer {
+    let Answer::Whole(mut told) = follows(true) else { unreachable!() };
+    told.source.as_mut().expect("a source").heard = Some(Heard { ago_ms, heartbeat_ms: 4_000 });
+    Answer::Whole(told)
+}
+
+#[test]
+fn whoever_is_connected_hears_its_source_until_a_heartbeat_is_overdue() {
+    let mut known = known();
+    let mut hears = |answer, now| {
+        let worse = known.hear(&alias(2), answer, now);
+        (tablet(&known, 2).replication.is_some_and(|r| r.source_connected), worse)
+    };
+    assert_eq!(hears(follows(true), 0), (true, false));
+    assert_eq!(hears(quiet(Some(3_000)), 10_000), (true, false));
+    assert_eq!(hears(quiet(None), 12_500), (true, false), "in the midst of something");
+    assert_eq!(hears(quiet(Some(5_500)), 12_500), (false, true), "others are asked at once");
+    assert_eq!(hears(quiet(Some(5_750)), 12_750), (false, false));
+    assert_eq!(hears(follows(true), 13_000), (true, false), "it did not tell");
+    assert_eq!(hears(follows(false), 13_250), (false, true));
+}
+
+#[test]
+fn what_was_heard_on_another_connection_says_nothing_of_this_one() {
+    let mut known = known();
+    let mut hears = |answer, now| {
+        known.hear(&alias(2), answer, now);
+        tablet(&known, 2).replication.is_some_and(|r| r.source_connected)
+    };
+    assert!(hears(quiet(Some(60_000)), 0), "nobody knows since when it is connected");
+    assert!(hears(quiet(Some(65_000)), 5_000));
+    assert!(!hears(quiet(Some(65_001)), 5_001));
+    let another = status(2, Role::Replica, "", Some(3));
+    for (away, back) in [(follows(false), 6_000), (silent(), 20_000), (mute(), 40_000), (another, 60_000)] {
+        hears(away, back);
+        assert!(hears(quiet(Some(60_000)), back + 1));
+        assert!(hears(quiet(Some(60_000)), back + 5_001));
+        assert!(!hears(quiet(Some(60_000)), back + 5_002));
+    }
+}
+
+#[test]
+fn only_who_is_connected_to_a_primary_that_tells_less_than_all_is_asked_when_it_heard_it() {
+    let mut known = known();
+    let asked = |known: &Known| [1, 2, 3].map(|uid| known.is_witness(&alias(uid)));
+    known.hear(&alias(2), follows(true), 0);
+    known.hear(&alias(3), status(3, Role::Replica, "", None), 0);
+    assert_eq!(asked(&known), [false; 3], "the primary was not asked yet");
+    known.hear(&alias(1), status(1, Role::Primary, "", None), 0);
+    assert_eq!(asked(&known), [false; 3]);
+    known.hear(&alias(1), silent(), 5);
+    assert_eq!(asked(&known), [false, true, false], "the third follows nobody");
+    known.hear(&alias(2), quiet(Some(60_000)), 60_000);
+    assert_eq!(
+        asked(&known),
+        [false, true, false],
+        "while it does not hear it, too, and as long as it lasts"
+    );
+    known.hear(&alias(2), follows(false), 60_001);
+    assert_eq!(asked(&known), [false; 3]);
+    known.hear(&alias(2), follows(true), 60_002);
+    known.promoted(&shard(), &alias(3), 60_003);
+    assert_eq!(asked(&known), [false; 3], "another leads");
 }
 
 #[test]
