@@ -4,6 +4,7 @@
 //! known any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
@@ -277,6 +278,18 @@ const fn is_gone(answer: &Answer) -> bool {
         Answer::Mute(Error::Refused { .. } | Error::Unavailable { .. })
             | Answer::Silent(Error::Nobody { .. })
     )
+}
+
+/// Since when an answer holds that took so long: whoever does not answer has been silent since it was asked. A host
+/// that stood still itself meanwhile waited longer than it meant to, and knows nothing of that time.
+pub(super) fn holds_since(answer: &Answer, took: Duration, within: Duration, now: Millis) -> Millis {
+    match answer {
+        Answer::Whole(_) | Answer::Mute(_) => now,
+        Answer::Silent(_) => {
+            let waited = took.min(within).as_millis();
+            now.saturating_sub(Millis::try_from(waited).unwrap_or(0))
+        }
+    }
 }
 
 /// Whether it tells all.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::digest;
-use super::known::Known;
+use super::known::{Known, holds_since};
 use super::real::Told;
 use super::settings::VitessSettings;
 use crate::cache::ClusterKey;
@@ -235,7 +235,7 @@ impl Watch {
                 Some((tablet, answer, began)) = probing.next(), if !probing.is_empty() => {
                     // One that has moved meanwhile is probed where it is now.
                     if places.get(&tablet.alias).is_some_and(|(_, begun)| *begun == tablet.begun) {
-                        let next = self.take_in(&tablet.alias, answer, &hurry);
+                        let next = self.take_in(&tablet.alias, answer, began, &hurry);
                         probing.push(self.probe_at(tablet, Some((began, next)), &hurry));
                     }
                 }
@@ -252,10 +252,12 @@ impl Watch {
 
     /// Takes in an answer; answers when the tablet is probed again. One that is worse than the last makes
     /// all others be probed at once.
-    fn take_in(&self, alias: &TabletAlias, answer: Answer, hurry: &Notify) -> Duration {
+    fn take_in(&self, alias: &TabletAlias, answer: Answer, began: Instant, hurry: &Notify) -> Duration {
         let (mut worse, mut in_doubt) = (false, false);
+        let took = self.clock.instant() - began;
         self.hear(|known, now| {
-            worse = known.hear(alias, answer, now);
+            let since = holds_since(&answer, took, self.within(), now);
+            worse = known.hear(alias, answer, since);
             in_doubt = known.is_in_doubt(alias, now);
         });
         if worse {
@@ -263,6 +265,11 @@ impl Watch {
         }
         let pace = Duration::from_millis(self.settings.poll_ms);
         if in_doubt { pace / FASTER_IN_DOUBT } else { pace }
+    }
+
+    /// What a probe may take.
+    const fn within(&self) -> Duration {
+        Duration::from_millis(self.settings.probe_ms)
     }
 
     /// Probes a tablet that was last probed at that time, after that while or as soon as there is reason
@@ -282,7 +289,7 @@ impl Watch {
             }
         }
         let began = self.clock.instant();
-        let within = Duration::from_millis(self.settings.probe_ms);
+        let within = self.within();
         let answer = if self.known(|known| known.is_witness(&tablet.alias)) {
             tablet.link.probe_closely(within).await
         } else {

@@ -250,6 +250,16 @@ fn follows(connected: bool) -> Answer {
 }
 
 #[test]
+fn whoever_is_silent_has_been_since_it_was_asked() {
+    let [within, stood_still] = [1, 60].map(Duration::from_secs);
+    let since = |answer, took| holds_since(&answer, took, within, 100_000);
+    assert_eq!(since(silent(), Duration::from_millis(700)), 99_300);
+    assert_eq!(since(silent(), stood_still), 99_000, "nobody knows for how much of it");
+    assert_eq!(since(mute(), within), 100_000);
+    assert_eq!(since(status(1, Role::Primary, "", None), within), 100_000);
+}
+
+#[test]
 fn what_is_worse_than_before_makes_others_be_asked() {
     let mut known = known();
     let mut hear = |answer| known.hear(&alias(2), answer, 0);
