@@ -162,6 +162,7 @@ impl Effects {
             Action::ExpireBackup { shard, backup, .. } => {
                 Ok(self.vitess.remove_backup(key, shard, backup).await?)
             }
+            Action::RestoreTablet { tablet, .. } => self.restore_tablet(key, view, tablet).await,
             Action::Apply { object, .. } => match rendered.get(object) {
                 Some(rendered) => return self.apply(key, rendered).await,
                 None => Err(Error::Overtaken(format!("{object} is not rendered any more"))),
@@ -192,7 +193,6 @@ impl Effects {
             | Action::ChangeVolumeClass { .. }
             | Action::VerifyBackup { .. }
             | Action::CancelBackup { .. }
-            | Action::RestoreTablet { .. }
             | Action::RestoreShard { .. } => Err(Error::Unsupported),
         };
         done.map(|()| None)

@@ -176,6 +176,7 @@ const fn done(action: &Action) -> &'static str {
         Action::ExpandVolume { .. } => "VolumeExpanded",
         Action::StartBackup { .. } => "BackupStarted",
         Action::ExpireBackup { .. } => "BackupExpired",
+        Action::RestoreTablet { .. } => "RebuildStarted",
         Action::Apply { change: Change::Create, .. } => "Created",
         Action::Apply { change: Change::Update | Change::Status, .. } => "Updated",
         Action::Delete { .. } | Action::TurnDown { .. } => "Deleted",
@@ -198,7 +199,6 @@ const fn done(action: &Action) -> &'static str {
         | Action::ChangeVolumeClass { .. }
         | Action::VerifyBackup { .. }
         | Action::CancelBackup { .. }
-        | Action::RestoreTablet { .. }
         | Action::RestoreShard { .. } => "Unsupported",
     }
 }

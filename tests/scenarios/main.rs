@@ -102,6 +102,8 @@ scenarios! {
     drained_under_load
     relay_log_purged
     errant_is_passed_over
+    errant_is_rebuilt
+    stray_write_is_kept
     lock_held_elsewhere
     primary_pending
     bad_spec_then_good

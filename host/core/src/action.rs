@@ -60,7 +60,8 @@ pub enum Action {
     ExpireBackup { shard: ShardId, backup: String, covered_by: String },
     /// Stop a running backup. Not yet supported.
     CancelBackup { shard: ShardId },
-    /// Rebuild a tablet from a backup. Not yet supported.
+    /// Make a tablet anew that holds what nobody was told of: its volume goes with its Pod, and the next one
+    /// restores. `backup` is the newest that was proven.
     RestoreTablet { tablet: TabletAlias, backup: String },
     /// Rebuild a whole shard as of a time. Not yet supported.
     RestoreShard { shard: ShardId, backup: String, to: Millis },

@@ -83,6 +83,29 @@ impl GtidSet {
         other.minus(self).is_empty()
     }
 
+    /// Whether some transaction is in both.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.minus(other).count() < self.count()
+    }
+
+    /// Whether every transaction of the set is one that this server wrote.
+    #[must_use]
+    pub fn is_of(&self, server: &str) -> bool {
+        self.0.iter().all(|(writer, intervals)| writer == server || intervals.is_empty())
+    }
+
+    /// Whether the set goes on where `base` ends: of each of its servers it is one interval that begins right
+    /// after the last that `base` has of that server. So is the end of a log that was not sent on.
+    #[must_use]
+    pub fn follows_on(&self, base: &Self) -> bool {
+        self.0.iter().filter(|(_, intervals)| !intervals.is_empty()).all(|(server, intervals)| {
+            let last = base.0.get(server).and_then(|known| known.last());
+            let next = last.and_then(|&(_, last)| last.checked_add(1));
+            intervals.len() == 1 && next == Some(intervals[0].0)
+        })
+    }
+
     /// How many transactions the set holds.
     #[must_use]
     pub fn count(&self) -> u64 {

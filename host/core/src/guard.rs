@@ -22,6 +22,7 @@ mod placement;
 mod primary;
 mod quorum;
 mod records;
+mod restore;
 mod returning;
 mod scope;
 mod supported;
@@ -59,6 +60,7 @@ pub const RULES: &[Rule] = &[
     returning::RULE,
     volume::RULE,
     claim::RULE,
+    restore::RULE,
     turndown::RULE,
     records::RULE,
     backup::RULE,

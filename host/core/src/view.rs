@@ -392,6 +392,9 @@ pub struct TabletView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Replication {
+    /// The `server_uuid` of its MySQL, which all that it wrote itself bears; empty while it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
     /// Whom it replicates from; absent on a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<TabletAlias>,
@@ -578,7 +581,7 @@ impl TabletView {
         (self.role, self.reach, self.reach_since, &self.volume).hash(h);
         if let Some(r) = &self.replication {
             (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);
-            r.forgotten.is_empty().hash(h);
+            (&r.server, r.forgotten.is_empty()).hash(h);
         }
     }
 }

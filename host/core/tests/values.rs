@@ -59,6 +59,37 @@ fn gtid_arithmetic() {
     assert!(set("").is_empty() && !set("s:1").is_empty());
 }
 
+#[test]
+fn an_end_follows_on_what_others_have() {
+    for (end, base, follows) in [
+        ("s:51-53", "s:1-50", true),
+        ("s:51", "s:1-50,t:1-9", true),
+        ("s:51-53,t:10", "s:1-50,t:1-9", true),
+        ("s:51-53,t:11", "s:1-50,t:1-9", false),
+        ("s:52-53", "s:1-50", false),
+        ("s:50-53", "s:1-50", false),
+        ("s:51:53", "s:1-50", false),
+        ("s:51-53", "s:1-50:60", false),
+        ("s:1-3", "", false),
+        ("s:1-3", "t:1-50", false),
+        ("s:5", "s:18446744073709551615", false),
+        ("", "s:1-50", true),
+    ] {
+        assert_eq!(set(end).follows_on(&set(base)), follows, "{end} on {base}");
+    }
+    for (of, server, is_of) in
+        [("s:1-3", "s", true), ("s:1-3,t:1", "s", false), ("s:1", "", false), ("", "s", true)]
+    {
+        assert_eq!(set(of).is_of(server), is_of, "{of} of {server:?}");
+    }
+    for (one, other, meet) in
+        [("s:1-3", "s:3-9", true), ("s:1-3", "s:4-9", false), ("s:1", "t:1", false), ("", "s:1", false)]
+    {
+        assert_eq!(set(one).meets(&set(other)), meet, "{one} and {other}");
+        assert_eq!(set(other).meets(&set(one)), meet, "{other} and {one}");
+    }
+}
+
 /// Against sets of single transactions, over every pair of small sets.
 #[test]
 fn gtid_arithmetic_is_that_of_sets() {

@@ -127,18 +127,8 @@ impl Effects {
         object: &ObjectRef,
         uid: &str,
     ) -> Result<Option<DynamicObject>, Error> {
+        let Some(found) = self.named(key, object, uid).await? else { return Ok(None) };
         let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
-        let api = kind.api(&self.client, &object.namespace);
-        let Some(found) = api.get_opt(&object.name).await? else {
-            self.gone(key, kind, object);
-            return Ok(None);
-        };
-        if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
-            return Err(Error::Overtaken(format!("{object} is another object now")));
-        }
-        if found.metadata.deletion_timestamp.is_some() {
-            return Ok(None);
-        }
         if kind == Kind::PersistentVolumeClaim
             && Kind::Pod.api(&self.client, &object.namespace).get_opt(&object.name).await?.is_some()
         {
@@ -148,6 +138,25 @@ impl Effects {
             return Err(Error::Overtaken(format!("Job {} has not ended", object.name)));
         }
         Ok(Some(found))
+    }
+
+    /// The object of that UID as it is now; `None` when it has gone, or is on its way.
+    pub(super) async fn named(
+        &self,
+        key: &ClusterKey,
+        object: &ObjectRef,
+        uid: &str,
+    ) -> Result<Option<DynamicObject>, Error> {
+        let kind = Kind::of(&object.kind).ok_or(Error::Unsupported)?;
+        let api = kind.api(&self.client, &object.namespace);
+        let Some(found) = api.get_opt(&object.name).await? else {
+            self.gone(key, kind, object);
+            return Ok(None);
+        };
+        if found.metadata.uid.as_deref() != Some(uid) || !is_ours(&found, key) {
+            return Err(Error::Overtaken(format!("{object} is another object now")));
+        }
+        Ok(Some(found).filter(|found| found.metadata.deletion_timestamp.is_none()))
     }
 
     /// Deletes an object as it was found.

@@ -3,6 +3,7 @@
 use pilothouse_api::labels::annotations;
 use pilothouse_core::action::{DrainStep, ObjectRef};
 use pilothouse_core::topology::TabletAlias;
+use pilothouse_core::view::ClusterView;
 use serde_json::{Value, json};
 
 use super::{Effects, Error};
@@ -83,5 +84,58 @@ impl Effects {
             .ok_or_else(|| Error::Overtaken(format!("tablet {tablet} has no Pod")))?;
         let pod = ObjectRef { kind: "Pod".to_owned(), namespace: key.namespace.clone(), name };
         self.evict(key, &pod, pod_uid).await
+    }
+
+    /// Takes a tablet's Pod away, and its volume with it; the next passes make both anew, and the new one restores.
+    /// A budget may keep the Pod, so that goes first: a claim that is to go cannot be kept any more. Between the two
+    /// the tablet comes back as it was, and is judged again.
+    pub(super) async fn restore_tablet(
+        &self,
+        key: &ClusterKey,
+        view: &ClusterView,
+        alias: &TabletAlias,
+    ) -> Result<(), Error> {
+        let tablet = view.tablet(alias);
+        let volume = tablet.and_then(|t| view.volume(t.volume.as_deref()?));
+        let names = tablet.and_then(|t| Some((t.pod_name()?, &t.pod_uid)));
+        let (Some((pod_name, pod_uid)), Some(volume)) = (names, volume) else {
+            return Err(Error::Overtaken(format!("tablet {alias} has no Pod, or no claim")));
+        };
+        self.is_errant_still(key, view, alias)?;
+        let object = |kind: &str, name: &str| ObjectRef {
+            kind: kind.to_owned(),
+            namespace: key.namespace.clone(),
+            name: name.to_owned(),
+        };
+        let (pod, claim) = (object("Pod", pod_name), object("PersistentVolumeClaim", &volume.claim));
+        // Nothing goes when the claim is another one by now.
+        self.named(key, &claim, &volume.uid).await?;
+        self.evict(key, &pod, pod_uid).await?;
+        // One that has come in its place would lose what nobody judged.
+        self.named(key, &pod, pod_uid).await?;
+        match self.named(key, &claim, &volume.uid).await? {
+            Some(found) => self.remove(key, &claim, &found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the tablet has just told the same of what it alone has, and the topology still names that primary.
+    fn is_errant_still(
+        &self,
+        key: &ClusterKey,
+        view: &ClusterView,
+        alias: &TabletAlias,
+    ) -> Result<(), Error> {
+        let fresh = self.vitess.observe(key).unwrap_or_default();
+        let told = fresh.tablets.get(alias).and_then(|t| t.replication.as_ref()).map(|r| &r.errant);
+        let judged = view.tablet(alias).and_then(|t| t.replication.as_ref()).map(|r| &r.errant);
+        let shard = view.tablet(alias).and_then(|t| view.shard(&t.shard));
+        let primary = shard.and_then(|s| fresh.shards.get(&s.id)?.primary.as_ref());
+        let is_same = told.is_some() && told == judged && primary == shard.and_then(|s| s.primary.as_ref());
+        if is_same {
+            Ok(())
+        } else {
+            Err(Error::Overtaken(format!("tablet {alias} tells something else now")))
+        }
     }
 }

@@ -37,8 +37,18 @@ fn of_tablet(tablet: &TabletRecord, h: &mut DefaultHasher) {
     (role, reach, reach_since, gone, ends_written_out).hash(h);
     (disk_used.and_then(u64::checked_ilog2), fill_per_hour.checked_ilog2()).hash(h);
     if let Some(replication) = replication {
-        let Replication { source, source_connected, applying, lag_ms, position: _, errant, forgotten, acks } =
-            replication;
-        (source, source_connected, applying, lag_bucket(*lag_ms), errant, forgotten.is_empty(), acks).hash(h);
+        let Replication {
+            server,
+            source,
+            source_connected,
+            applying,
+            lag_ms,
+            position: _,
+            errant,
+            forgotten,
+            acks,
+        } = replication;
+        (server, source, source_connected, applying, lag_bucket(*lag_ms), errant).hash(h);
+        (forgotten.is_empty(), acks).hash(h);
     }
 }

@@ -239,6 +239,7 @@ impl Known {
     fn replication(&self, record: &TabletRecord, probed: &Probed, status: &Status) -> Replication {
         let follows = status.source.as_ref();
         Replication {
+            server: status.server.clone(),
             source: follows.and_then(|source| self.named(record, &source.server, &source.address)),
             source_connected: probed.hears,
             applying: follows.is_none_or(|source| source.applying),

@@ -39,6 +39,7 @@ mod tests {
         let alias = |i: usize| ["a-1", "b-1", "c-1"][i].parse::<TabletAlias>().expect("an alias");
         let tablet = |i: usize| {
             let replication = (i > 0 && answers[i]).then(|| Replication {
+                server: String::new(),
                 source: Some(alias(0)),
                 source_connected: hear[i - 1],
                 applying: true,

@@ -12,7 +12,7 @@
 //! | S1 | primary | who is silent is stopped | | |
 //! | S2 | | | | vitess-forgets-relay-logs |
 //! | S3 | drain | | by its label | |
-//! | S4 | | | by its label | |
+//! | S4 | | | by its label | stray-is-wiped |
 //! | S5 | backup | | | |
 //! | S6 | volume | | | |
 //! | S7 | | | whatever it is by now | |
@@ -33,13 +33,14 @@
 //!   what any tablet that answers has received, so a guard without `quorum` only asks in vain. The
 //!   patch makes the played Vitess forget that; the checker sees it in host/sim/tests/world.
 //! - S4 by the guard: as long as a Pod stands Actuate refuses to delete its claim whatever was
-//!   admitted, and one claim is never the only copy.
+//!   admitted, unless that is a rebuild and the tablet tells of what it alone has; and one claim is never the
+//!   only copy. What somebody wrote past the gateways is, and no day has such a write: the patch is seen in a scenario.
 //! - S7's epochs: nothing writes one yet. The checker knows preconditions only.
 //! - S10 by the guard: a played day has one tenant, so there is nothing of another's to delete.
 //! - S9 by the guard: no action asks for a forced deletion.
 //! - Not asked for in any day: what `supported`, `author`, `scope`, `paused`, `expired`, `evidence`,
-//!   `expectation`, `contradiction`, `pace`, `surge`, `returning`, `turndown` and `budget` refuse. Guards without
-//!   them are seen in host/core/tests/guard.rs only.
+//!   `expectation`, `contradiction`, `pace`, `surge`, `returning`, `restore`, `turndown` and `budget` refuse. Guards
+//!   without them are seen in host/core/tests/guard.rs only; what `restore` forbids is in two scenarios, too.
 
 mod actuate;
 mod day;

@@ -10,6 +10,7 @@ use pilothouse_sdk::types::{BackupExpectation, PrimaryExpectation};
 use pilothouse_sdk::{Backup, Expectation, Reach, Shard, Step, Value, View, VitessSource};
 
 use crate::config::Config;
+use crate::errant;
 use crate::health;
 use crate::record::Record;
 use crate::schedule::{Due, due};
@@ -52,6 +53,7 @@ pub fn decide(view: &View<'_>, config: &Config) -> Decision {
             let desk = Desk { view, shard, location, record: &record, config };
             desk.start(&mut decision);
             desk.expire(&mut decision);
+            errant::rebuild(view, shard, &record, config, &mut decision);
         }
     }
     decision
@@ -63,7 +65,8 @@ fn many_dark(view: &View<'_>, decision: &mut Decision) -> bool {
     if dark.len() < 2 {
         return false;
     }
-    let message = format!("Zones {} look lost: no backup is started or removed.", dark.join(" and "));
+    let message =
+        format!("Zones {} look lost: no backup is started, removed or restored.", dark.join(" and "));
     decision.warn("BackupsHeld", "", message);
     true
 }

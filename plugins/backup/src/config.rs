@@ -27,6 +27,9 @@ pub struct Config {
     /// At least so many complete backups of a shard are kept, whatever their age.
     #[schemars(range(min = 1, max = 1000))]
     pub minimum_kept: u32,
+    /// Whether a tablet that has what its primary never had is made anew from a backup, where the host sees that no
+    /// client was told of it and that others have the rest.
+    pub rebuild_errant: bool,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             long_run: Span::hours(6),
             retention: Span::days(7),
             minimum_kept: 3,
+            rebuild_errant: true,
         }
     }
 }

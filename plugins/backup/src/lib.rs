@@ -1,8 +1,10 @@
 //! The backup policy: a fresh backup of every shard, each proven by the next; only what a
-//! newer proven one covers is removed. This file only exports; [`backup`] decides.
+//! newer proven one covers is removed, and a tablet that cannot replicate any more starts from one.
+//! This file only exports; [`backup`] and [`errant`] decide.
 
 pub mod backup;
 pub mod config;
+pub mod errant;
 pub mod health;
 pub mod record;
 pub mod schedule;
@@ -21,7 +23,7 @@ impl Plugin for Backup {
     const NAME: &'static str = "backup";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const NEEDS: &'static [&'static str] = &["cluster/backupRetentionMs", "shard/backupScheduled"];
-    const EMITS: &'static [&'static str] = &["start-backup", "expire-backup"];
+    const EMITS: &'static [&'static str] = &["start-backup", "expire-backup", "restore-tablet"];
 
     fn check(config: &Config) -> Vec<ConfigError> {
         config.problems()

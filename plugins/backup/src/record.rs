@@ -42,6 +42,12 @@ impl<'a> Record<'a> {
         self.complete.first().copied()
     }
 
+    /// The newest of them that a restore has proven.
+    #[must_use]
+    pub fn proven(&self) -> Option<&'a Backup> {
+        self.complete.iter().copied().find(|b| b.verified.is_some())
+    }
+
     /// When a restore last proved one of them; absent when none ever did.
     #[must_use]
     pub fn proven_at(&self) -> Option<u64> {

@@ -24,6 +24,11 @@ fn only_what_a_newer_proven_one_covers_goes() {
 }
 
 #[test]
+fn a_tablet_that_cannot_replicate_any_more_starts_from_a_proven_one() {
+    check("errant");
+}
+
+#[test]
 fn what_a_human_should_know() {
     check("health");
 }

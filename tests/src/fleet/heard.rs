@@ -58,6 +58,7 @@ impl Cluster {
             alone.add(SERVERS[s], first, last);
         }
         tablet.reach.then(|| Replication {
+            server: SERVERS[zone].to_owned(),
             source: source.map(|source| template.tablets[source].alias.clone()),
             source_connected: hears,
             applying: source.is_some(),

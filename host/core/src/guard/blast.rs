@@ -29,6 +29,7 @@ fn judge(case: &Case<'_>) -> Option<Why> {
             | Action::ReturnTablet { .. }
             | Action::SurgeGateway { .. }
             | Action::ReturnGateway { .. }
+            | Action::RestoreTablet { .. }
     );
     let zones = zones(view, in_doubt);
     (mass && zones.len() >= 2).then_some(Why::ManyZones { zones })

@@ -27,14 +27,16 @@ const fn most(action: &Action) -> usize {
         Action::SurgeTablet { .. } | Action::AssignZone { .. } | Action::InitPrimary { .. } => 128,
         Action::SurgeGateway { .. } | Action::ReturnGateway { .. } => 64,
         Action::ExpandVolume { .. } | Action::ExpireBackup { .. } => 16,
-        Action::PlannedReparent { .. } | Action::ReturnTablet { .. } | Action::StartBackup { .. } => 8,
+        Action::PlannedReparent { .. }
+        | Action::ReturnTablet { .. }
+        | Action::StartBackup { .. }
+        | Action::RestoreTablet { .. } => 8,
         Action::EvacuateCell { .. }
         | Action::RelocateTablet { .. }
         | Action::QuarantineTablet { .. }
         | Action::ChangeVolumeClass { .. }
         | Action::VerifyBackup { .. }
         | Action::CancelBackup { .. }
-        | Action::RestoreTablet { .. }
         | Action::RestoreShard { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }

@@ -79,7 +79,7 @@ fn of_tablet(view: &ClusterView, alias: &TabletAlias, volume: &VolumeView, uid: 
 }
 
 /// In a zone in doubt an absent Pod may be one that nobody can see.
-const fn is_well(state: ZoneState) -> bool {
+pub(super) const fn is_well(state: ZoneState) -> bool {
     match state {
         ZoneState::Healthy | ZoneState::Recovering => true,
         ZoneState::Unknown | ZoneState::Suspect | ZoneState::Lost => false,

@@ -6,7 +6,7 @@
 use super::{Case, Rule, Why};
 use crate::action::Action;
 use crate::topology::{Cell, ShardId, TabletAlias};
-use crate::view::{ClusterView, Level};
+use crate::view::{ClusterView, Level, TabletView};
 
 pub(super) const RULE: Rule = Rule { name: "contradiction", keeps: &["S1", "S6", "S11"], judge };
 
@@ -44,12 +44,12 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
         Action::ReturnTablet { tablet, .. }
         | Action::RelocateTablet { tablet, .. }
         | Action::QuarantineTablet { tablet }
-        | Action::RestoreTablet { tablet, .. }
         | Action::RecreateTablet { tablet, .. }
         | Action::PrepareUpgrade { tablet, .. }
         | Action::ForgetTablet { tablet }
         | Action::ReleaseTablet { tablet, .. }
         | Action::DrainTablet { tablet, .. } => vec![Subject::Tablet(tablet)],
+        Action::RestoreTablet { tablet, .. } => rebuilt(view, tablet),
         Action::SurgeGateway { cell, stands_in_for, .. } | Action::ReturnGateway { cell, stands_in_for } => {
             vec![Subject::Gateways(cell, stands_in_for)]
         }
@@ -87,4 +87,13 @@ fn subjects<'a>(view: &'a ClusterView, action: &'a Action) -> Vec<Subject<'a>> {
             tablet.chain([Subject::Object(&object.kind, &object.name)]).collect()
         }
     }
+}
+
+/// A tablet that is made anew, with all that goes.
+fn rebuilt<'a>(view: &'a ClusterView, alias: &'a TabletAlias) -> Vec<Subject<'a>> {
+    let tablet = view.tablet(alias);
+    let pod = tablet.and_then(TabletView::pod_name).map(|name| Subject::Object("Pod", name));
+    let volume = tablet.and_then(|t| t.volume.as_deref());
+    let claim = volume.map(|name| Subject::Object("PersistentVolumeClaim", name));
+    [Some(Subject::Tablet(alias)), volume.map(Subject::Volume), claim, pod].into_iter().flatten().collect()
 }

@@ -96,19 +96,24 @@ fn removal(case: &Case<'_>, tablet: &TabletView, recreate: bool) -> Result<(), W
 /// The whole of S3 for one tablet that goes while it serves.
 fn disruption(case: &Case<'_>, tablet: &TabletView) -> Result<(), Why> {
     let view = case.view;
-    unless(!reparented(case.admitted, &tablet.shard), || Why::PrimaryChanging {
-        shard: tablet.shard.clone(),
-    })?;
-    let others = || view.tablets_of(&tablet.shard).filter(|t| t.alias != tablet.alias);
-    let leaving = |t: &&TabletView| t.drain == Drain::Finished || t.pod == PodState::Terminating;
-    if let Some(other) = others().find(leaving).map(|t| &t.alias).or_else(|| disrupted(case, tablet)) {
-        return Err(Why::AlreadyDisrupted { tablet: other.clone() });
-    }
-    all_others_serve(view, tablet)?;
+    alone(case, tablet)?;
     let Some(shard) = view.shard(&tablet.shard) else { return Ok(()) };
     unless(shard.primary.is_some(), || Why::PrimaryUnknown { shard: shard.id.clone() })?;
     let (left, needed) = (ackers_left(view, shard, &tablet.alias), wait_count(shard.durability));
     unless(spares(view, shard, tablet), || Why::TooFewAckers { left, needed })
+}
+
+/// Whether a tablet would be the only one of its shard that is away, and nobody moves the primary meanwhile.
+pub(super) fn alone(case: &Case<'_>, tablet: &TabletView) -> Result<(), Why> {
+    unless(!reparented(case.admitted, &tablet.shard), || Why::PrimaryChanging {
+        shard: tablet.shard.clone(),
+    })?;
+    let others = || case.view.tablets_of(&tablet.shard).filter(|t| t.alias != tablet.alias);
+    let leaving = |t: &&TabletView| t.drain == Drain::Finished || t.pod == PodState::Terminating;
+    if let Some(other) = others().find(leaving).map(|t| &t.alias).or_else(|| disrupted(case, tablet)) {
+        return Err(Why::AlreadyDisrupted { tablet: other.clone() });
+    }
+    all_others_serve(case.view, tablet)
 }
 
 fn all_others_serve(view: &ClusterView, tablet: &TabletView) -> Result<(), Why> {
@@ -126,8 +131,9 @@ fn disrupted<'a>(case: &Case<'a>, tablet: &TabletView) -> Option<&'a TabletAlias
 }
 
 fn taken(action: &Action) -> Option<&TabletAlias> {
-    if let Action::DrainTablet { tablet, step: DrainStep::Finish } | Action::RecreateTablet { tablet, .. } =
-        action
+    if let Action::DrainTablet { tablet, step: DrainStep::Finish }
+    | Action::RecreateTablet { tablet, .. }
+    | Action::RestoreTablet { tablet, .. } = action
     {
         Some(tablet)
     } else if let Action::Delete { object, of, .. } = action {

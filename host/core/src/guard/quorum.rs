@@ -16,7 +16,7 @@ use crate::view::{ClusterView, Durability, PodState, Reach, Role, ShardView, Tab
 pub(super) const RULE: Rule = Rule { name: "quorum", keeps: &["S2"], judge: |case| check(case).err() };
 
 /// A flag of the cluster: under durability `none` losing unreplicated writes is accepted.
-const LOSS_ACCEPTED: &str = "lossAccepted";
+pub(super) const LOSS_ACCEPTED: &str = "lossAccepted";
 
 fn check(case: &Case<'_>) -> Result<(), Why> {
     let view = case.view;

@@ -13,7 +13,6 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::ChangeVolumeClass { .. }
         | Action::VerifyBackup { .. }
         | Action::CancelBackup { .. }
-        | Action::RestoreTablet { .. }
         | Action::RestoreShard { .. } => Some(Why::Unsupported),
         Action::AssignZone { .. }
         | Action::SurgeTablet { .. }
@@ -26,6 +25,7 @@ const fn judge(case: &Case<'_>) -> Option<Why> {
         | Action::ExpandVolume { .. }
         | Action::StartBackup { .. }
         | Action::ExpireBackup { .. }
+        | Action::RestoreTablet { .. }
         | Action::Apply { .. }
         | Action::Delete { .. }
         | Action::TurnDown { .. }

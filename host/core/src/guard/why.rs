@@ -216,6 +216,26 @@ pub enum Why {
     #[error("no other caught-up tablet holds everything that {tablet} holds")]
     OnlyCopy { tablet: TabletAlias },
 
+    // --- rebuilding ---
+    #[error("{tablet} has nothing that the primary never had")]
+    NotErrant { tablet: TabletAlias },
+    #[error("{tablet} replicates from the primary all the same: nobody knows when it wrote {errant}")]
+    StillReplicates { tablet: TabletAlias, errant: String },
+    #[error(
+        "{errant} is not the end of what {tablet} wrote as primary: it may be the only copy of what somebody wrote"
+    )]
+    NotATail { tablet: TabletAlias, errant: String },
+    #[error("without a durability policy clients may have been told of {errant}, and only {tablet} has it")]
+    ToldAlone { tablet: TabletAlias, errant: String },
+    #[error("{other} has some of {errant}, too: a client may have been told of it")]
+    MayBeTold { other: TabletAlias, errant: String },
+    #[error("but for the primary no caught-up tablet has all that {tablet} has beside {errant}")]
+    NoSecondCopy { tablet: TabletAlias, errant: String },
+    #[error("the newest backup that was proven is {}, and the step names {named}", or_none(.newest))]
+    NotTheProven { named: String, newest: Option<String> },
+    #[error("backup {backup} has some of {errant}: whoever restores it has it again")]
+    BackupErrant { backup: String, errant: String },
+
     // --- backups ---
     #[error("a backup of {shard} is running")]
     BackupRunning { shard: ShardId },
@@ -347,6 +367,14 @@ impl Why {
             Self::PodExists { .. } => "PodExists",
             Self::StillInTopology { .. } => "StillInTopology",
             Self::OnlyCopy { .. } => "OnlyCopy",
+            Self::NotErrant { .. } => "NotErrant",
+            Self::StillReplicates { .. } => "StillReplicates",
+            Self::NotATail { .. } => "NotATail",
+            Self::ToldAlone { .. } => "ToldAlone",
+            Self::MayBeTold { .. } => "MayBeTold",
+            Self::NoSecondCopy { .. } => "NoSecondCopy",
+            Self::NotTheProven { .. } => "NotTheProven",
+            Self::BackupErrant { .. } => "BackupErrant",
             Self::BackupRunning { .. } => "BackupRunning",
             Self::OtherLocation { .. } => "OtherLocation",
             Self::NotTheNewest { .. } => "NotTheNewest",

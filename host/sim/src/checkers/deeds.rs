@@ -34,12 +34,13 @@ pub(super) fn judge(deed: &Deed) -> Vec<Violation> {
         Deed::PodVanishedRunning { at, pod, .. } => {
             (*at, vec![("S9", format!("Pod {}/{} is gone but its processes run", pod.0, pod.1))])
         }
-        Deed::ClaimDeleted { at, claim, lost, wanted, .. } => {
+        Deed::ClaimDeleted { at, claim, lost, wanted, errant, .. } => {
             let mut found = Vec::new();
             if !lost.is_empty() {
                 found.push(("S4", format!("claim {}/{} holds the only copy of {lost}", claim.0, claim.1)));
             }
-            if *wanted {
+            // One that has what the primary never had serves nobody as it is.
+            if *wanted && !errant {
                 let message = format!(
                     "claim {}/{} belongs to a tablet that its living shard asks for",
                     claim.0, claim.1
@@ -164,16 +165,19 @@ mod tests {
         check(deleted(1, 1, true), &["S3"]);
         check(deleted(1, 0, false), &[]);
         check(Deed::PodForced { at: 0, pod: ("n".into(), "p".into()), node: "x".into() }, &["S9"]);
-        let claim = |lost: &str, wanted| Deed::ClaimDeleted {
+        let claim = |lost: &str, wanted, errant| Deed::ClaimDeleted {
             at: 0,
             claim: ("n".into(), "c".into()),
             shard: Some(shard()),
             lost: gtids(lost),
             wanted,
+            errant,
         };
-        check(claim("", false), &[]);
-        check(claim("u:1-2", false), &["S4"]);
-        check(claim("", true), &["S8"]);
+        check(claim("", false, false), &[]);
+        check(claim("u:1-2", false, false), &["S4"]);
+        check(claim("", true, false), &["S8"]);
+        check(claim("", true, true), &[]);
+        check(claim("u:1-2", true, true), &["S4"]);
     }
 
     #[test]

@@ -68,8 +68,8 @@ impl State {
         }
     }
 
-    /// Transactions that reach no other server and no client.
-    pub(crate) fn commit_alone(&mut self, key: &ShardKey, writer: &TabletAlias, count: u64) {
+    /// Transactions that reach no other server and no client; answers which.
+    pub(crate) fn commit_alone(&mut self, key: &ShardKey, writer: &TabletAlias, count: u64) -> GtidSet {
         let seen = self.vitess.position(&key.cluster, writer);
         let new = self.commit(key, writer, count, false);
         let none = self.vitess.shard(key).is_some_and(|s| acks_required(s.durability) == 0);
@@ -85,6 +85,7 @@ impl State {
         if new.count() > 0 {
             self.note(format!("tablet {writer} keeps {new} to itself"));
         }
+        new
     }
 
     /// New transactions at `writer`, and at all who hear it if they are sent on.

@@ -206,6 +206,8 @@ pub(crate) struct Shard {
     pub(crate) queue: Vec<reparent::Queued>,
     /// Every transaction that a client was told is safe.
     pub(crate) acked: GtidSet,
+    /// What somebody wrote past the gateways, and was told at once that it is safe.
+    pub(crate) strays: GtidSet,
     /// The primary's position as anybody but itself last saw it.
     pub(crate) primary_seen: GtidSet,
     pub(crate) writes_per_minute: u64,

@@ -97,6 +97,7 @@ impl State {
         let durability = self.vitess.shard(key).map_or(Durability::None, |s| s.durability);
         let acks = tablet.source.as_ref().is_some_and(|s| may_ack(durability, s, alias, tablet));
         Some(Replication {
+            server: self.vitess.data.get(&tablet.data).map(|data| data.server.clone()).unwrap_or_default(),
             source: tablet.source.clone(),
             source_connected: tablet.source.is_some() && tablet.hears,
             applying: tablet.stalled_since.is_none(),

@@ -200,7 +200,13 @@ impl World {
     pub fn stray_write(&self, cluster: &ClusterKey, tablet: &TabletAlias) -> bool {
         let shard = self.with(|state| state.vitess.tablet(cluster, tablet).map(|t| t.shard.clone()));
         let key = shard.map(|shard| ShardKey { cluster: cluster.clone(), shard });
-        key.is_some_and(|key| self.on_shard(&key, |state| state.commit_alone(&key, tablet, 1)))
+        let write = |state: &mut State, key: &ShardKey| {
+            let new = state.commit_alone(key, tablet, 1);
+            if let Some(shard) = state.vitess.shard_mut(key) {
+                shard.strays.union_with(&new);
+            }
+        };
+        key.is_some_and(|key| self.on_shard(&key, |state| write(state, &key)))
     }
 
     /// A server's binary logs go, with all that it has.

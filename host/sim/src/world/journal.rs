@@ -13,7 +13,9 @@ use super::objects::{Name, array, label, name_of, number, text, uid};
 use super::state::State;
 use crate::apiserver::ResourceId;
 use crate::apiserver::kinds::{CLAIMS, PODS};
-use crate::vitess::{ClusterKey, ShardKey, Tablet, acks_required, alias_of, cluster_of, may_ack, shard_of};
+use crate::vitess::{
+    ClusterKey, Shard, ShardKey, Tablet, acks_required, alias_of, cluster_of, may_ack, shard_of,
+};
 
 const SHARDS: ResourceId = ResourceId::of("planetscale.com", "vitessshards");
 
@@ -40,9 +42,10 @@ pub enum Deed {
     PodForced { at: i64, pod: Name, node: String },
     /// As before, and its processes still ran.
     PodVanishedRunning { at: i64, pod: Name, uid: String },
-    /// A tablet's claim was asked to go by somebody else; `lost` acknowledged transactions are
-    /// nowhere else; `wanted` if the living shard that owns it still asks for that tablet.
-    ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet, wanted: bool },
+    /// A tablet's claim was asked to go by somebody else; `lost` are transactions that somebody was told are
+    /// safe and that are nowhere else; `wanted` if the living shard that owns it still asks for that tablet;
+    /// `errant` if that has what the shard's primary never had.
+    ClaimDeleted { at: i64, claim: Name, shard: Option<ShardKey>, lost: GtidSet, wanted: bool, errant: bool },
     /// A cell, keyspace or shard went by somebody else's hand; `wanted` if its living parent still
     /// asks for it, `needed`: what somebody still needs of it.
     LevelRemoved { at: i64, object: String, wanted: bool, needed: Option<String> },
@@ -174,8 +177,13 @@ impl State {
         let volume = text(claim, "/spec/volumeName");
         let data = self.vitess.data.get(volume)?;
         let shard = data.home.clone()?;
-        let acked = self.vitess.shard(&shard).map(|s| s.acked.clone()).unwrap_or_default();
-        let here = acked.minus(&acked.minus(&data.position));
+        let told = |s: &Shard| {
+            let mut told = s.acked.clone();
+            told.union_with(&s.strays);
+            told
+        };
+        let told = self.vitess.shard(&shard).map(told).unwrap_or_default();
+        let here = told.minus(&told.minus(&data.position));
         let mut elsewhere = GtidSet::default();
         for (other, kept) in &self.vitess.data {
             if other != volume && kept.home.as_ref() == Some(&shard) && !self.is_doomed(other) {
@@ -187,7 +195,10 @@ impl State {
         }
         let lost = here.minus(&elsewhere);
         let wanted = self.is_wanted(claim);
-        Some(Deed::ClaimDeleted { at: self.now, claim: name_of(claim), shard: Some(shard), lost, wanted })
+        let tablet = self.vitess.tablets_of(&shard).find(|(_, t)| t.data == volume);
+        let errant = tablet.is_some_and(|(alias, _)| !self.errant_of(&shard, alias).is_empty());
+        let (at, claim) = (self.now, name_of(claim));
+        Some(Deed::ClaimDeleted { at, claim, shard: Some(shard), lost, wanted, errant })
     }
 
     /// Whether a VitessShard that lives asks for a claim's tablet: by labels, since nobody need own a claim.

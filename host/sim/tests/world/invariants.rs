@@ -112,6 +112,41 @@ async fn s4_the_last_copy_deleted() {
     assert_eq!(broken(&kit), ["S4"]);
 }
 
+/// Whoever writes past the gateways is told at once that it is safe.
+#[tokio::test(start_paused = true)]
+async fn s4_what_was_written_past_the_gateways() {
+    let kit = writing(59);
+    kit.three_tablets().await;
+    assert!(kit.world.stray_write(&cluster(), &alias(TABLETS[1].0)));
+    kit.delete(&CLAIMS, &pod_name(TABLETS[2].0), None);
+    kit.pass(1).await;
+    assert_eq!(broken(&kit), [""; 0], "it was not there");
+    kit.delete(&CLAIMS, &pod_name(TABLETS[1].0), None);
+    kit.pass(1).await;
+    assert_eq!(broken(&kit), ["S4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_knows_what_nobody_was_told_of() {
+    let [a, b, _] = TABLETS.map(|(a, _)| alias(a));
+    let mut wiped = 0;
+    for seed in 60..66 {
+        let kit = writing(seed);
+        kit.three_tablets().await;
+        kit.world.lose_zone("zone-a");
+        kit.pass(20).await;
+        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
+        kit.world.restore_zone("zone-a");
+        kit.pass(90).await;
+        let truth = kit.world.facts();
+        wiped += truth.shards.values().next().expect("a shard").servers[&a].errant.count();
+        kit.delete(&CLAIMS, &pod_name(TABLETS[0].0), None);
+        kit.pass(1).await;
+        assert_eq!(broken(&kit), [""; 0]);
+    }
+    assert!(wiped > 0, "some seed leaves an errant tail");
+}
+
 #[tokio::test(start_paused = true)]
 async fn s5_the_only_backup_removed() {
     let kit = writing(53);

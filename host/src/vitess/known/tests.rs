@@ -76,6 +76,8 @@ fn errant_is_what_the_primary_never_had_by_its_own_word() {
     assert_eq!(errant(&known, 2), "server2:1");
     known.hear(&alias(1), silent(), 0);
     assert_eq!(errant(&known, 2), "server2:1", "what it had it had");
+    let told = tablet(&known, 2).replication.expect("told");
+    assert!(told.errant.is_of(&told.server), "and it wrote that itself: {}", told.server);
 }
 
 #[test]
