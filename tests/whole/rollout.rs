@@ -43,6 +43,8 @@ pub(crate) struct Rollout {
     gone: BTreeSet<String>,
     /// Names of Pods in the order in which they went.
     pub(crate) order: BTreeMap<Group, Vec<String>>,
+    /// Those Pods as they were then, for whoever has to find out what was wrong.
+    went: Vec<String>,
     /// What must not be.
     pub(crate) wrong: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl Rollout {
             led: BTreeMap::new(),
             gone: BTreeSet::new(),
             order: BTreeMap::new(),
+            went: Vec::new(),
             wrong: Vec::new(),
         };
         while seen.next().await? {}
@@ -134,6 +137,9 @@ impl Rollout {
             return;
         }
         let name = text(pod, "/metadata/name").to_owned();
+        let (images, annotations) = (&standing.images, &pod["metadata"]["annotations"]);
+        self.went
+            .push(format!("{name} went with {images:?}: {annotations}, {}", pod["status"]["conditions"]));
         if !standing.alias.is_empty() && self.primary(&standing.group).as_deref() == Some(&standing.alias) {
             self.wrong.push(format!("{name} goes while it is the primary of {}", standing.group));
         }
@@ -185,6 +191,9 @@ impl Rollout {
             {
                 wrong.push(format!("of {group}, {led} led and was not the last to go: {order:?}"));
             }
+        }
+        if !wrong.is_empty() {
+            wrong.extend(self.went.iter().cloned());
         }
         wrong
     }
