@@ -1,12 +1,11 @@
 //! A tablet that serves goes by eviction: what people's disruption budgets refuse stays, and the status says why.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use pilothouse::kinds::Kind;
-use pilothouse_tests::seen::{condition, text};
+use pilothouse_tests::disruption::{budgets, forbid, kept_from, tablets};
+use pilothouse_tests::seen::text;
 use pilothouse_tests::stage::{Stage, virtually};
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
@@ -26,35 +25,6 @@ async fn edit(stage: &Stage, patch: Value) {
     api.patch("harbour", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
 }
 
-fn budgets(stage: &Stage) -> Api<PodDisruptionBudget> {
-    Api::namespaced(stage.embedded.client.clone(), "default")
-}
-
-/// A budget of people's own, over all tablets, that lets none of three go.
-async fn forbid(stage: &Stage) {
-    let budget = json!({
-        "metadata": { "name": "theirs" },
-        "spec": {
-            "minAvailable": 3, "selector": { "matchLabels": { "planetscale.com/component": "vttablet" } },
-        },
-    });
-    budgets(stage).create(&PostParams::default(), &serde_json::from_value(budget).unwrap()).await.unwrap();
-}
-
-/// UIDs of tablets' Pods, by name.
-fn tablets(stage: &Stage) -> BTreeMap<String, String> {
-    let pods = stage.objects(Kind::Pod, "default").into_iter();
-    let tablets = pods.filter(|p| text(p, "/metadata/labels/planetscale.com~1component") == "vttablet");
-    tablets.map(|p| (text(&p, "/metadata/name").to_owned(), text(&p, "/metadata/uid").to_owned())).collect()
-}
-
-/// Reason and message of what keeps the host from its steps.
-fn kept_from(stage: &Stage) -> (String, String) {
-    let cluster = stage.objects(Kind::VitessCluster, "default").remove(0);
-    let said = condition(&cluster, "StepsTaken").unwrap();
-    (text(said, "/reason").to_owned(), text(said, "/message").to_owned())
-}
-
 /// The Pod of the tablet in the third cell.
 const LAST: &str = "harbour-vttablet-c-2758295545-638c8d0c";
 const OTHER_IMAGE: &str = "vitess/lite:another";
@@ -72,18 +42,18 @@ fn what_a_budget_refuses_waits_for_it() {
         let left = budgets(&stage).list(&kube::api::ListParams::default()).await.unwrap();
         assert_eq!(left.items.len(), 1, "etcd's: {:?}", left.items);
         forbid(&stage).await;
-        let before = tablets(&stage);
+        let before = tablets(&stage, Kind::Pod);
 
         edit(&stage, json!({ "spec": { "images": { "vttablet": OTHER_IMAGE } } })).await;
         stage.pass_time(HOUR).await;
-        assert_eq!(tablets(&stage), before);
+        assert_eq!(tablets(&stage, Kind::Pod), before);
         let (reason, message) = kept_from(&stage);
         assert_eq!(reason, "DisruptionBudget", "{message}");
         assert!(message.contains("theirs needs 3 healthy pods and has 3 currently"), "{message}");
 
         budgets(&stage).delete("theirs", &DeleteParams::default()).await.unwrap();
         stage.settle().await.unwrap();
-        let after = tablets(&stage);
+        let after = tablets(&stage, Kind::Pod);
         assert!(before.iter().all(|(name, uid)| after.get(name).is_some_and(|now| now != uid)), "{after:?}");
         assert_eq!(kept_from(&stage).0, "AllAdmitted");
         stage.end().await.unwrap();
@@ -95,10 +65,10 @@ fn two_budgets_for_one_pod_are_told() {
     virtually(async {
         let stage = at_rest().await;
         forbid(&stage).await;
-        let before = tablets(&stage);
+        let before = tablets(&stage, Kind::Pod);
         edit(&stage, json!({ "spec": { "images": { "vttablet": OTHER_IMAGE } } })).await;
         stage.pass_time(HOUR).await;
-        assert_eq!(tablets(&stage), before);
+        assert_eq!(tablets(&stage, Kind::Pod), before);
         let (_, message) = kept_from(&stage);
         assert!(message.contains("more than one PodDisruptionBudget"), "{message}");
         stage.end().await.unwrap();
@@ -116,7 +86,7 @@ fn what_does_not_serve_anyway_is_replaced_whatever_a_budget_says() {
         .await;
         stage.settle().await.unwrap();
         forbid(&stage).await;
-        let before = tablets(&stage);
+        let before = tablets(&stage, Kind::Pod);
         let pods = stage.objects(Kind::Pod, "default");
         let pod = pods.iter().find(|p| text(p, "/metadata/name") == LAST).unwrap();
         let node = text(pod, "/spec/nodeName");
@@ -126,7 +96,7 @@ fn what_does_not_serve_anyway_is_replaced_whatever_a_budget_says() {
         stage.pass_time(HOUR / 30).await;
         stage.embedded.world.restore_node(node);
         stage.pass_time(HOUR).await;
-        let after = tablets(&stage);
+        let after = tablets(&stage, Kind::Pod);
         let replaced = before.iter().filter(|(name, uid)| after.get(*name).is_some_and(|now| now != *uid));
         assert_eq!(replaced.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [LAST], "{after:?}");
         stage.end().await.unwrap();

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
 use pilothouse_sim::vitess::ClusterKey;
+use pilothouse_tests::disruption::{budgets, forbid, kept_from, tablets};
 use pilothouse_tests::fault::Fault;
-use pilothouse_tests::seen::{self, Primary, condition, text};
+use pilothouse_tests::seen::{self, Primary, text};
 use pilothouse_tests::stage::{Setting, Stage, virtually};
 use pilothouse_tests::{built, repository};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,21 +31,6 @@ async fn backed_up() -> Stage {
     api.patch("harbour", &PatchParams::default(), &Patch::Merge(omit)).await.unwrap();
     stage.pass_time(150 * MINUTE).await;
     stage
-}
-
-fn budgets(stage: &Stage) -> Api<PodDisruptionBudget> {
-    Api::namespaced(stage.embedded.client.clone(), "default")
-}
-
-/// A budget of people's own, over all tablets, that lets none of three go.
-async fn forbid(stage: &Stage) {
-    let budget = json!({
-        "metadata": { "name": "theirs" },
-        "spec": {
-            "minAvailable": 3, "selector": { "matchLabels": { "planetscale.com/component": "vttablet" } },
-        },
-    });
-    budgets(stage).create(&PostParams::default(), &serde_json::from_value(budget).unwrap()).await.unwrap();
 }
 
 /// The primary goes on alone for a while, and comes back when another leads.
@@ -66,14 +51,6 @@ async fn comes_back_errant(stage: &Stage) -> Primary {
     lost
 }
 
-/// UIDs of tablets' objects of a kind, by name.
-fn tablets(stage: &Stage, kind: Kind) -> BTreeMap<String, String> {
-    let tablets = |o: &Value| text(o, "/metadata/labels/planetscale.com~1component") == "vttablet";
-    let objects = stage.objects(kind, "default").into_iter().filter(|o| tablets(o));
-    let named = |o: &Value, at| text(o, at).to_owned();
-    objects.map(|o| (named(&o, "/metadata/name"), named(&o, "/metadata/uid"))).collect()
-}
-
 fn errant(stage: &Stage) -> usize {
     let facts = stage.embedded.world.facts();
     facts.shards.values().flat_map(|s| s.servers.values()).filter(|s| !s.errant.is_empty()).count()
@@ -85,6 +62,15 @@ fn doomed(stage: &Stage) -> usize {
     claims.iter().filter(|c| !text(c, "/metadata/deletionTimestamp").is_empty()).count()
 }
 
+/// Nobody forbids it any more: the tablet has another volume, and nothing is errant.
+async fn is_rebuilt(stage: Stage, lost: &Primary, claims: &BTreeMap<String, String>) {
+    budgets(&stage).delete("theirs", &DeleteParams::default()).await.unwrap();
+    stage.pass_time(30 * MINUTE).await;
+    assert_ne!(tablets(&stage, Kind::PersistentVolumeClaim)[&lost.pod], claims[&lost.pod]);
+    assert_eq!((errant(&stage), stage.broken()), (0, Vec::new()));
+    stage.end().await.unwrap();
+}
+
 #[test]
 fn a_pod_that_a_budget_keeps_keeps_its_volume() {
     virtually(async {
@@ -94,9 +80,8 @@ fn a_pod_that_a_budget_keeps_keeps_its_volume() {
         let lost = comes_back_errant(&stage).await;
         assert_eq!(errant(&stage), 1);
         assert_eq!(tablets(&stage, Kind::Pod), pods);
-        let cluster = stage.objects(Kind::VitessCluster, "default").remove(0);
-        let said = condition(&cluster, "StepsTaken").unwrap();
-        assert_eq!(text(said, "/reason"), "DisruptionBudget", "{said}");
+        let (reason, message) = kept_from(&stage);
+        assert_eq!(reason, "DisruptionBudget", "{message}");
         assert_eq!((doomed(&stage), tablets(&stage, Kind::PersistentVolumeClaim)), (0, claims.clone()));
 
         budgets(&stage).delete("theirs", &DeleteParams::default()).await.unwrap();
@@ -130,11 +115,7 @@ fn a_pod_that_went_alone_comes_back_to_its_volume() {
         assert_eq!((errant(&stage), doomed(&stage)), (1, 0));
         assert_eq!(tablets(&stage, Kind::PersistentVolumeClaim), claims);
 
-        budgets(&stage).delete("theirs", &DeleteParams::default()).await.unwrap();
-        stage.pass_time(30 * MINUTE).await;
-        assert_ne!(tablets(&stage, Kind::PersistentVolumeClaim)[&lost.pod], claims[&lost.pod]);
-        assert_eq!((errant(&stage), stage.broken()), (0, Vec::new()));
-        stage.end().await.unwrap();
+        is_rebuilt(stage, &lost, &claims).await;
     });
 }
 
@@ -152,10 +133,6 @@ fn a_claim_that_is_going_already_takes_its_pod_along() {
         stage.pass_time(10 * MINUTE).await;
         assert_eq!((errant(&stage), doomed(&stage)), (1, 1));
 
-        budgets(&stage).delete("theirs", &DeleteParams::default()).await.unwrap();
-        stage.pass_time(30 * MINUTE).await;
-        assert_ne!(tablets(&stage, Kind::PersistentVolumeClaim)[&lost.pod], claims[&lost.pod]);
-        assert_eq!((errant(&stage), stage.broken()), (0, Vec::new()));
-        stage.end().await.unwrap();
+        is_rebuilt(stage, &lost, &claims).await;
     });
 }

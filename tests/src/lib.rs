@@ -7,6 +7,7 @@
 pub mod beside;
 pub mod cluster;
 pub mod crossing;
+pub mod disruption;
 pub mod fault;
 pub mod fleet;
 pub mod golang;

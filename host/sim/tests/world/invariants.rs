@@ -11,6 +11,19 @@ fn writing(seed: u64) -> Kit {
     Kit::with(seed, WorldSettings { writes_per_minute: 600, trace: true, ..WorldSettings::default() })
 }
 
+/// The first tablet was lost as the primary, and is back when the second leads.
+async fn primary_back(seed: u64) -> Kit {
+    let [a, b, _] = TABLETS.map(|(a, _)| alias(a));
+    let kit = writing(seed);
+    kit.three_tablets().await;
+    kit.world.lose_zone("zone-a");
+    kit.pass(20).await;
+    kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
+    kit.world.restore_zone("zone-a");
+    kit.pass(90).await;
+    kit
+}
+
 fn broken(kit: &Kit) -> Vec<&'static str> {
     check(&kit.world).into_iter().map(|v| v.id).collect()
 }
@@ -128,16 +141,10 @@ async fn s4_what_was_written_past_the_gateways() {
 
 #[tokio::test(start_paused = true)]
 async fn s4_knows_what_nobody_was_told_of() {
-    let [a, b, _] = TABLETS.map(|(a, _)| alias(a));
+    let a = alias(TABLETS[0].0);
     let mut wiped = 0;
     for seed in 60..66 {
-        let kit = writing(seed);
-        kit.three_tablets().await;
-        kit.world.lose_zone("zone-a");
-        kit.pass(20).await;
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
-        kit.world.restore_zone("zone-a");
-        kit.pass(90).await;
+        let kit = primary_back(seed).await;
         let truth = kit.world.facts();
         wiped += truth.shards.values().next().expect("a shard").servers[&a].errant.count();
         kit.delete(&CLAIMS, &pod_name(TABLETS[0].0), None);
@@ -198,13 +205,7 @@ async fn s14_an_errant_candidate() {
     let [a, b, _] = TABLETS.map(|(a, _)| alias(a));
     let mut caught = 0;
     for seed in 60..66 {
-        let kit = writing(seed);
-        kit.three_tablets().await;
-        kit.world.lose_zone("zone-a");
-        kit.pass(20).await;
-        kit.vitess.emergency_reparent(&cluster(), &shard(), &a, &b, &[]).await.expect("promoted");
-        kit.world.restore_zone("zone-a");
-        kit.pass(90).await;
+        let kit = primary_back(seed).await;
         let truth = kit.world.facts();
         let errant = !truth.shards.values().next().expect("a shard").servers[&a].errant.is_empty();
         let asked = kit.vitess.planned_reparent(&cluster(), &shard(), &b, &a).await;
