@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actuate::Effects;
 use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
-use crate::pilot::{Judging, Memory, Pilot, Stages};
+use crate::pilot::{Judging, Memory, Pilot, Postponed, Stages};
 use crate::queue::Queue;
 use crate::report::Told;
 use crate::room::{Room, Turn};
@@ -189,7 +189,13 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
         let as_of = self.effects.clock.now();
         let is_guest = self.room.is_guest(&key);
+        let may_step_aside = self.room.may_step_aside(&key);
+        let aside_until = memory.aside_until();
         let (mut settled, mut unwritten) = (memory.settled, memory.unwritten);
+        if aside_until.is_some_and(|until| as_of >= until || !may_step_aside) {
+            // What waited is told now, also where nothing has changed since.
+            settled = Settled::default();
+        }
         let mut stages = (self.around)(pilot.remembering(memory));
         async move {
             let mut passed = pass::run(&mut stages, &mut settled, &rules, as_of).await;
@@ -199,12 +205,21 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 Ok(Passed::Ran(report)) => report.outcomes.is_empty(),
                 Err(_) => false,
             };
-            if let Ok(Passed::Ran(report)) = &mut passed
-                && pilot.postpones(report, is_guest)
-            {
-                // The next pass tells it, also where it sees the same.
+            let postponed = match &mut passed {
+                Ok(Passed::Ran(report)) => pilot.postpones(report, is_guest, may_step_aside),
+                Ok(Passed::Unchanged { requeue_after_ms }) => {
+                    let until = aside_until.map(|until| until.saturating_sub(as_of));
+                    *requeue_after_ms = until.into_iter().fold(*requeue_after_ms, Millis::min);
+                    None
+                }
+                Err(_) => None,
+            };
+            if postponed == Some(Postponed::ToTheNextPass) {
+                // It tells, also where it sees the same.
                 settled = Settled::default();
-            } else if let Ok(Passed::Ran(report)) = &mut passed {
+            } else if postponed.is_none()
+                && let Ok(Passed::Ran(report)) = &mut passed
+            {
                 let told = pilot.report(report).await;
                 if let Told::Alone(objects) = told {
                     settled.told(objects);
@@ -228,6 +243,9 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
 
     fn settle(&mut self, (key, memory, passed): Finished) {
         self.room.done(&key, memory.rests);
+        if memory.aside_until().is_some() && passed.is_ok() {
+            self.room.step_aside(&key);
+        }
         let now = self.effects.clock.now();
         let result = match passed {
             Ok(Passed::Unchanged { requeue_after_ms }) => {

@@ -35,6 +35,8 @@ const PENDING_MOST: usize = 1_000;
 
 /// A report waits for other passes no longer than this.
 const REPORT_WITHIN_MS: Millis = 5_000;
+/// A report waits for other clusters that have still to be made no longer than this.
+const ASIDE_WITHIN_MS: Millis = 15_000;
 /// Where a report waits, another pass comes after this even if no watch tells of anything.
 const LOOK_AGAIN_MS: Millis = 1_000;
 
@@ -68,9 +70,25 @@ pub struct Memory {
 pub(crate) struct Untold {
     outcomes: Vec<(Step, Outcome)>,
     since: Option<Millis>,
+    aside_until: Option<Millis>,
+}
+
+/// For whom a report waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Postponed {
+    /// The cluster's own next pass, which tells it.
+    ToTheNextPass,
+    /// Other clusters, which have still to be made.
+    ToOthersPasses,
 }
 
 impl Memory {
+    /// Until when, at the latest, it is to be told what was done, where that waits for other clusters.
+    #[must_use]
+    pub const fn aside_until(&self) -> Option<Millis> {
+        self.untold.aside_until
+    }
+
     /// Lets go of all that the next pass can make anew at little cost.
     pub fn rest(&mut self) {
         self.rendering = Rendering::default();
@@ -331,8 +349,14 @@ impl Pilot {
     /// nothing else, and more is to come as soon as the watches tell of them. A new cluster takes
     /// several such passes, and each would write every status anew. What a guest of the room found
     /// waits, too, and after a lost primary was replaced others may wait for the same: a zone's
-    /// loss is no time to write statuses.
-    pub(crate) fn postpones(&mut self, report: &mut Report, is_guest: bool) -> bool {
+    /// loss is no time to write statuses. And where all is made it may wait for other clusters
+    /// that are to be made (`may_step_aside`): a fifth of the writes are statuses.
+    pub(crate) fn postpones(
+        &mut self,
+        report: &mut Report,
+        is_guest: bool,
+        may_step_aside: bool,
+    ) -> Option<Postponed> {
         let now = report.view.as_of;
         let is_made = |(step, outcome): &(Step, Outcome)| {
             let creates = matches!(
@@ -344,20 +368,28 @@ impl Pilot {
         let is_replaced = |(step, outcome): &(Step, Outcome)| {
             matches!(step.action, Action::EmergencyReparent { .. }) && *outcome == Outcome::Done
         };
-        let went_well =
-            !report.outcomes.is_empty() && report.refusals.is_empty() && report.outcomes.iter().all(is_made);
+        let went_well = report.refusals.is_empty() && report.outcomes.iter().all(is_made);
+        let is_all_made = went_well && report.outcomes.is_empty() && !self.untold.outcomes.is_empty();
         let is_replaced = report.outcomes.iter().any(is_replaced);
         let since = *self.untold.since.get_or_insert(now);
-        if is_replaced || ((went_well || is_guest) && now < since + REPORT_WITHIN_MS) {
+        let is_early = now < since + REPORT_WITHIN_MS;
+        let is_under_way = went_well && !report.outcomes.is_empty();
+        if is_replaced || ((is_under_way || is_guest) && is_early) {
             if !report.outcomes.is_empty() {
                 report.requeue_after_ms = report.requeue_after_ms.min(LOOK_AGAIN_MS);
             }
             self.untold.outcomes.append(&mut report.outcomes);
-            return true;
+            self.untold.aside_until = None;
+            return Some(Postponed::ToTheNextPass);
+        }
+        let until = *self.untold.aside_until.get_or_insert(now + ASIDE_WITHIN_MS);
+        if is_all_made && may_step_aside && now < until {
+            report.requeue_after_ms = report.requeue_after_ms.min(until - now);
+            return Some(Postponed::ToOthersPasses);
         }
         let untold = std::mem::take(&mut self.untold);
         report.outcomes.splice(0..0, untold.outcomes);
-        false
+        None
     }
 
     /// Counts and logs what the guard refused.

@@ -3,7 +3,8 @@
 //! Owns who has a place. An open cluster is some thirty times a packed one, and to open it costs
 //! as much as several passes; so whoever is in the middle of something keeps its place, and one
 //! that rests gives it up only when another needs it. Where all places are taken, whoever lost its
-//! primary comes in as a guest: for one pass, before all others. Must not know what a pass does.
+//! primary comes in as a guest: for one pass, before all others; and whoever has only to tell what
+//! it did lets others begin first, and stays aside meanwhile. Must not know what a pass does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,8 @@ use crate::queue::Queue;
 pub const MOST_OPEN: usize = 32;
 /// Guests beside them: a pass that waits for a reparent takes 0.2 s, and a lost zone has to be through within seconds.
 pub const MOST_GUESTS: usize = 512;
+/// Clusters that stay aside until they tell: as many as are made in the time that a report may wait.
+pub const MOST_ASIDE: usize = 64;
 /// In the middle of something for longer than this: no reason to keep others waiting.
 const LONG_MS: Millis = 60_000;
 /// A pass that takes longer than this waits for somebody else: its place does not count.
@@ -42,6 +45,14 @@ struct Place {
     since: Millis,
     /// Whether its last pass found nothing to do.
     rests: bool,
+    /// Whether it has only to tell what it did, and takes nobody's place meanwhile.
+    is_aside: bool,
+}
+
+impl Place {
+    const fn since(now: Millis) -> Self {
+        Self { since: now, rests: false, is_aside: false }
+    }
 }
 
 /// Who may be looked at now.
@@ -74,7 +85,39 @@ impl Room {
         }
         if let Some(place) = self.open.get_mut(key) {
             place.rests = rests;
+            place.is_aside = false;
         }
+    }
+
+    /// Whether a cluster that has only to tell what it did may do so later: others wait for places,
+    /// or, where it is aside already, are in the middle of something.
+    #[must_use]
+    pub fn may_step_aside(&self, key: &ClusterKey) -> bool {
+        let is_aside = self.open.get(key).is_some_and(|place| place.is_aside);
+        if is_aside { !self.is_calm() } else { self.is_waited_for() && self.aside() < MOST_ASIDE }
+    }
+
+    /// Its pass is over, and what it did is to be told later.
+    pub fn step_aside(&mut self, key: &ClusterKey) {
+        if let Some(place) = self.open.get_mut(key) {
+            place.is_aside = true;
+        }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waiting.next_due().is_some()
+    }
+
+    fn is_calm(&self) -> bool {
+        !self.is_waited_for() && self.open.values().all(|place| place.rests || place.is_aside)
+    }
+
+    fn aside(&self) -> usize {
+        self.open.values().filter(|place| place.is_aside).count()
+    }
+
+    fn taken(&self) -> usize {
+        self.open.len() - self.aside()
     }
 
     /// The cluster is gone.
@@ -105,19 +148,23 @@ impl Room {
             }
             let Some(key) = self.pressing.take_first() else { break };
             if has_place {
-                self.open.insert(key.clone(), Place { since: now, rests: false });
+                self.open.insert(key.clone(), Place::since(now));
             } else {
                 self.guests.insert(key.clone());
             }
             self.begin(key, now, &mut turn);
         }
-        while self.waiting.next_due().is_some() && self.makes_place(queue, now, &mut turn) {
+        while self.is_waited_for() && self.makes_place(queue, now, &mut turn) {
             let Some(key) = self.waiting.take_first() else { break };
-            self.open.insert(key.clone(), Place { since: now, rests: false });
+            self.open.insert(key.clone(), Place::since(now));
             self.begin(key, now, &mut turn);
         }
         // Of those that came while others were slow, some have to go.
-        while self.open.len() > MOST_OPEN && self.packs_one(queue, now, &mut turn) {}
+        while self.taken() > MOST_OPEN && self.packs_one(queue, now, &mut turn) {}
+        if self.is_calm() {
+            let aside = self.open.iter().filter(|(key, place)| place.is_aside && !self.is_busy(key));
+            aside.for_each(|(key, _)| queue.push(key.clone(), now));
+        }
         turn
     }
 
@@ -126,15 +173,14 @@ impl Room {
         let is_stuck =
             |(key, since): &(&ClusterKey, &Millis)| now >= **since + STUCK_MS && self.open.contains_key(*key);
         let stuck = || self.busy.iter().filter(is_stuck).count();
-        self.open.len() < MOST_OPEN
-            || self.open.len() < MOST_OPEN + stuck()
-            || self.packs_one(queue, now, turn)
+        self.taken() < MOST_OPEN || self.taken() < MOST_OPEN + stuck() || self.packs_one(queue, now, turn)
     }
 
     /// Of those that rest, the one that is due last gives up its place.
     fn packs_one(&mut self, queue: &Queue, now: Millis, turn: &mut Turn) -> bool {
         let idle = self.open.iter().filter(|(key, _)| !self.is_busy(key));
-        let resting = idle.filter(|(_, place)| place.rests || now >= place.since + LONG_MS);
+        let resting =
+            idle.filter(|(_, place)| !place.is_aside && (place.rests || now >= place.since + LONG_MS));
         let due = resting.map(|(key, _)| (queue.due_at(key).unwrap_or(Millis::MAX), key));
         let Some((_, leaver)) = due.max() else { return false };
         let leaver = leaver.clone();
@@ -218,6 +264,37 @@ mod tests {
         room.done(&key(0), false);
         room.forget(&key(0));
         assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
+    }
+
+    #[test]
+    fn who_has_only_to_tell_lets_others_begin_and_keeps_what_is_open() {
+        let (mut room, mut queue) = full();
+        assert!(room.may_step_aside(&key(3)), "one waits");
+        rest(&mut room, &mut queue, 3, 5_000);
+        room.step_aside(&key(3));
+        assert_eq!(calm(&mut room, &mut queue, 20), Turn { begin: vec![key(MOST_OPEN)], pack: vec![] });
+        assert!(!room.may_step_aside(&key(4)), "nobody waits");
+        assert_eq!(calm(&mut room, &mut queue, 30), Turn::default(), "the others are still at work");
+        (0..=MOST_OPEN).filter(|number| *number != 3).for_each(|n| rest(&mut room, &mut queue, n, 80_000));
+        assert_eq!(calm(&mut room, &mut queue, 40), Turn::default());
+        // Nobody is in its way any more. It rests then as others do: there is no place for it.
+        assert_eq!(calm(&mut room, &mut queue, 50).begin, [key(3)]);
+        rest(&mut room, &mut queue, 3, 90_000);
+        assert_eq!(calm(&mut room, &mut queue, 60), Turn { begin: vec![], pack: vec![key(3)] });
+    }
+
+    #[test]
+    fn so_many_step_aside_and_no_more() {
+        let (mut room, mut queue) = full();
+        (0..2 * MOST_ASIDE).for_each(|number| queue.push(key(100 + number), 15));
+        for number in (0..MOST_OPEN).chain(MOST_OPEN..=MOST_OPEN).chain(100..99 + MOST_ASIDE - MOST_OPEN) {
+            assert!(room.may_step_aside(&key(number)), "{number}");
+            rest(&mut room, &mut queue, number, 5_000);
+            room.step_aside(&key(number));
+            calm(&mut room, &mut queue, 20);
+        }
+        assert!(!room.may_step_aside(&key(99 + MOST_ASIDE - MOST_OPEN)));
+        assert!(room.may_step_aside(&key(0)), "it is aside already");
     }
 
     #[test]

@@ -38,11 +38,14 @@ impl Decider {
         }
     }
 
-    const fn poll(self) -> &'static str {
-        match self {
-            Self::Host | Self::Vtorc => "1s",
-            Self::VtorcAsRendered => "3s",
-        }
+    /// What the manifest asks of VTOrc. It holds the shard's lock while it dials a primary that it does not
+    /// reach, and nobody is replaced meanwhile: 15 s, where nobody asks for less.
+    const fn flags(self) -> [(&'static str, &'static str); 2] {
+        let [poll, dial] = match self {
+            Self::Host | Self::Vtorc => ["1s", "3s"],
+            Self::VtorcAsRendered => ["3s", "15s"],
+        };
+        [("instance-poll-time", poll), ("remote-operation-timeout", dial)]
     }
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::
 
 /// Has that one decide, and waits until it is so.
 pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::Result<()> {
-    polls(scene, decider.poll()).await?;
+    asks(scene, decider.flags()).await?;
     let settings = scene.settings();
     let settings = match decider {
         Decider::Host => settings,
@@ -92,24 +95,27 @@ pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::R
     Ok(())
 }
 
-/// The host gives VTOrc its new flag, and it stands again.
-async fn polls(scene: &Scene, every: &str) -> anyhow::Result<()> {
+/// The host gives VTOrc its new flags, and it stands again.
+async fn asks(scene: &Scene, flags: [(&str, &str); 2]) -> anyhow::Result<()> {
     let api = Kind::VitessCluster.api(scene.machines.client(), NAMESPACE);
     let mut cluster = api.get("ferry").await?;
     let orchestrator = &mut cluster.data["spec"]["keyspaces"][0]["vitessOrchestrator"];
-    orchestrator["extraFlags"]["instance-poll-time"] = json!(every);
+    for (name, value) in flags {
+        orchestrator["extraFlags"][name] = json!(value);
+    }
     let spec = json!({ "spec": { "keyspaces": cluster.data["spec"]["keyspaces"] } });
     api.patch("ferry", &PatchParams::default(), &Patch::Merge(spec)).await?;
-    let flag = format!("--instance-poll-time={every}");
-    let has_it = |pod: &Pod| {
+    let flags = flags.map(|(name, value)| format!("--{name}={value}"));
+    let has_them = |pod: &Pod| {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let mut args = containers.flat_map(|c| c.args.iter().chain(&c.command).flatten());
-        args.any(|arg| arg.replace('_', "-") == flag)
+        let args = containers.flat_map(|c| c.args.iter().chain(&c.command).flatten());
+        let args: Vec<String> = args.map(|arg| arg.replace('_', "-")).collect();
+        flags.iter().all(|flag| args.contains(flag))
     };
-    until(UP_WITHIN, "VTOrc polls as it is told", async || {
+    until(UP_WITHIN, "VTOrc has the flags that it is told", async || {
         let pods = scene.pods("vtorc").await?;
         let all = !pods.is_empty()
-            && pods.iter().all(|pod| has_it(pod) && pod.metadata.deletion_timestamp.is_none());
+            && pods.iter().all(|pod| has_them(pod) && pod.metadata.deletion_timestamp.is_none());
         Ok(all.then_some(()))
     })
     .await?;

@@ -30,7 +30,12 @@ impl Read {
     /// When it is no Kubernetes object.
     pub fn of(text: impl Into<Box<str>>) -> Result<Self, serde_json::Error> {
         let text = text.into();
-        let Head { metadata } = serde_json::from_str(&text)?;
+        let mut metadata = None;
+        let read = serde_json::Deserializer::from_str(&text).deserialize_map(UpToMetadata(&mut metadata));
+        let metadata: HeadFields = match metadata {
+            Some(metadata) => metadata,
+            None => read.map(|()| HeadFields::default())?,
+        };
         Ok(Self { head: metadata.into(), text })
     }
 
@@ -85,10 +90,26 @@ impl<'de> Deserialize<'de> for Read {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Head {
-    #[serde(default)]
-    metadata: HeadFields,
+/// Reads no further than needed: whoever cut the text out has seen that the rest is JSON.
+struct UpToMetadata<'a>(&'a mut Option<HeadFields>);
+
+impl<'de> Visitor<'de> for UpToMetadata<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            if name == "metadata" {
+                *self.0 = Some(fields.next_value()?);
+                break;
+            }
+            fields.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default, serde::Deserialize)]

@@ -15,8 +15,8 @@ use crate::fleet::{LOOK_AGAIN, WITHIN};
 
 /// Asked on standard input, it answers with the bytes that are allocated.
 const LIVE: &str = "live";
-/// Nothing written and nothing computed for so long: it rests.
-const QUIET: Duration = Duration::from_secs(5);
+/// Nothing written and nothing computed for so long: it rests. No report waits longer.
+const QUIET: Duration = Duration::from_secs(20);
 /// Less than this much processor time in [`QUIET`] is none.
 const IDLE: Duration = Duration::from_millis(50);
 

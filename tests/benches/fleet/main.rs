@@ -1,4 +1,4 @@
-//! What a fleet of clusters costs on Kubernetes' own API server: `cargo bench --bench fleet`.
+//! What a fleet of clusters costs on Kubernetes' own API server: `cargo bench -p pilothouse-tests --bench fleet`.
 //!
 //! Owns the table of figures. The host is a process of its own: the product, and where memory is
 //! looked at this very program, which counts what the product's `main` allocates. Nobody plays

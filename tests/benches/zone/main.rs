@@ -1,5 +1,5 @@
 //! A zone's loss in a fleet of 100,000 clusters, cuts, flaps and a partition, in virtual time:
-//! `cargo bench --bench zone`; `-- 1000` plays a fleet of 1000, and `-- apart lost whole` only those of
+//! `cargo bench -p pilothouse-tests --bench zone`; `-- 1000` plays a fleet of 1000, and `-- apart lost whole` only those of
 //! its parts `apart`, `lost` and `whole`.
 //!
 //! Owns the tables of figures. They are of a seed and not of a machine.
