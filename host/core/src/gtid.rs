@@ -106,6 +106,22 @@ impl GtidSet {
         })
     }
 
+    /// The number of the last transaction that the set has of a server; 0 where it has none.
+    #[must_use]
+    pub fn last_of(&self, server: &str) -> u64 {
+        self.0.get(server).and_then(|intervals| intervals.last()).map_or(0, |&(_, last)| last)
+    }
+
+    /// Whether all of the set came after these: for each of its servers they name the number of its last, which is
+    /// lower than any here. A server that they do not name may have written any of it before.
+    #[must_use]
+    pub fn is_after(&self, last: &BTreeMap<String, u64>) -> bool {
+        self.0
+            .iter()
+            .filter_map(|(server, intervals)| Some((server, intervals.first()?)))
+            .all(|(server, (first, _))| last.get(server).is_some_and(|last| last < first))
+    }
+
     /// How many transactions the set holds.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! changed". Must not know how any of it was observed. A view is also a file:
 //! `pilothouse plan` reads one as YAML, unknown keys are refused.
 
+mod backup;
 mod levels;
 mod records;
 mod volumes;
@@ -21,6 +22,7 @@ use crate::pause::Pause;
 use crate::topology::{Cell, PoolKey, ShardId, TabletAlias, Zone};
 use crate::zones::ZoneHealth;
 
+pub use backup::BackupView;
 pub use levels::{KeyspaceView, Level, UnwantedLevel};
 pub use records::{
     CELLS_ALIAS, CellInfo, Record, RecordsView, Registration, Switches, TabletRecord, Topology,
@@ -420,33 +422,6 @@ pub struct Replication {
     /// Whether it acknowledges writes for semi-sync.
     #[serde(default)]
     pub acks: bool,
-}
-
-/// A backup in a location.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BackupView {
-    /// Its name in the store: `YYYY-MM-DD.HHMMSS.ALIAS`.
-    pub name: String,
-    /// Its shard.
-    pub shard: ShardId,
-    /// Its location ("" is the default one).
-    #[serde(default)]
-    pub location: String,
-    /// When it began.
-    pub started: Millis,
-    /// When it was complete; absent while it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<Millis>,
-    /// Bytes stored.
-    #[serde(default)]
-    pub bytes: u64,
-    /// When a later run restored it whole and caught up from it: only then it counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<Millis>,
-    /// Transactions that a restore of it has.
-    #[serde(default)]
-    pub position: GtidSet,
 }
 
 impl ClusterView {

@@ -92,6 +92,25 @@ fn an_end_follows_on_what_others_have() {
 
 /// Against sets of single transactions, over every pair of small sets.
 #[test]
+fn a_set_came_after_what_each_of_its_servers_had_written() {
+    let by_then = [("s".to_owned(), 50), ("t".to_owned(), 0)].into();
+    for (later, after) in [
+        ("s:51-53", true),
+        ("s:51:60,t:1", true),
+        ("s:50-53", false),
+        ("s:7:51", false),
+        ("s:51,u:1", false),
+        ("u:1", false),
+        ("", true),
+    ] {
+        assert_eq!(set(later).is_after(&by_then), after, "{later}");
+    }
+    for (of, server, last) in [("s:1-3:7", "s", 7), ("s:1-3", "t", 0), ("", "s", 0)] {
+        assert_eq!(set(of).last_of(server), last, "{of} of {server}");
+    }
+}
+
+#[test]
 fn gtid_arithmetic_is_that_of_sets() {
     let of = |bits: u32| {
         let mut made = GtidSet::default();

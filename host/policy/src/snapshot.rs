@@ -66,14 +66,15 @@ impl Snapshot {
         }
     }
 
-    /// Whether a backup holds every transaction of every older backup of its shard.
+    /// Whether a backup is known to hold every transaction of every older complete backup of its shard.
     #[must_use]
     pub fn covers_older(&self, backup: &BackupView) -> bool {
         self.0
             .view
             .backups_of(&backup.shard)
             .filter(|older| older.name != backup.name && older.started <= backup.started)
-            .all(|older| backup.position.contains(&older.position))
+            .filter(|older| older.finished.is_some())
+            .all(|older| self.0.view.covers(backup, older))
     }
 }
 

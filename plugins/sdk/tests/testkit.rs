@@ -18,9 +18,10 @@ tablets:
   - { alias: zone1-0000000003, shard: commerce/-80, pool: { cell: zone1, type: replica }, index: 3, wanted: no,
       pod: absent, reach: no, replication: { position: 's:1-20' } }
 backups:
-  - { name: one, shard: commerce/-80, started: 1, position: 's:1-5' }
-  - { name: two, shard: commerce/-80, started: 2, position: 's:1-9' }
+  - { name: one, shard: commerce/-80, started: 1, finished: 1, position: 's:1-5' }
+  - { name: two, shard: commerce/-80, started: 2, finished: 2, position: 's:1-9' }
   - { name: three, shard: commerce/-80, started: 3, position: 's:2-9' }
+  - { name: four, shard: commerce/-80, started: 4, finished: 4 }
 facts: { cluster: { lossAccepted: true, note: hello } }
 ";
 
@@ -41,7 +42,7 @@ fn a_view_file_is_read_as_the_host_would_answer() {
     assert_eq!(view.tablet(&alias(2)).map(|t| t.zone_state), Some(ZoneState::Unknown));
     assert_eq!(view.tablet(&alias(2)).map(|t| t.wanted.clone()), Some(Wanted::Surge("zone2".to_owned())));
     let covers: Vec<bool> = view.backups().iter().map(|b| b.covers_older).collect();
-    assert_eq!(covers, [true, true, false]);
+    assert_eq!(covers, [true, true, false, false]);
     assert!(view.flag("cluster", "lossAccepted") && !view.flag("zone1", "lossAccepted"));
     assert_eq!(view.fact("cluster", "note"), Some(Value::Text("hello".to_owned())));
     assert_eq!(view.shards()[0].id.to_string(), "commerce/-80");

@@ -52,7 +52,7 @@ fn lacks(case: &Case<'_>, old: &BackupView, cover: &BackupView) -> Option<Cover>
         return Some(Cover::NotNewer);
     }
     let (Some(finished), Some(_)) = (cover.finished, cover.verified) else { return Some(Cover::Unverified) };
-    if !cover.position.contains(&old.position) {
+    if !case.view.covers(cover, old) {
         return Some(Cover::Transactions);
     }
     let leaving = case.admitted.iter().any(|s| {

@@ -136,7 +136,7 @@ fn others_have_the_rest(
 }
 
 /// The step names the newest backup that a restore has proven, and neither that nor a newer one, which would be
-/// restored in its stead, has what the tablet is rebuilt for.
+/// restored in its stead, may have what the tablet is rebuilt for.
 fn proven(view: &ClusterView, shard: &ShardView, named: &str, errant: &GtidSet) -> Result<(), Why> {
     let here = |b: &&BackupView| shard.backup_location.as_ref() == Some(&b.location) && b.finished.is_some();
     let complete = || view.backups_of(&shard.id).filter(here);
@@ -146,7 +146,7 @@ fn proven(view: &ClusterView, shard: &ShardView, named: &str, errant: &GtidSet) 
         return Err(Why::NotTheProven { named: named.to_owned(), newest: newest.map(|b| b.name.clone()) });
     };
     let restorable = complete().filter(|b| age(b) >= age(&backup));
-    match restorable.into_iter().find(|b| b.position.meets(errant)) {
+    match restorable.into_iter().find(|b| b.may_have(errant)) {
         Some(b) => Err(Why::BackupErrant { backup: b.name.clone(), errant: errant.to_string() }),
         None => Ok(()),
     }

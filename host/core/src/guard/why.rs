@@ -233,7 +233,7 @@ pub enum Why {
     NoSecondCopy { tablet: TabletAlias, errant: String },
     #[error("the newest backup that was proven is {}, and the step names {named}", or_none(.newest))]
     NotTheProven { named: String, newest: Option<String> },
-    #[error("backup {backup} has some of {errant}: whoever restores it has it again")]
+    #[error("backup {backup} may have some of {errant}: whoever restores it has it again")]
     BackupErrant { backup: String, errant: String },
 
     // --- backups ---
@@ -257,7 +257,7 @@ pub enum Cover {
     NotNewer,
     /// Nobody restored it yet.
     Unverified,
-    /// The other has transactions that it lacks.
+    /// The other has transactions that it lacks, or it is not known what either has.
     Transactions,
     /// This plan removes it too.
     Leaving,

@@ -127,6 +127,8 @@ fn judge_removal(removed: &BackupView, left: &[BackupView]) -> Vec<(&'static str
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use pilothouse_core::gtid::GtidSet;
 
     use super::*;
@@ -253,6 +255,8 @@ mod tests {
             bytes: 0,
             verified: verified.then_some(9),
             position: gtids(position),
+            from: None,
+            written: BTreeMap::new(),
         };
         let removed = |removed, left| Deed::BackupRemoved { at: 0, cluster: shard().cluster, removed, left };
         check(removed(backup(Some(1), true, "u:1-3"), vec![backup(Some(2), true, "u:1-5")]), &[]);

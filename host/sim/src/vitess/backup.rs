@@ -4,6 +4,8 @@
 //! new backup; a backup of a replica as it serves; all take minutes by size. Not
 //! played: engines, chunks, a store that fails. Must not know schedules.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
@@ -116,6 +118,8 @@ impl State {
             bytes: 0,
             verified: None,
             position: GtidSet::default(),
+            from: None,
+            written: BTreeMap::new(),
         };
         self.note(format!("backup {backup} of {} begins", key.shard));
         let cluster = self.vitess.clusters.entry(key.cluster.clone()).or_default();

@@ -273,7 +273,7 @@ fn volume(volume: &core_view::VolumeView) -> Volume {
 
 fn backup(core: &ClusterView, backup: &core_view::BackupView) -> Backup {
     let others = core.backups_of(&backup.shard).filter(|o| o.name != backup.name);
-    let mut older = others.filter(|o| o.started <= backup.started);
+    let mut older = others.filter(|o| o.started <= backup.started && o.finished.is_some());
     Backup {
         name: backup.name.clone(),
         shard: shard_id(&backup.shard),
@@ -282,6 +282,6 @@ fn backup(core: &ClusterView, backup: &core_view::BackupView) -> Backup {
         finished: backup.finished,
         bytes: backup.bytes,
         verified: backup.verified,
-        covers_older: older.all(|o| backup.position.contains(&o.position)),
+        covers_older: older.all(|o| core.covers(backup, o)),
     }
 }
