@@ -94,7 +94,7 @@ pub struct Observed {
     pub view: ClusterView,
     /// Objects whose spec could not be used: name and errors.
     pub invalid: Vec<(String, Vec<FieldError>)>,
-    /// When a verdict on a zone, or on a volume that grows, may change by time alone.
+    /// When a verdict on a zone, on a volume that grows, or on a backup, may change by time alone.
     pub recheck_at: Option<Millis>,
     /// What was seen of the zones whose verdict, or what that leans to, is another than the remembered.
     pub zones_turned: BTreeMap<Zone, ZoneEvidence>,
@@ -157,7 +157,7 @@ pub fn view(cluster: ClusterId, seen: &Seen<'_>, settings: &ZoneSettings) -> Obs
     view.facts = facts(seen, &view);
     let zones = zones::judge(&mut view, seen, settings);
     let restart_at = pilothouse_core::volumes::next_restart_at(&view);
-    let recheck_at = [zones.deadline, restart_at].into_iter().flatten().min();
+    let recheck_at = [zones.deadline, restart_at, backups::next_told_at(seen)].into_iter().flatten().min();
     Observed { view, invalid, recheck_at, zones_turned: zones.turned }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use pilothouse_api::VitessCluster;
 
+use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{
     BackupView, Reach, Record, Registration, Replication, Role, Topology, VitessSource,
@@ -75,6 +76,38 @@ pub struct Observation {
     pub backups: Vec<BackupView>,
     /// The only location whose backups are told of; `None`: all are.
     pub backups_only_of: Option<String>,
+    /// What tablets restored when they began; only where not all is told of backups themselves.
+    pub restores: Vec<Restore>,
+    /// How far each MySQL that answers has written; only there, too.
+    pub writers: Vec<Writer>,
+}
+
+/// What a tablet restored when it began, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Restore {
+    /// Which tablet.
+    pub tablet: TabletAlias,
+    /// Of which shard.
+    pub shard: ShardId,
+    /// When the backup began, to the second.
+    pub started: Millis,
+    /// What the backup has.
+    pub position: GtidSet,
+    /// When it told.
+    pub at: Millis,
+}
+
+/// How far a MySQL has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// Of which shard.
+    pub shard: ShardId,
+    /// MySQL's `server_uuid`.
+    pub server: String,
+    /// The number of its last own transaction; 0: none.
+    pub last: u64,
+    /// When it told.
+    pub at: Millis,
 }
 
 /// A shard's topology record.
@@ -424,5 +457,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         topology: Some(played.topology),
         backups: played.backups,
         backups_only_of: None,
+        restores: Vec::new(),
+        writers: Vec::new(),
     }
 }

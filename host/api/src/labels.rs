@@ -138,8 +138,12 @@ pub mod annotations {
     pub const VOLUME_MAXIMUM: &str = "pilothouse.dev/volume-maximum";
     /// Ours: the decision that an object's last change came from.
     pub const DECISION: &str = "pilothouse.dev/decision";
-    /// Ours: when a later run restored a backup whole and caught up from it.
+    /// Ours: when a later run, or a tablet, restored a backup whole and caught up from it.
     pub const BACKUP_VERIFIED: &str = "pilothouse.dev/backup-verified";
+    /// Ours: the backup that the run which took this one restored before.
+    pub const BACKUP_FROM: &str = "pilothouse.dev/backup-from";
+    /// Ours: the number of each MySQL server's last own transaction once a backup was complete.
+    pub const BACKUP_WRITTEN: &str = "pilothouse.dev/backup-written";
     /// Ours: nothing under the object is changed while it is there, whatever it says.
     pub const PAUSED: &str = "pilothouse.dev/paused";
 }

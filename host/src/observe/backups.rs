@@ -1,8 +1,10 @@
 //! Backups as the view has them, and which of them are known to be whole.
 //!
 //! vtctld lists what stands in a store, and does not tell what of it a run that was killed left
-//! behind. So one is whole when the run that made it is seen to have ended well, and from then on by
-//! its record, which keeps that.
+//! behind. So one is whole when the run that made it is seen to have ended well, or a tablet has restored it, and
+//! from then on by its record, which keeps that.
+
+mod proof;
 
 use pilothouse_api::labels;
 use pilothouse_core::Millis;
@@ -17,53 +19,77 @@ use crate::clock::parse_rfc3339;
 use crate::kinds::Kind;
 use crate::vitess::Observation;
 
-/// Says of each backup that vtctld listed when it was complete, as far as that is known.
+/// Says of each backup that vtctld listed when it was complete, what proved it and what it has, as far as that is
+/// known.
 pub(crate) fn judge(vitess: &mut Observation, members: &Members) {
-    if vitess.backups_only_of.is_some() {
-        let all = vitess.backups.clone();
-        for backup in &mut vitess.backups {
-            backup.finished = finished(members, backup, &all);
+    if vitess.backups_only_of.is_none() {
+        return;
+    }
+    let listed = vitess.backups.clone();
+    let mut runs = Vec::new();
+    for (at, backup) in vitess.backups.iter_mut().enumerate() {
+        if let Some(record) = record(members, backup) {
+            proof::recall(record, backup);
+            backup.finished = Some(time(record, "/status/finishedTime").unwrap_or(backup.started));
+        } else if let Some(run) = its_run(members, backup, &listed) {
+            backup.finished = Some(run.to);
+            runs.push((at, run));
         }
     }
+    for (at, run) in runs {
+        vitess.backups[at].from = proof::restored_by(&run, &vitess.backups[at], &vitess.backups);
+    }
+    proof::judge(vitess);
 }
 
-/// When a backup was complete, by its record, or by the run that left it: the newest of its time,
-/// since what a run left before it tried again is not whole.
-fn finished(members: &Members, backup: &BackupView, all: &[BackupView]) -> Option<Millis> {
-    let mut records = members.of(Kind::VitessBackup).map(AsRef::as_ref);
-    let record = records.find(|record| {
+/// The record that says that a backup is complete.
+fn record<'a>(members: &'a Members, backup: &BackupView) -> Option<&'a Cached> {
+    members.of(Kind::VitessBackup).map(AsRef::as_ref).find(|record| {
         let name = record.field("/status/storageName").and_then(Value::as_str);
         is_of(record, &backup.shard, &backup.location)
             && name == Some(backup.name.as_str())
             && is_complete(record)
-    });
-    if let Some(record) = record {
-        return Some(time(record, "/status/finishedTime").unwrap_or(backup.started));
-    }
-    let runs = runs_that_ended_well(members, backup);
-    let mut runs = runs.filter(|(from, to)| (*from..=*to).contains(&backup.started));
-    runs.find(|(from, to)| {
-        let of_run = |b: &&BackupView| {
-            b.shard == backup.shard && b.location == backup.location && (*from..=*to).contains(&b.started)
-        };
-        all.iter().filter(of_run).all(|b| b.started <= backup.started)
     })
-    .map(|(_, to)| to)
 }
 
-/// From when to when each run went that was to make such a backup and ended well.
-fn runs_that_ended_well<'a>(
-    members: &'a Members,
-    backup: &'a BackupView,
-) -> impl Iterator<Item = (Millis, Millis)> + 'a {
+/// A run that ended well.
+struct Ran {
+    from: Millis,
+    to: Millis,
+    /// Whether it restored the newest backup before.
+    restored: bool,
+}
+
+/// The run that left a backup: of those of its time it is the newest, since what a run left before it tried again is
+/// not whole.
+fn its_run(members: &Members, backup: &BackupView, all: &[BackupView]) -> Option<Ran> {
+    let mut runs = runs_that_ended_well(members, backup);
+    runs.find(|Ran { from, to, .. }| {
+        let of_run = |b: &&BackupView| is_beside(b, backup) && (*from..=*to).contains(&b.started);
+        of_run(&backup) && all.iter().filter(of_run).all(|b| b.started <= backup.started)
+    })
+}
+
+/// Whether two are of one shard, in one location.
+fn is_beside(one: &BackupView, other: &BackupView) -> bool {
+    one.shard == other.shard && one.location == other.location
+}
+
+/// The runs that were to make such a backup and ended well.
+fn runs_that_ended_well<'a>(members: &'a Members, backup: &'a BackupView) -> impl Iterator<Item = Ran> + 'a {
     let of_place = |object: &&Cached| is_of(object, &backup.shard, &backup.location);
     let pods = volumes::backup_pods(members, &backup.shard).filter(of_place);
     let pods = pods.filter(|pod| matches!(volumes::run(pod), Run::Succeeded(_)));
-    let pods = pods.filter_map(|pod| Some((pod.created(), volumes::ended(pod)?)));
+    let pods = pods.filter_map(|pod| Some((pod, "/spec", volumes::ended(pod)?)));
     let jobs = members.of(Kind::Job).map(AsRef::as_ref).filter(of_place);
     let jobs = jobs.filter(|job| condition(job, "Complete") == Some(true));
-    let jobs = jobs.filter_map(|job| Some((job.created(), time(job, "/status/completionTime")?)));
-    pods.chain(jobs)
+    let jobs =
+        jobs.filter_map(|job| Some((job, "/spec/template/spec", time(job, "/status/completionTime")?)));
+    pods.chain(jobs).map(|(object, spec, to)| Ran {
+        from: object.created(),
+        to,
+        restored: proof::restores(object, spec),
+    })
 }
 
 fn is_of(object: &Cached, shard: &ShardId, location: &str) -> bool {
@@ -74,6 +100,11 @@ fn is_of(object: &Cached, shard: &ShardId, location: &str) -> bool {
 
 pub(super) fn is_complete(record: &Cached) -> bool {
     record.field("/status/complete").is_some_and(|complete| *complete == true)
+}
+
+/// When what has not been told yet of a backup may be.
+pub(super) fn next_told_at(seen: &Seen<'_>) -> Option<Millis> {
+    proof::next_told_at(seen.vitess?, seen.as_of)
 }
 
 fn time(object: &Cached, pointer: &str) -> Option<Millis> {

@@ -44,15 +44,27 @@ fn record(owner: &Owner<'_>, cluster: &str, backup: &BackupView) -> Option<Rende
         storage_name: backup.name.clone(),
         ..VitessBackupStatus::default()
     };
-    let verified = backup.verified.and_then(time);
-    let verified = verified.map(|at| (annotations::BACKUP_VERIFIED.to_owned(), at.0.to_string()));
     let mut rendered = owner
         .child("planetscale.com/v2", "VitessBackup", name, labels)
-        .annotated(verified)
+        .annotated(notes(backup))
         .with_spec(json!({}));
     // the kind has no status subresource: what is applied is all there is
     rendered.value["status"] = json!(status);
     Some(rendered)
+}
+
+/// What Vitess's own record has no field for.
+fn notes(backup: &BackupView) -> impl Iterator<Item = (String, String)> {
+    let verified = backup.verified.and_then(time).map(|at| at.0.to_string());
+    let written: Vec<String> =
+        backup.written.iter().map(|(server, last)| format!("{server}:{last}")).collect();
+    let written = Some(written.join(",")).filter(|written| !written.is_empty());
+    let notes = [
+        (annotations::BACKUP_VERIFIED, verified),
+        (annotations::BACKUP_FROM, backup.from.clone()),
+        (annotations::BACKUP_WRITTEN, written),
+    ];
+    notes.into_iter().filter_map(|(key, note)| Some((key.to_owned(), note?)))
 }
 
 /// `2026-11-23.021017.zone1-0790125915` as `20261123-021017` and the alias.

@@ -10,8 +10,11 @@ use super::{Observation, ShardRecord, TabletRecord};
 pub(super) fn of(observation: Option<&Observation>) -> u64 {
     let mut h = DefaultHasher::new();
     observation.is_some().hash(&mut h);
-    if let Some(Observation { shards, tablets, topology, backups, backups_only_of }) = observation {
-        (topology, backups, backups_only_of).hash(&mut h);
+    // What is written is as a position: a new writer shows as a tablet.
+    if let Some(Observation { shards, tablets, topology, backups, backups_only_of, restores, writers: _ }) =
+        observation
+    {
+        (topology, backups, backups_only_of, restores).hash(&mut h);
         for (id, ShardRecord { primary, primary_since, initialized, vtorc }) in shards {
             (id, primary, primary_since, initialized, vtorc).hash(&mut h);
         }

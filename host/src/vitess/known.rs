@@ -11,9 +11,10 @@ use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::standing::{self, Heard};
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
-use pilothouse_vitess::{Answer, Error, KeyspaceRecord, ShardRecord, Source, Status, TabletRecord};
+use pilothouse_vitess::{Answer, Error, KeyspaceRecord, Restored, ShardRecord, Source, Status, TabletRecord};
 
-use super::{Observation, Switch};
+use super::{Observation, Restore, Switch, Writer};
+use crate::clock::parse_rfc3339;
 
 /// A tablet's record may go, as far as its silence is asked, when it has been silent for so long.
 const SILENT_FOR_GOOD_MS: Millis = 30_000;
@@ -47,12 +48,16 @@ pub(super) struct Known {
     pub probed: BTreeMap<TabletAlias, Probed>,
     /// Tablets whose mysqld writes out all that it has when it ends.
     pub slow: BTreeSet<TabletAlias>,
+    /// What each tablet restored when it began, and when it told, until it answers less than all.
+    restored: BTreeMap<TabletAlias, (Option<Restored>, Millis)>,
 }
 
 /// What a tablet answered.
 #[derive(Debug)]
 pub(super) struct Probed {
     answer: Answer,
+    /// When.
+    at: Millis,
     /// Since when it tells all, or does not.
     since: Millis,
     /// Since when its receiver is seen to be connected to the same source without a break, or to none.
@@ -94,14 +99,22 @@ impl Known {
             Answer::Mute(_) | Answer::Silent(_) => {
                 // It may be started anew, and then it does not.
                 self.slow.remove(alias);
+                self.restored.remove(alias);
                 before.and_then(|b| b.last)
             }
         };
         self.probed.insert(
             alias.clone(),
-            Probed { answer, since, connected_since, hears, silent_since, last, told },
+            Probed { answer, at: now, since, connected_since, hears, silent_since, last, told },
         );
         worse
+    }
+
+    /// These are all its tablets.
+    pub(super) fn listed(&mut self, tablets: BTreeMap<TabletAlias, TabletRecord>) {
+        self.probed.retain(|alias, _| tablets.contains_key(alias));
+        self.restored.retain(|alias, _| tablets.contains_key(alias));
+        self.tablets = tablets;
     }
 
     /// A tablet was made its shard's primary.
@@ -174,7 +187,46 @@ impl Known {
             topology: self.topology.clone().map(|topology| self.whole(topology, now)),
             backups: backups.clone(),
             backups_only_of: self.location.clone(),
+            restores: self.restored.iter().filter_map(|(alias, told)| self.restore(alias, told)).collect(),
+            writers: self.tablets.values().filter_map(|record| self.writer(record)).collect(),
         })
+    }
+
+    /// A tablet told what it restored when it began; of one that may have begun again since, that is forgotten.
+    pub(super) fn restored(&mut self, alias: TabletAlias, restored: Option<Restored>, now: Millis) {
+        if self.probed.get(&alias).is_some_and(|probed| tells(&probed.answer)) {
+            self.restored.insert(alias, (restored, now));
+        }
+    }
+
+    /// Tablets that serve and were not asked yet what they restored, and where each is asked.
+    pub(super) fn unasked(&self) -> Vec<(TabletAlias, String)> {
+        let serves = |record: &&TabletRecord| {
+            matches!(record.role, Role::Primary | Role::Replica | Role::Rdonly)
+                && self.probed.get(&record.alias).is_some_and(|probed| tells(&probed.answer))
+        };
+        let asked = |record: &TabletRecord| self.restored.contains_key(&record.alias);
+        let due = self.tablets.values().filter(serves).filter(|record| !asked(record));
+        due.filter_map(|record| Some((record.alias.clone(), record.http.clone()?))).collect()
+    }
+
+    fn restore(&self, alias: &TabletAlias, (told, at): &(Option<Restored>, Millis)) -> Option<Restore> {
+        let restored = told.as_ref()?;
+        Some(Restore {
+            tablet: alias.clone(),
+            shard: self.tablets.get(alias)?.shard.clone(),
+            started: parse_rfc3339(&restored.backup_time)?,
+            position: restored.position.clone(),
+            at: *at,
+        })
+    }
+
+    fn writer(&self, record: &TabletRecord) -> Option<Writer> {
+        let probed = self.probed.get(&record.alias)?;
+        let Answer::Whole(status) = &probed.answer else { return None };
+        let Status { server, position, .. } = &**status;
+        let (shard, last, at) = (record.shard.clone(), position.last_of(server), probed.at);
+        (!server.is_empty()).then(|| Writer { shard, server: server.clone(), last, at })
     }
 
     /// Shards whose VTOrc stands by.

@@ -13,7 +13,9 @@ use pilothouse_core::Millis;
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, CELLS_ALIAS, Topology};
-use pilothouse_vitess::{Answer, Dialer, Error, KeyspaceRecord, ShardRecord, Tablet, TabletRecord, Vtctld};
+use pilothouse_vitess::{
+    Answer, Dialer, Error, KeyspaceRecord, ShardRecord, Tablet, TabletRecord, Vtctld, restored,
+};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -64,7 +66,7 @@ impl Watch {
     /// Runs until it is dropped.
     pub(super) async fn run(self) {
         let listed = Notify::new();
-        tokio::join!(self.list(&listed), self.probe(&listed));
+        tokio::join!(self.list(&listed), self.probe(&listed), self.ask_what_was_restored());
     }
 
     /// Changes what is known, and tells whoever waits for it if that makes a difference.
@@ -140,8 +142,7 @@ impl Watch {
         let failed = match self.vtctld.tablets(true).await {
             Ok(tablets) => {
                 self.hear(|known, _| {
-                    known.probed.retain(|alias, _| tablets.contains_key(alias));
-                    known.tablets = tablets;
+                    known.listed(tablets);
                 });
                 return Ok(());
             }
@@ -196,6 +197,8 @@ impl Watch {
                 bytes: 0,
                 verified: None,
                 position: GtidSet::default(),
+                from: None,
+                written: BTreeMap::new(),
             }));
         }
         self.hear(|known, _| {
@@ -213,6 +216,26 @@ impl Watch {
                     known.slow.remove(&alias);
                 });
             }
+        }
+    }
+
+    /// Asks each tablet once, as soon as it serves, what it restored before. That is not protected as calls are, so
+    /// where those are, nobody is asked.
+    async fn ask_what_was_restored(&self) {
+        let mut failed = 0;
+        while self.dialer.tls.is_none() {
+            tokio::time::sleep(RECORDS_EVERY * (1 << failed)).await;
+            let mut any_failed = false;
+            for (alias, peer) in self.known(Known::unasked) {
+                match restored(&peer, self.within()).await {
+                    Ok(told) => self.hear(|known, now| known.restored(alias, told, now)),
+                    Err(error) => {
+                        tracing::debug!(cluster = %self.key, tablet = %alias, %error, "no word of its restore");
+                        any_failed = true;
+                    }
+                }
+            }
+            failed = if any_failed { (failed + 1).min(DOUBLINGS) } else { 0 };
         }
     }
 

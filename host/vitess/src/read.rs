@@ -11,6 +11,8 @@ use crate::wire::vttime;
 
 /// The port by which a tablet is called.
 const GRPC: &str = "grpc";
+/// The port at which it shows its variables.
+const HTTP: &str = "vt";
 
 /// `None` for the alias that stands for no tablet.
 pub(crate) fn alias(alias: topodata::TabletAlias) -> Option<TabletAlias> {
@@ -59,12 +61,17 @@ pub(crate) fn role(kind: i32) -> Role {
 
 /// `None` for a record without a name, or of a shard that we do not know to name.
 pub(crate) fn tablet(tablet: topodata::Tablet) -> Option<TabletRecord> {
-    let grpc = tablet.port_map.get(GRPC).map(|port| address(&tablet.hostname, *port));
+    let at = |port: &str| {
+        let port = tablet.port_map.get(port).filter(|_| !tablet.hostname.is_empty())?;
+        Some(address(&tablet.hostname, *port))
+    };
+    let (grpc, http) = (at(GRPC), at(HTTP));
     Some(TabletRecord {
         alias: alias(tablet.alias?)?,
         shard: shard(&tablet.keyspace, &tablet.shard)?,
         role: role(tablet.r#type),
-        grpc: grpc.filter(|_| !tablet.hostname.is_empty()),
+        grpc,
+        http,
         mysql: (tablet.mysql_hostname, tablet.mysql_port),
     })
 }

@@ -220,7 +220,7 @@ fn heard(row: &Row) -> Option<Heard> {
     Some(Heard { ago_ms, heartbeat_ms: Millis::try_from(heartbeat?).ok()? })
 }
 
-fn set(position: &str) -> Result<GtidSet, pilothouse_core::gtid::ParseError> {
+pub(crate) fn set(position: &str) -> Result<GtidSet, pilothouse_core::gtid::ParseError> {
     position.strip_prefix(FLAVOR).unwrap_or(position).parse()
 }
 

@@ -57,6 +57,8 @@ pub struct TabletRecord {
     pub role: Role,
     /// `HOST:PORT` of its own calls; `None` while it has not said so.
     pub grpc: Option<String>,
+    /// `HOST:PORT` where it shows its variables; `None` while it has not said so.
+    pub http: Option<String>,
     /// Host and port of its MySQL, as replicas name it.
     pub mysql: (String, i32),
 }

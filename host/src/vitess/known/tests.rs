@@ -48,6 +48,7 @@ fn known() -> Known {
         shard: shard(),
         role: if uid == 1 { Role::Primary } else { Role::Replica },
         grpc: Some(format!("10.0.0.{uid}:15999")),
+        http: Some(format!("10.0.0.{uid}:15000")),
         mysql: (format!("10.0.0.{uid}"), 3306),
     };
     let primary = ShardRecord { primary: Some(alias(1)), primary_since: 1, ..ShardRecord::default() };
@@ -165,6 +166,43 @@ fn a_mysql_that_was_away_may_end_fast_again() {
     known.hear(&alias(2), mute(), 1);
     known.hear(&alias(2), status(2, Role::Replica, "", Some(1)), 2);
     assert!(!tablet(&known, 2).ends_written_out);
+}
+
+#[test]
+fn what_a_tablet_restored_is_asked_once_until_it_may_have_begun_again() {
+    let mut known = known();
+    let asked = |known: &Known| known.unasked().into_iter().map(|(alias, _)| alias.uid).collect::<Vec<u32>>();
+    let restored = || Restored { backup_time: "1970-01-01T00:01:00Z".to_owned(), position: set("server0:1") };
+    let restores = |known: &Known| known.observation(0, STALE).expect("known").restores;
+    assert_eq!(asked(&known), [0_u32; 0]);
+    known.hear(&alias(1), status(1, Role::Primary, "server1:1-9", None), 0);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-9", Some(1)), 0);
+    assert_eq!(asked(&known), [1, 2]);
+    known.restored(alias(1), None, 5);
+    known.restored(alias(2), Some(restored()), 6);
+    assert_eq!(asked(&known), [0_u32; 0]);
+    let told =
+        Restore { tablet: alias(2), shard: shard(), started: 60_000, position: set("server0:1"), at: 6 };
+    assert_eq!(restores(&known), [told]);
+    known.hear(&alias(2), silent(), 7);
+    assert_eq!((asked(&known), restores(&known)), (vec![], vec![]));
+    known.restored(alias(2), Some(restored()), 8);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-9", Some(1)), 9);
+    assert_eq!((asked(&known), restores(&known)), (vec![2], vec![]), "what it told before is another's word");
+}
+
+#[test]
+fn how_far_each_has_written_is_known_of_whoever_answers() {
+    let mut known = known();
+    let written = |known: &Known| {
+        let writers = known.observation(0, STALE).expect("known").writers.into_iter();
+        writers.map(|w| (w.server, w.last, w.at)).collect::<Vec<_>>()
+    };
+    known.hear(&alias(1), status(1, Role::Primary, "server1:1-9,server2:1-4", None), 3);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-8,server2:1-4", Some(1)), 4);
+    known.hear(&alias(3), status(3, Role::Replica, "server1:1-8", Some(1)), 4);
+    known.hear(&alias(3), silent(), 5);
+    assert_eq!(written(&known), [("server1".to_owned(), 9, 3), ("server2".to_owned(), 4, 4)]);
 }
 
 #[test]
