@@ -9,6 +9,7 @@ mod decider;
 mod faults;
 mod gone;
 mod planned;
+mod rebuilt;
 mod round;
 mod table;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use pilothouse::clock::Clock;
 use pilothouse_api::names;
 use pilothouse_core::view::Role;
@@ -21,14 +21,12 @@ use pilothouse_vitess::{Answer, Dialer, Source, Tablet};
 use crate::decider::{Decider, takes_over};
 use crate::faults::Fault;
 use crate::table::{Measured, render};
-use crate::{gone, planned};
+use crate::{gone, planned, rebuilt};
 
 const WITHIN: Duration = Duration::from_secs(180);
-/// A tablet that has not come back by then holds what the others never had, and is made anew.
-const BACK_WITHIN: Duration = Duration::from_secs(25);
 /// Neither the policy nor the guard replaces a primary that was named less long ago; VTOrc is given the same.
 const SETTLED_AFTER_MS: u64 = 21_000;
-const TABLE: &str = "wakes";
+pub(crate) const TABLE: &str = "wakes";
 /// What the client that writes says is heard again so soon.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const CAUGHT_UP_MS: u64 = 1_000;
@@ -87,6 +85,9 @@ pub(crate) async fn all(scene: &mut Scene, rounds: Option<usize>) -> anyhow::Res
             scene.say(&format!("{}: {}: {} ms", decider.name(), fault.name(), one.write_ms));
             judge(&one, scene.durability())?;
             measured.push(one);
+        }
+        if decider == Decider::Host {
+            rebuilt::by_the_host(scene, &mut sql, &gateway).await.context("made anew")?;
         }
     }
     let first = u64::try_from(measured.len())? * 1_000_000;
@@ -184,18 +185,20 @@ pub(crate) async fn settled(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Prim
 }
 
 /// Waits until all tablets replicate again. One that holds what the others never had (an errant GTID: the last of a
-/// lost primary) never would, and is made anew from the backup, by hand.
+/// lost primary) never would: the host makes it anew from the backup.
 pub(crate) async fn well(scene: &Scene, lost: &str) -> anyhow::Result<()> {
-    if until(BACK_WITHIN, "the tablet is back", async || replicate(scene).await).await.is_ok() {
-        return Ok(());
+    let before = claim(scene, lost).await?;
+    until(WITHIN, "all tablets replicate", async || replicate(scene).await).await?;
+    if claim(scene, lost).await? != before {
+        scene.say(&format!("{lost} was made anew"));
     }
-    scene.say(&format!("{lost} is made anew"));
-    let client = scene.machines.client();
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    claims.delete(lost, &DeleteParams::default()).await?;
-    pods.delete(lost, &DeleteParams::default().grace_period(0)).await?;
-    until(WITHIN, "the tablet is made anew", async || replicate(scene).await).await
+    Ok(())
+}
+
+/// The claim of a tablet's Pod, by its UID.
+pub(crate) async fn claim(scene: &Scene, pod: &str) -> anyhow::Result<Option<String>> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.machines.client().clone(), NAMESPACE);
+    Ok(claims.get_opt(pod).await?.and_then(|claim| claim.uid()))
 }
 
 /// Whether it has nearly all that its source has: an emergency reparent waits until every replica has applied what it
