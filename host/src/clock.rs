@@ -3,7 +3,7 @@
 //! Real in `run` and `dev`, virtual under a paused runtime. Nothing else in the
 //! host may ask for the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pilothouse_core::Millis;
@@ -14,13 +14,15 @@ use tokio::time::Instant;
 pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock, which is set back at times: this one only slows down then.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn system() -> Self {
-        Self(Arc::new(|| {
+        let steady = Mutex::<Steady>::default();
+        Self(Arc::new(move || {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+            let wall = Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX);
+            steady.lock().unwrap_or_else(PoisonError::into_inner).show(wall, Instant::now())
         }))
     }
 
@@ -48,6 +50,28 @@ impl Clock {
     }
 }
 
+/// A wall clock that never goes back. Where that one was set back, this goes on at half its pace until the other has
+/// caught up: whoever waits for a span waits for twice as long at most, and not for all that it was set back by.
+#[derive(Debug, Default)]
+pub struct Steady {
+    /// When both were last the same, and what they showed.
+    same: Option<(Millis, Instant)>,
+}
+
+impl Steady {
+    /// What is shown at a moment at which the wall clock shows `wall`.
+    pub fn show(&mut self, wall: Millis, at: Instant) -> Millis {
+        let behind = self.same.map_or(wall, |(shown, then)| {
+            let went = Millis::try_from(at.duration_since(then).as_millis()).unwrap_or(Millis::MAX);
+            shown.saturating_add(went / 2)
+        });
+        if wall >= behind {
+            self.same = Some((wall, at));
+        }
+        wall.max(behind)
+    }
+}
+
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Clock")
@@ -66,4 +90,27 @@ pub fn rfc3339(at: Millis) -> String {
 pub fn parse_rfc3339(text: &str) -> Option<Millis> {
     let timestamp: jiff::Timestamp = text.parse().ok()?;
     Millis::try_from(timestamp.as_millisecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_slows_down_until_the_wall_has_caught_up() {
+        let (began, mut steady) = (Instant::now(), Steady::default());
+        for (after, wall, shown) in [
+            (0, 10_000, 10_000),
+            (1_000, 11_000, 11_000),
+            (2_000, 8_000, 11_500), // set back by 4 s
+            (4_000, 10_000, 12_500),
+            (4_001, 10_001, 12_500),
+            (9_000, 15_000, 15_000),
+            (9_500, 15_500, 15_500),
+            (10_000, 3_600_000, 3_600_000), // set forward
+            (12_000, 3_601_000, 3_601_000), // half as fast by itself
+        ] {
+            assert_eq!(steady.show(wall, began + Duration::from_millis(after)), shown, "after {after} ms");
+        }
+    }
 }

@@ -104,6 +104,17 @@ impl Known {
         worse
     }
 
+    /// vtctld told all shards. Whoever leads one leads it since it was seen to at the latest: the clock that its record
+    /// is from may be ahead of ours.
+    pub(super) fn listed(&mut self, mut shards: BTreeMap<ShardId, ShardRecord>, now: Millis) {
+        let before = self.shards.take().map(|(shards, _)| shards).unwrap_or_default();
+        for (id, record) in &mut shards {
+            let same = before.get(id).filter(|before| before.primary == record.primary);
+            record.primary_since = record.primary_since.min(same.map_or(now, |before| before.primary_since));
+        }
+        self.shards = Some((shards, now));
+    }
+
     /// A tablet was made its shard's primary.
     pub(super) fn promoted(&mut self, shard: &ShardId, to: &TabletAlias, now: Millis) {
         if let Some(record) = self.shards.as_mut().and_then(|(shards, _)| shards.get_mut(shard)) {

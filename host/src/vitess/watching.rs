@@ -120,7 +120,7 @@ impl Watch {
         }
         self.hear(|known, at| {
             known.keyspaces.clone_from(&keyspaces);
-            known.shards = Some((shards.clone(), at));
+            known.listed(shards.clone(), at);
         });
         let tablets = self.list_tablets().await;
         let records = if tablets.is_err() || due.records.is_some_and(|at| at > now) {

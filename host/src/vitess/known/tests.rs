@@ -366,3 +366,24 @@ fn a_new_primary_is_known_before_it_is_listed() {
     let told = &known.observation(0, STALE).expect("known").shards[&shard()];
     assert_eq!((&told.primary, told.primary_since), (&Some(alias(2)), 7));
 }
+
+/// vtctld's machine, or the tablet's, may be an hour ahead of this one.
+#[test]
+fn a_primary_leads_since_it_was_seen_to_at_the_latest() {
+    let mut known = known();
+    let record = |uid: u32, primary_since| ShardRecord {
+        primary: Some(alias(uid)),
+        primary_since,
+        ..ShardRecord::default()
+    };
+    for (at, uid, told, since) in [
+        (10_000, 1, 1, 1),
+        (20_000, 2, 3_620_000, 20_000),
+        (21_000, 2, 3_620_000, 20_000),
+        (30_000, 1, 29_000, 29_000),
+    ] {
+        known.listed([(shard(), record(uid, told))].into(), at);
+        let seen = known.observation(at, STALE).expect("enough is known");
+        assert_eq!(seen.shards[&shard()].primary_since, since, "at {at}");
+    }
+}
