@@ -181,7 +181,8 @@ impl Settings {
 fn default_cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    base.or_else(home).unwrap_or_else(std::env::temp_dir).join("pilothouse")
+    // Of its own: nobody else may reach it, and what tests build stands beside it.
+    base.or_else(home).unwrap_or_else(std::env::temp_dir).join("pilothouse").join("compiled")
 }
 
 #[cfg(test)]
