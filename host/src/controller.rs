@@ -208,8 +208,9 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             let postponed = match &mut passed {
                 Ok(Passed::Ran(report)) => pilot.postpones(report, is_guest, may_step_aside),
                 Ok(Passed::Unchanged { requeue_after_ms }) => {
-                    let until = aside_until.map(|until| until.saturating_sub(as_of));
-                    *requeue_after_ms = until.into_iter().fold(*requeue_after_ms, Millis::min);
+                    if let Some(until) = aside_until {
+                        *requeue_after_ms = until.saturating_sub(as_of).min(*requeue_after_ms);
+                    }
                     None
                 }
                 Err(_) => None,
@@ -243,6 +244,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
 
     fn settle(&mut self, (key, memory, passed): Finished) {
         self.room.done(&key, memory.rests);
+        // One whose pass failed keeps its place: it is tried again in a while, and not as soon as it is calm.
         if memory.aside_until().is_some() && passed.is_ok() {
             self.room.step_aside(&key);
         }

@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for UpToMetadata<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+        while let Some(name) = fields.next_key::<String>()? {
             if name == "metadata" {
                 *self.0 = Some(fields.next_value()?);
                 break;
