@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_tests::cluster;
@@ -9,6 +11,8 @@ use pilothouse_tests::cluster::whole::{Whole, holds, is_ready, until};
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// So many Pods take each other's places, so often.
+const IN_PLACES: (usize, usize) = (60, 3);
 
 fn claim() -> Value {
     json!({
@@ -84,12 +88,36 @@ async fn played_parts_answer(whole: &Whole) -> anyhow::Result<()> {
     .await
 }
 
+/// Whoever takes a Pod's place at once stays there until it is asked to go itself.
+async fn a_pod_in_anothers_place_stays(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
+    let pod = json!({ "metadata": { "name": name }, "spec": { "containers": [{ "name": "one", "image": "none" }] } });
+    let pod: Pod = serde_json::from_value(pod)?;
+    for _ in 0..IN_PLACES.1 {
+        let made = pods.create(&PostParams::default(), &pod).await?;
+        until(MINUTE, "the Pod is Ready", async || {
+            let found = pods.get_opt(name).await?;
+            let found = found.filter(|found| found.metadata.uid == made.metadata.uid);
+            let found =
+                found.with_context(|| format!("{name} is gone, or another: {:?}", made.metadata.uid))?;
+            Ok(holds(&found, "Ready").then_some(()))
+        })
+        .await?;
+        pods.delete(name, &DeleteParams::default()).await?;
+        until(MINUTE, "the Pod is gone", async || Ok(pods.get_opt(name).await?.is_none().then_some(())))
+            .await?;
+    }
+    Ok(())
+}
+
 #[test]
 fn nodes_and_volumes_are_played_beside_it() {
     let Some(binary) = cluster::binary().unwrap() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let whole = Whole::start(&binary, &["zone-a", "zone-b", "zone-c"], 2).await.unwrap();
+        let pods = Api::default_namespaced(whole.cluster.client.clone());
+        let names: Vec<String> = (0..IN_PLACES.0).map(|n| format!("pod-{n}")).collect();
+        try_join_all(names.iter().map(|name| a_pod_in_anothers_place_stays(&pods, name))).await.unwrap();
         played_parts_answer(&whole).await.unwrap();
     });
 }

@@ -44,7 +44,7 @@ pub(crate) struct Rollout {
     /// Names of Pods in the order in which they went.
     pub(crate) order: BTreeMap<Group, Vec<String>>,
     /// Those Pods as they were then, for whoever has to find out what was wrong.
-    went: Vec<String>,
+    went: BTreeMap<Group, Vec<String>>,
     /// What must not be.
     pub(crate) wrong: Vec<String>,
 }
@@ -91,7 +91,7 @@ impl Rollout {
             led: BTreeMap::new(),
             gone: BTreeSet::new(),
             order: BTreeMap::new(),
-            went: Vec::new(),
+            went: BTreeMap::new(),
             wrong: Vec::new(),
         };
         while seen.next().await? {}
@@ -137,9 +137,7 @@ impl Rollout {
             return;
         }
         let name = text(pod, "/metadata/name").to_owned();
-        let (images, annotations) = (&standing.images, &pod["metadata"]["annotations"]);
-        self.went
-            .push(format!("{name} went with {images:?}: {annotations}, {}", pod["status"]["conditions"]));
+        self.went.entry(standing.group.clone()).or_default().push(at_its_end(pod, &standing.images));
         if !standing.alias.is_empty() && self.primary(&standing.group).as_deref() == Some(&standing.alias) {
             self.wrong.push(format!("{name} goes while it is the primary of {}", standing.group));
         }
@@ -183,6 +181,7 @@ impl Rollout {
         let mut wrong = self.wrong.clone();
         for (group, names) in &self.expected {
             let order = self.order.get(group).cloned().unwrap_or_default();
+            let before = wrong.len();
             if order.len() != names.len() || order.iter().cloned().collect::<BTreeSet<_>>() != *names {
                 wrong.push(format!("of {group}, not everybody went once: {order:?}"));
             }
@@ -191,10 +190,26 @@ impl Rollout {
             {
                 wrong.push(format!("of {group}, {led} led and was not the last to go: {order:?}"));
             }
-        }
-        if !wrong.is_empty() {
-            wrong.extend(self.went.iter().cloned());
+            if wrong.len() > before {
+                wrong.extend(self.went.get(group).into_iter().flatten().cloned());
+            }
         }
         wrong
     }
+}
+
+/// What tells who ended a Pod, and why, in a line.
+fn at_its_end(pod: &Value, images: &BTreeSet<String>) -> String {
+    let at = |pointer| pod.pointer(pointer).unwrap_or(&Value::Null);
+    let conditions = at("/status/conditions").as_array().into_iter().flatten();
+    let conditions: Vec<String> =
+        conditions.map(|c| format!("{}={}", text(c, "/type"), text(c, "/status"))).collect();
+    let waited: String =
+        text(pod, "/metadata/annotations/rollout.planetscale.com~1scheduled").chars().take(200).collect();
+    format!(
+        "{} {} went with {images:?}, grace {}, {conditions:?}; waited: {waited:?}",
+        text(pod, "/metadata/name"),
+        text(pod, "/metadata/uid"),
+        at("/metadata/deletionGracePeriodSeconds"),
+    )
 }

@@ -2,7 +2,7 @@
 //!
 //! Real are the API server, etcd, the controllers and the scheduler. **Played** are the volumes
 //! ([`super::volumes`]) and, unless others have them ([`crate::processes`]), the nodes and their kubelets (by kwok,
-//! as `tests/cluster/stages.yaml` says).
+//! as `tests/cluster/stages.yaml` says, and [`super::stops`]).
 //! Owns who runs beside whom and the power of nodes. Must not know what any test expects.
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use pilothouse_sim::world::beside::POWER;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, volumes};
+use super::{Cluster, LOOK_AGAIN, Part, READY_WITHIN, TOKEN, stops, volumes};
 use crate::repository;
 
 /// As Kubernetes has it.
@@ -25,7 +25,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// A running control plane with nodes; everything ends with it.
 pub struct Whole {
     // In the order in which they end.
-    _played: JoinSet<()>,
+    played: JoinSet<()>,
     parts: Vec<Part>,
     /// Its API server.
     pub cluster: Cluster,
@@ -50,6 +50,7 @@ impl Whole {
             flag("node-port", "0"),
         ];
         whole.parts.push(Part::start(binary, "kwok", whole.cluster.dir.path(), &of_kwok)?);
+        whole.played.spawn(stops::play(whole.cluster.client.clone()));
         let api: Api<Node> = Api::all(whole.cluster.client.clone());
         for node in zones.iter().flat_map(|zone| (1..=nodes).map(move |n| node(zone, n))) {
             api.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
@@ -82,7 +83,7 @@ impl Whole {
         volumes::create_class(&cluster.client).await?;
         let mut played = JoinSet::new();
         played.spawn(volumes::play(cluster.client.clone()));
-        Ok(Self { _played: played, parts, cluster })
+        Ok(Self { played, parts, cluster })
     }
 
     /// Takes a machine's power, or gives it back. Nobody tells the control plane: the node's Lease is no
