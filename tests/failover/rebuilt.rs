@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
 use pilothouse_tests::cluster::whole::until;
 use pilothouse_tests::crossing::primary::{alias, serving};
-use pilothouse_tests::crossing::scene::Scene;
+use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
 use tokio::time::{Instant, timeout};
 
@@ -38,6 +40,7 @@ async fn is_rebuilt(scene: &mut Scene, sql: &mut Sql, gateway: &str, key: u64) -
     same(scene).await?;
     let before = rows(sql).await?;
     let volume = claim(scene, &primary.pod).await?;
+    let rebuilds = begun(scene).await?;
     let pods = scene.pods("vttablet").await?;
     let replicas: Vec<String> = pods.iter().filter(|p| p.name_any() != primary.pod).map(alias).collect();
     // Whoever applies nothing, either, is no candidate for vtctld.
@@ -62,9 +65,18 @@ async fn is_rebuilt(scene: &mut Scene, sql: &mut Sql, gateway: &str, key: u64) -
         return Ok(false);
     }
     ensure!(claim(scene, &primary.pod).await? != volume, "it has what the others never had, and replicates");
+    let times = begun(scene).await? - rebuilds;
+    ensure!(times == 1, "it was begun anew {times} times");
     scene.say(&format!("made anew by the host: replicates after {:.1} s", back.elapsed().as_secs_f64()));
     leads_with(scene, sql, &primary.pod, before + 1).await?;
     Ok(true)
+}
+
+/// How many rebuilds were begun so far, by the host's word.
+async fn begun(scene: &Scene) -> anyhow::Result<usize> {
+    let events: Api<Event> = Api::namespaced(scene.machines.client().clone(), NAMESPACE);
+    let all = events.list(&ListParams::default().fields("reason=RebuildStarted")).await?;
+    Ok(all.items.len())
 }
 
 /// The tablet that was made anew has all rows that others have: it leads, and they are counted.

@@ -111,10 +111,24 @@ impl Known {
     }
 
     /// These are all its tablets.
-    pub(super) fn listed(&mut self, tablets: BTreeMap<TabletAlias, TabletRecord>) {
+    pub(super) fn listed(&mut self, tablets: BTreeMap<TabletAlias, TabletRecord>, now: Millis) {
         self.probed.retain(|alias, _| tablets.contains_key(alias));
         self.restored.retain(|alias, _| tablets.contains_key(alias));
-        self.tablets = tablets;
+        self.tablets.retain(|alias, _| tablets.contains_key(alias));
+        self.told(tablets, now);
+    }
+
+    /// These are some of its tablets. Where one was before nobody answers any more: a vttablet that ends takes its
+    /// address out of its record, and one that is started elsewhere writes another.
+    pub(super) fn told(&mut self, tablets: BTreeMap<TabletAlias, TabletRecord>, now: Millis) {
+        for (alias, record) in &tablets {
+            let before = self.tablets.get(alias).and_then(|before| before.grpc.clone());
+            let Some(peer) = before.filter(|before| record.grpc.as_ref() != Some(before)) else { continue };
+            if self.probed.get(alias).is_some_and(|probed| !matches!(probed.answer, Answer::Silent(_))) {
+                self.hear(alias, Answer::Silent(Error::Nobody { peer }), now);
+            }
+        }
+        self.tablets.extend(tablets);
     }
 
     /// vtctld told all shards. Whoever leads one leads it since it was seen to at the latest: the clock that its record

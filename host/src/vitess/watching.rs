@@ -141,17 +141,15 @@ impl Watch {
     async fn list_tablets(&self) -> Result<(), Error> {
         let failed = match self.vtctld.tablets(true).await {
             Ok(tablets) => {
-                self.hear(|known, _| {
-                    known.listed(tablets);
-                });
+                self.hear(|known, now| known.listed(tablets, now));
                 return Ok(());
             }
             Err(error) => error,
         };
         let told = self.vtctld.tablets(false).await.unwrap_or_default();
-        self.hear(|known, _| {
+        self.hear(|known, now| {
             known.topology = None;
-            known.tablets.extend(told);
+            known.told(told, now);
         });
         Err(failed)
     }

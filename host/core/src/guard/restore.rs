@@ -41,13 +41,14 @@ fn check(case: &Case<'_>) -> Result<(), Why> {
     proven(view, shard, backup, &told.errant)
 }
 
-/// It is wanted as it stands, answers, leads nobody, and its volume is known.
+/// It is wanted as it stands, answers from this Pod, leads nobody, and its volume is known.
 fn stands(view: &ClusterView, tablet: &TabletView) -> Result<(), Why> {
     let alias = || tablet.alias.clone();
     unless(tablet.wanted != Wanted::No, || Why::Unwanted { tablet: alias() })?;
     unless(!is_primary(view, tablet), || Why::IsPrimary { tablet: alias() })?;
     let answers = tablet.pod == PodState::Running && tablet.reach == Reach::Yes;
     unless(answers, || Why::CandidateSilent { tablet: alias() })?;
+    unless(tablet.reach_since >= tablet.pod_since, || Why::ToldBefore { tablet: alias() })?;
     unless(tablet.drain == Drain::Not, || Why::CandidateDraining { tablet: alias(), drain: tablet.drain })?;
     let volume = tablet.volume.as_deref().and_then(|claim| view.volume(claim));
     let Some(volume) = volume.filter(|volume| volume.tablet == tablet.alias) else {

@@ -83,6 +83,8 @@ pub enum Why {
     CandidateDraining { tablet: TabletAlias, drain: Drain },
     #[error("{tablet} does not answer, or its Pod is going")]
     CandidateSilent { tablet: TabletAlias },
+    #[error("what {tablet} told is older than its Pod")]
+    ToldBefore { tablet: TabletAlias },
     #[error("{tablet} serves as {role:?}, which cannot become primary")]
     CandidateRole { tablet: TabletAlias, role: Role },
     #[error("zone {zone} of {tablet} is {state:?}")]
@@ -307,6 +309,7 @@ impl Why {
             Self::Unwanted { .. } => "Unwanted",
             Self::CandidateDraining { .. } => "CandidateDraining",
             Self::CandidateSilent { .. } => "CandidateSilent",
+            Self::ToldBefore { .. } => "ToldBefore",
             Self::CandidateRole { .. } => "CandidateRole",
             Self::CandidateZone { .. } => "CandidateZone",
             Self::Errant { .. } => "Errant",

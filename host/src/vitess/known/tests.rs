@@ -168,6 +168,37 @@ fn a_mysql_that_was_away_may_end_fast_again() {
     assert!(!tablet(&known, 2).ends_written_out);
 }
 
+/// A vttablet that ends in peace takes its address away, often before its next probe: then nobody probes it, and what it
+/// told last must not stand until another is started.
+#[test]
+fn who_left_its_address_answers_no_more() {
+    let mut known = known();
+    let reach = |known: &Known, uid: u32| tablet(known, uid).reach;
+    for (uid, role, source) in
+        [(1, Role::Primary, None), (2, Role::Replica, Some(1)), (3, Role::Replica, Some(1))]
+    {
+        known.hear(&alias(uid), status(uid, role, "server1:1-9", source), 5);
+    }
+    let mut tablets = known.tablets.clone();
+    known.listed(tablets.clone(), 10);
+    assert_eq!([1, 2, 3].map(|uid| reach(&known, uid)), [Reach::Yes; 3]);
+    tablets.get_mut(&alias(1)).expect("there").grpc = None;
+    known.listed(tablets.clone(), 20);
+    let left = tablet(&known, 1);
+    assert_eq!((left.reach, left.reach_since, left.gone), (Reach::No, 20, true));
+    assert!(left.replication.is_none());
+    tablets.get_mut(&alias(2)).expect("there").grpc = Some("10.0.1.2:15999".to_owned());
+    known.told(tablets.clone(), 30);
+    assert_eq!([1, 2, 3].map(|uid| reach(&known, uid)), [Reach::No, Reach::No, Reach::Yes]);
+    known.hear(&alias(2), status(2, Role::Replica, "server1:1-9", Some(1)), 31);
+    known.listed(tablets, 40);
+    assert_eq!(
+        (reach(&known, 2), tablet(&known, 2).reach_since),
+        (Reach::Yes, 31),
+        "where it is now it answers"
+    );
+}
+
 #[test]
 fn what_a_tablet_restored_is_asked_once_until_it_may_have_begun_again() {
     let mut known = known();
