@@ -100,6 +100,7 @@ scenarios! {
     loss_is_told
     failover_beside_the_sick
     drained_under_load
+    demotion_hangs
     relay_log_purged
     errant_is_passed_over
     errant_is_rebuilt

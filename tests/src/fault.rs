@@ -23,6 +23,10 @@ pub enum Fault {
     HoldLocks,
     /// The locks are free again.
     FreeLocks,
+    /// Whoever asks a primary to demote itself waits in vain.
+    HangDemotion(String),
+    /// It demotes itself again when it is asked.
+    MendDemotion(String),
     /// Somebody writes to one server past the gateways.
     StrayWrite(String),
     /// A server's binary logs go, with all that it has.
@@ -65,6 +69,8 @@ impl Fault {
             | Self::Mend(target)
             | Self::FailApplier(target)
             | Self::MendApplier(target)
+            | Self::HangDemotion(target)
+            | Self::MendDemotion(target)
             | Self::StrayWrite(target)
             | Self::PurgeLogs(target)
             | Self::BreakImage(target)
@@ -107,6 +113,8 @@ impl Fault {
             Self::Write(per_minute) => shards(&|shard| world.write_rate(cluster, shard, *per_minute)),
             Self::HoldLocks => shards(&|shard| world.hold_lock(cluster, shard, true)),
             Self::FreeLocks => shards(&|shard| world.hold_lock(cluster, shard, false)),
+            Self::HangDemotion(_) => tablet(&|alias| world.hang_demotion(cluster, alias, true)),
+            Self::MendDemotion(_) => tablet(&|alias| world.hang_demotion(cluster, alias, false)),
             Self::StrayWrite(_) => tablet(&|alias| world.stray_write(cluster, alias)),
             Self::PurgeLogs(_) => tablet(&|alias| world.purge_logs(cluster, alias)),
             Self::BreakImage(image) => {
@@ -134,6 +142,8 @@ impl std::fmt::Display for Fault {
             Self::CutZones(one, other) => write!(f, "cut {one} and {other} from each other"),
             Self::HoldLocks => f.write_str("hold the locks of all shards"),
             Self::FreeLocks => f.write_str("free the locks of all shards"),
+            Self::HangDemotion(tablet) => write!(f, "{tablet} does not end a demotion"),
+            Self::MendDemotion(tablet) => write!(f, "{tablet} ends demotions again"),
             Self::StrayWrite(tablet) => write!(f, "write past the gateways to {tablet}"),
             Self::PurgeLogs(tablet) => write!(f, "purge the binary logs of {tablet}"),
             Self::BreakImage(image) => write!(f, "image {image} is broken"),

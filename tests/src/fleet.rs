@@ -5,8 +5,11 @@
 //! object is kept, and whoever probes costs no processor time. Every number drawn is of one seed.
 
 mod cases;
+mod checks;
+mod clock;
 mod cluster;
 mod drive;
+mod faults;
 mod figures;
 mod flights;
 mod heard;
@@ -16,8 +19,11 @@ mod timing;
 mod weather;
 
 pub use cases::{Side, one_sided, partition, zone_lost};
+pub use checks::FAILS_OVER_WITHIN;
+pub use clock::Wall;
 pub use drive::{Run, Setting, run};
-pub use figures::{Spread, head, line};
+pub use faults::Fault;
+pub use figures::{Spread, apart_percent, head, line};
 pub use played::played;
 pub use timing::{Calls, Limits, Timing};
 pub use weather::{Cut, Spell, Weather};

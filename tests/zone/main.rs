@@ -9,7 +9,7 @@ use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_tests::built;
 use pilothouse_tests::fleet::{
-    Limits, Setting, Side, Spread, Timing, one_sided, partition, played, run, zone_lost,
+    Fault, Limits, Setting, Side, Spread, Timing, one_sided, partition, played, run, zone_lost,
 };
 use pilothouse_tests::stage::virtually;
 
@@ -26,7 +26,7 @@ fn a_lost_zone_is_through_within_seconds_whatever_the_api_server_takes() {
     assert_eq!(found, run(&setting), "the same seed, another run");
     let spread = Spread::of(&found.took);
     assert_eq!((found.took.len(), found.lost), (100, 100), "{spread}");
-    assert!(spread.half >= 8_000, "replicas need as long to notice: {spread}");
+    assert!(spread.half >= 5_000, "replicas hear their source as long: {spread}");
     assert!(spread.most <= 30_000 && spread.last <= 60_000, "{spread}");
     assert_eq!((found.needless, found.twice, found.diverged, found.unplayed), (0, 0, 0, 0));
 }
@@ -45,6 +45,25 @@ fn a_partition_of_43_seconds_leaves_one_history() {
     assert_eq!(found.errant, 60, "what the old primary had alone is kept aside");
     let found = run(&partition(60, 1, Side::Primary, &policies()));
     assert_eq!((found.reparents, found.diverged, found.errant, found.unplayed), (0, 0, 0, 0), "{found:?}");
+}
+
+/// Whatever else befalls a cluster: one history, nobody who is errant leads, and where somebody can lead, somebody
+/// does within half a minute.
+#[test]
+fn every_fault_leaves_one_history_and_a_primary_where_there_can_be_one() {
+    let policies = policies();
+    for fault in Fault::ALL {
+        let found = run(&fault.runs(30, 1, &policies));
+        println!("{}: {found:?}", fault.told());
+        assert_eq!(
+            (found.diverged, found.blind, found.stray, found.late),
+            (0, 0, 0, 0),
+            "{fault:?}: {found:?}"
+        );
+        assert_eq!(found.unplayed, 0, "{fault:?}: {found:?}");
+        let all = if fault.replaces() { 30 } else { 0 };
+        assert!(found.reparents >= all, "{fault:?}: {found:?}");
+    }
 }
 
 /// By the whole path and at the seam of views, with the same spans: most of a failover is waiting,

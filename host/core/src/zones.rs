@@ -144,11 +144,17 @@ impl ZoneEvidence {
         let empty = self.tablets == 0 && self.gateways > 0 && self.gateways_ready == 0;
         if (silent && elsewhere_down && !heard) || (empty && nodes_down && self.provider_post) {
             Look::Dead
-        } else if silent || nodes_down {
+        } else if silent || (nodes_down && !self.lacks_labels()) {
             Look::Poor
         } else {
             Look::Good
         }
+    }
+
+    /// Whether what runs there is well on nodes that say nothing of the zone: that is a mistake of labels and no loss.
+    const fn lacks_labels(&self) -> bool {
+        let well = self.tablets_answering > 0 || (self.tablets == 0 && self.gateways_ready > 0);
+        self.nodes == 0 && well
     }
 }
 

@@ -84,7 +84,17 @@ fn play(script: &str) -> (String, usize) {
 
 #[test]
 fn scripts_end_as_approved() {
-    for name in ["lost-and-back", "one-kind", "heard", "blink", "restarted", "blind", "empty", "flapping"] {
+    for name in [
+        "lost-and-back",
+        "one-kind",
+        "heard",
+        "blink",
+        "restarted",
+        "blind",
+        "empty",
+        "flapping",
+        "unlabelled",
+    ] {
         let script = std::fs::read_to_string(dir().join(format!("zones/{name}.txt"))).expect(name);
         approve(&format!("zones/{name}.out"), &play(&script).0);
     }

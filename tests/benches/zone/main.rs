@@ -1,6 +1,6 @@
 //! A zone's loss in a fleet of 100,000 clusters, cuts, flaps and a partition, in virtual time:
 //! `cargo bench -p pilothouse-tests --bench zone`; `-- 1000` plays a fleet of 1000, and `-- apart lost whole` only those of
-//! its parts `apart`, `lost` and `whole`.
+//! its parts `apart`, `faults`, `lost` and `whole`.
 //!
 //! Owns the tables of figures. They are of a seed and not of a machine.
 
@@ -10,7 +10,8 @@ use pilothouse::settings::Settings;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_tests::built;
 use pilothouse_tests::fleet::{
-    Limits, Run, Setting, Side, Timing, head, line, one_sided, partition, played, run, zone_lost,
+    Fault, Limits, Run, Setting, Side, Timing, apart_percent, head, line, one_sided, partition, played, run,
+    zone_lost,
 };
 use pilothouse_tests::stage::virtually;
 
@@ -41,6 +42,9 @@ fn main() -> anyhow::Result<()> {
     if is_asked("apart") {
         apart(clusters / TENTH, &policies);
     }
+    if is_asked("faults") {
+        faults(clusters / TENTH, &policies);
+    }
     println!("{}", head());
     if is_asked("lost") {
         lost(clusters, &policies);
@@ -57,12 +61,14 @@ fn beside_the_whole_path(clusters: usize, policies: &Arc<PolicySet>) -> anyhow::
         primaries_in: 1,
         ..zone_lost(clusters, SEED, 0, Timing::played(), Limits::default(), policies)
     };
-    println!(
-        "{}",
-        line(&format!("{clusters} clusters as the simulator plays them, at the seam"), &run(&seam))
-    );
+    let seam = run(&seam);
+    println!("{}", line(&format!("{clusters} clusters as the simulator plays them, at the seam"), &seam));
     let whole = virtually(played(clusters, SEED, policies))?;
     println!("{}", line("the same by its API server and the whole controller", &whole));
+    println!(
+        "the two distributions are at most {} % of the clusters apart (Kolmogorov-Smirnov)",
+        apart_percent(&seam.took, &whole.took)
+    );
     Ok(())
 }
 
@@ -76,6 +82,20 @@ fn lost(clusters: usize, policies: &Arc<PolicySet>) {
     ] {
         let run = run(&zone_lost(clusters, SEED, HICCUPS, Timing::real(), limits, policies));
         println!("{}", line(&format!("{clusters} clusters, {name}"), &run));
+    }
+}
+
+fn faults(runs: usize, policies: &Arc<PolicySet>) {
+    for fault in Fault::ALL {
+        let Run {
+            reparents, needless, twice, diverged, blind, stray, late, headless, stale, refused, ..
+        } = run(&fault.runs(runs, SEED, policies));
+        println!(
+            "{runs} runs, {}: {reparents} reparents, {needless} needless, {twice} twice; {diverged} diverged, \
+             {blind} while two zones were dark, {stray} to a stray; {late} late, the last after {headless} ms; \
+             {stale} stale calls; {refused} refused",
+            fault.told()
+        );
     }
 }
 

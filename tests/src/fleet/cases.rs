@@ -40,17 +40,8 @@ pub fn zone_lost(
         }
         Weather::from(spells)
     };
-    Setting {
-        clusters,
-        primaries_in: ZONES,
-        seed,
-        timing,
-        limits,
-        policies: Arc::clone(policies),
-        weather: Box::new(weather),
-        span: FROM + GOES_ON,
-        lost: Some((0, FROM)),
-    }
+    let of = Setting::of(clusters, seed, policies, weather, FROM + GOES_ON);
+    Setting { timing, limits, lost: Some((0, FROM)), ..of }
 }
 
 /// One run a cluster: cuts that leave somebody who hears the primary, and flaps that are over
@@ -74,7 +65,7 @@ pub fn one_sided(runs: usize, seed: u64, policies: &Arc<PolicySet>) -> Setting<'
         let until = from + draws.spread(5_000, 100_000);
         cuts.into_iter().map(|cut| Spell { from, until, cut }).collect::<Vec<_>>().into()
     };
-    alone(runs, seed, policies, Box::new(weather))
+    alone(runs, seed, policies, weather)
 }
 
 /// All ways of a zone.
@@ -118,7 +109,7 @@ pub fn partition(runs: usize, seed: u64, host: Side, policies: &Arc<PolicySet>) 
         let cuts = apart.into_iter().chain([one, other]);
         cuts.map(|cut| Spell { from, until: from + PARTITION, cut }).collect::<Vec<_>>().into()
     };
-    alone(runs, seed, policies, Box::new(weather))
+    alone(runs, seed, policies, weather)
 }
 
 /// Runs that have nothing in common but the host.
@@ -126,17 +117,7 @@ fn alone(
     runs: usize,
     seed: u64,
     policies: &Arc<PolicySet>,
-    weather: Box<dyn Fn(usize) -> Weather>,
+    weather: impl Fn(usize) -> Weather + 'static,
 ) -> Setting<'static> {
-    Setting {
-        clusters: runs,
-        primaries_in: ZONES,
-        seed,
-        timing: Timing::real(),
-        limits: Limits::default(),
-        policies: Arc::clone(policies),
-        weather,
-        span: 2 * FROM + 2 * GOES_ON,
-        lost: None,
-    }
+    Setting::of(runs, seed, policies, weather, 2 * FROM + 2 * GOES_ON)
 }

@@ -4,7 +4,9 @@
 //! decides.
 
 use pilothouse_core::Millis;
+use pilothouse_core::standing::{self, Heard};
 
+use super::checks::Checks;
 use super::timing::Timing;
 use super::weather::{Weather, ZONES};
 
@@ -12,6 +14,9 @@ use super::weather::{Weather, ZONES};
 const WRITE_EVERY: Millis = 100;
 /// Transactions that clients can have waiting for acknowledgement at once.
 const IN_FLIGHT: u64 = 3;
+/// A replica that still hears a primary which the host does not is asked so many times as often, for so long.
+const FASTER_IN_DOUBT: Millis = 4;
+const IN_DOUBT_FOR: Millis = 10_000;
 /// vttablet sees a newer primary and demotes itself; VTOrc gives who follows the wrong one the right one.
 const DEMOTES: Millis = 3_000;
 const REPAIRED: Millis = 5_000;
@@ -41,8 +46,10 @@ type Later = Vec<(Millis, Look)>;
 #[derive(Debug, Clone)]
 pub(super) struct Tablet {
     source: Option<usize>,
+    /// Whether its receiver's connection leads somewhere, in truth, and since when that has been so.
     connected: bool,
     connected_since: Millis,
+    /// Whether it believes so.
     hears: bool,
     writable: bool,
     pub(super) has: Position,
@@ -71,17 +78,16 @@ pub(super) struct Cluster {
     pub(super) tablets: [Tablet; ZONES],
     acked: Position,
     settled_at: Millis,
-    weather: Weather,
+    pub(super) weather: Weather,
     grace: Millis,
     /// The zone that the connection to vtctld leads to.
     vtctld: usize,
     pub(super) nodes_ready: [bool; ZONES],
     /// Counts what the host has heard that differs.
     pub(super) heard: u64,
-    /// Acknowledged transactions that a new primary did not have.
-    pub(super) missing: u64,
-    /// Whether two servers could have a write acknowledged at one time.
-    pub(super) diverged: bool,
+    /// The zones that nodes are labelled with, as Kubernetes tells.
+    pub(super) labels: [Option<usize>; ZONES],
+    pub(super) checks: Checks,
 }
 
 impl Cluster {
@@ -124,8 +130,8 @@ impl Cluster {
             vtctld,
             nodes_ready: [true; ZONES],
             heard: 0,
-            missing: 0,
-            diverged: false,
+            labels: std::array::from_fn(Some),
+            checks: Checks::default(),
         }
     }
 
@@ -135,6 +141,7 @@ impl Cluster {
         let mut later = Later::new();
         match look {
             Look::Weather => {
+                self.relabel(now);
                 (0..ZONES).for_each(|zone| self.relink(zone, now, timing, &mut later));
                 later.push((now + self.grace, Look::Nodes));
                 later.push((now + 10_000, Look::Nodes));
@@ -145,15 +152,22 @@ impl Cluster {
             Look::Silent(zone, began) => {
                 let tablet = &mut self.tablets[zone];
                 if tablet.answered_at <= began && tablet.reach {
-                    (tablet.reach, tablet.reach_since) = (false, if timing.dated_back { began } else { now });
+                    (tablet.reach, tablet.reach_since) = (false, began);
                     self.heard += 1;
+                    self.hurry(zone, now, timing, &mut later);
                 }
             }
             Look::Repair(zone) => self.repair(zone, now, timing, &mut later),
             Look::Nodes => self.judge_nodes(now),
         }
-        self.diverged |= self.able().count() > 1;
+        self.check(now);
         later
+    }
+
+    fn relabel(&mut self, now: Millis) {
+        let labels = std::array::from_fn(|zone| self.weather.label(zone, now));
+        self.heard += u64::from(labels != self.labels);
+        self.labels = labels;
     }
 
     /// A kubelet that is back says so within its Lease's renewal; one that is silent is Unknown after the grace.
@@ -169,9 +183,43 @@ impl Cluster {
     }
 
     fn next_probe(&self, zone: usize, now: Millis, timing: &Timing) -> (Millis, Look) {
-        let phase = self.tablets[zone].phase % timing.poll;
-        let polls = (now + timing.poll - phase - 1) / timing.poll;
-        (polls * timing.poll + phase, Look::Probe(zone))
+        let primary = &self.tablets[self.primary];
+        let in_doubt = self.is_witness(zone) && now < primary.reach_since + IN_DOUBT_FOR;
+        let pace = if in_doubt { (timing.poll / FASTER_IN_DOUBT).max(1) } else { timing.poll };
+        let phase = self.tablets[zone].phase % pace;
+        let polls = (now + pace - phase - 1) / pace;
+        (polls * pace + phase, Look::Probe(zone))
+    }
+
+    /// One that is worse than before makes all others be probed at once, and from then on.
+    fn hurry(&mut self, worse: usize, now: Millis, timing: &Timing, later: &mut Later) {
+        for zone in (0..ZONES).filter(|zone| *zone != worse) {
+            self.tablets[zone].phase = now % timing.poll;
+            later.push((now, Look::Probe(zone)));
+        }
+    }
+
+    /// Whether a replica is asked when it last heard its source: that one is silent to the host.
+    fn is_witness(&self, zone: usize) -> bool {
+        let tablet = &self.tablets[zone];
+        tablet.hears && tablet.source == Some(self.primary) && !self.tablets[self.primary].reach
+    }
+
+    /// What a tablet that is probed now tells, as the host's client of Vitess reads it.
+    fn answer(&self, zone: usize, now: Millis, timing: &Timing) -> Told {
+        let tablet = &self.tablets[zone];
+        // The last of the clients' writes came before the way was gone.
+        let last = if tablet.connected { now } else { tablet.connected_since / WRITE_EVERY * WRITE_EVERY };
+        let heard = Heard { ago_ms: Some(now - last), heartbeat_ms: timing.heartbeat };
+        let hears = standing::hears(tablet.hears, self.is_witness(zone).then_some(heard));
+        Told { source: tablet.source, hears, writable: tablet.writable }
+    }
+
+    /// Whether a replica that a reparent waits for has given its source up, and is connecting anew.
+    pub(super) fn has_given_up(&self, now: Millis) -> bool {
+        let reached = (0..ZONES).filter(|zone| self.weather.answers(*zone, now));
+        let mut tablets = reached.map(|zone| &self.tablets[zone]);
+        tablets.any(|tablet| tablet.source == Some(self.primary) && !tablet.hears)
     }
 
     /// The ways to and from a tablet are as the weather has them.
@@ -203,8 +251,11 @@ impl Cluster {
             later.push((now + timing.probe, Look::Silent(zone, now)));
             return;
         }
+        let told = self.answer(zone, now, timing);
+        if self.is_witness(zone) && told.hears && !self.tablets[zone].connected {
+            later.push(self.next_probe(zone, now + 1, timing));
+        }
         let tablet = &mut self.tablets[zone];
-        let told = Told { source: tablet.source, hears: tablet.hears, writable: tablet.writable };
         let news = !tablet.reach || told != tablet.told;
         (tablet.told, tablet.answered_at) = (told, now);
         if !tablet.reach {
@@ -246,18 +297,24 @@ impl Cluster {
     }
 
     /// Servers that can have a write acknowledged now, by their own state alone.
-    fn able(&self) -> impl Iterator<Item = usize> {
-        let acks = |zone: usize| self.tablets.iter().any(|t| t.connected && t.source == Some(zone));
-        let powered = |zone: &usize| self.weather.powered(*zone, self.settled_at);
-        (0..ZONES).filter(move |zone| self.tablets[*zone].writable && acks(*zone)).filter(powered)
+    pub(super) fn able(&self) -> impl Iterator<Item = usize> {
+        (0..ZONES).filter(|zone| self.is_able(*zone, self.settled_at))
+    }
+
+    fn is_able(&self, zone: usize, now: Millis) -> bool {
+        let stands = |zone: usize| self.weather.powered(zone, now) && self.weather.writes(zone, now);
+        let acks = |other: usize| self.follows(other, zone) && stands(other);
+        self.tablets[zone].writable && stands(zone) && (0..ZONES).any(acks)
     }
 
     /// Whether the primary can have a write acknowledged.
     pub(super) fn lives(&self, now: Millis) -> bool {
-        let acks = |t: &Tablet| t.source == Some(self.primary) && t.connected;
-        self.weather.powered(self.primary, now)
-            && self.tablets[self.primary].writable
-            && self.tablets.iter().any(acks)
+        self.is_able(self.primary, now)
+    }
+
+    /// Whether a server is connected to that one, in truth.
+    pub(super) fn follows(&self, zone: usize, source: usize) -> bool {
+        self.tablets[zone].connected && self.tablets[zone].source == Some(source)
     }
 
     /// Clients' writes up to now.
@@ -265,7 +322,8 @@ impl Cluster {
         let writes = now / WRITE_EVERY - self.settled_at / WRITE_EVERY;
         self.settled_at = now;
         let able: Vec<usize> = self.able().collect();
-        for zone in (0..ZONES).filter(|zone| self.weather.powered(*zone, now)) {
+        let stands = |zone: &usize| self.weather.powered(*zone, now) && self.weather.writes(*zone, now);
+        for zone in (0..ZONES).filter(stands).collect::<Vec<_>>() {
             let waiting = self.tablets[zone].has[zone].saturating_sub(self.acked[zone]);
             let most = if able.contains(&zone) { writes } else { IN_FLIGHT.saturating_sub(waiting) };
             if self.tablets[zone].writable {
@@ -278,9 +336,8 @@ impl Cluster {
     /// Whoever is connected has all, and what somebody has is acknowledged.
     fn replicate(&mut self) {
         for zone in 0..ZONES {
-            let Some(source) = self.tablets[zone].source.filter(|_| self.tablets[zone].connected) else {
-                continue;
-            };
+            let takes = self.tablets[zone].connected && self.weather.writes(zone, self.settled_at);
+            let Some(source) = self.tablets[zone].source.filter(|_| takes) else { continue };
             let all = self.tablets[source].has;
             for (own, theirs) in self.tablets[zone].has.iter_mut().zip(all) {
                 *own = theirs.max(*own);
@@ -327,7 +384,7 @@ impl Cluster {
         for &zone in reached.iter().filter(|zone| self.errant(**zone) == [0; ZONES]) {
             all = std::array::from_fn(|s| self.tablets[zone].has[s].max(all[s]));
         }
-        self.missing += (0..ZONES).map(|s| self.acked[s].saturating_sub(all[s])).sum::<u64>();
+        self.checks.missing += (0..ZONES).map(|s| self.acked[s].saturating_sub(all[s])).sum::<u64>();
         let mut later = Later::new();
         (self.primary, self.primary_since) = (to, now);
         let tablet = &mut self.tablets[to];
@@ -341,7 +398,7 @@ impl Cluster {
         self.heard += 1; // vtctld is listed at once after a reparent
         later.push(self.next_probe(to, now, timing));
         later.extend((0..ZONES).map(|zone| (now + REPAIRED, Look::Repair(zone))));
-        self.diverged |= self.able().count() > 1;
+        self.check(now);
         Ok(later)
     }
 }

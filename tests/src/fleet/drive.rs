@@ -18,8 +18,10 @@ use pilothouse_core::view::ClusterView;
 use pilothouse_core::zones::ZoneHealth;
 use pilothouse_policy::set::PolicySet;
 
+use super::checks::FAILS_OVER_WITHIN;
+use super::clock::Wall;
 use super::cluster::{Cluster, Look};
-use super::flights::{Flight, LOOK_AGAIN, told};
+use super::flights::{Call, Flight, LOOK_AGAIN, told};
 use super::seat;
 use super::timing::{Limits, Timing};
 use super::weather::{Weather, ZONES};
@@ -51,6 +53,37 @@ pub struct Setting<'a> {
     pub span: Millis,
     /// A zone that is lost, and when: from then on clusters with their primaries there are waited for.
     pub lost: Option<(usize, Millis)>,
+    /// How the host's clock goes.
+    pub wall: Wall,
+    /// How long the host stands still once, as it is about to ask for a cluster's next primary. Another has the
+    /// Lease after 17 s and goes on; then this one does.
+    pub stands_still: Box<dyn Fn(usize) -> Option<Millis> + 'a>,
+}
+
+impl<'a> Setting<'a> {
+    /// A host whose clock is right and who never stands still, over clusters as Vitess is asked and answers.
+    #[must_use]
+    pub fn of(
+        clusters: usize,
+        seed: u64,
+        policies: &Arc<PolicySet>,
+        weather: impl Fn(usize) -> Weather + 'a,
+        span: Millis,
+    ) -> Self {
+        Self {
+            clusters,
+            primaries_in: ZONES,
+            seed,
+            timing: Timing::real(),
+            limits: Limits::default(),
+            policies: Arc::clone(policies),
+            weather: Box::new(weather),
+            span,
+            lost: None,
+            wall: Wall::default(),
+            stands_still: Box::new(|_| None),
+        }
+    }
 }
 
 /// What came of it.
@@ -71,6 +104,16 @@ pub struct Run {
     /// Clusters in which two servers could have a write acknowledged at one time, or a new primary
     /// lacked one that was.
     pub diverged: usize,
+    /// Clusters in which somebody was to lead while two zones were dark (S12).
+    pub blind: usize,
+    /// Clusters in which a server with transactions of its own was to lead (S14).
+    pub stray: usize,
+    /// Clusters that nobody could write to for longer than [`FAILS_OVER_WITHIN`] although somebody could lead (L2).
+    pub late: usize,
+    /// The longest that nobody could.
+    pub headless: Millis,
+    /// Calls of hosts that had lost the Lease meanwhile.
+    pub stale: u64,
     /// Servers that ended with transactions of their own, and follow nobody.
     pub errant: usize,
     /// Reparents that no vtctld heard.
@@ -79,7 +122,7 @@ pub struct Run {
     pub requests: u64,
     /// Passes.
     pub passes: u64,
-    /// Steps that a model cannot take: none is expected.
+    /// Steps that a model cannot take: none is expected but surges, a minute after a loss, which are not counted.
     pub unplayed: u64,
 }
 
@@ -118,6 +161,8 @@ pub(super) enum Event {
     Look(Look),
     /// What a pass waits for is there.
     Answered,
+    /// A host goes on that stood still.
+    GoesOn(Call),
 }
 
 pub(super) struct Entry {
@@ -129,6 +174,10 @@ pub(super) struct Entry {
     pub(super) packed: bool,
     pub(super) was_lost: bool,
     pub(super) replaced: u32,
+    /// Whether a host has stood still over it.
+    pub(super) stood_still: bool,
+    /// Nobody looks at it before that: no host has the Lease.
+    pub(super) unled_until: Millis,
     pub(super) flight: Option<Flight>,
 }
 
@@ -186,7 +235,7 @@ impl<'a> Fleet<'a> {
             let vtctld = connections.pick(&[0, 1, 2]);
             let cluster = Cluster::new(primary, weather, grace, EPOCH, (vtctld, phase));
             let verdicts = seat::healthy();
-            let view = cluster.view(&fleet.template, number, EPOCH, &verdicts);
+            let view = cluster.view(&fleet.template, number, EPOCH, (&verdicts, setting.wall));
             let was_lost = setting.lost.is_some_and(|(zone, _)| zone == primary);
             fleet.run.lost += usize::from(was_lost);
             fleet.entries.push(Entry {
@@ -198,6 +247,8 @@ impl<'a> Fleet<'a> {
                 packed: true,
                 was_lost,
                 replaced: 0,
+                stood_still: false,
+                unled_until: 0,
                 flight: None,
             });
             let spread = REST * number as u64 / setting.clusters as u64;
@@ -238,6 +289,7 @@ impl<'a> Fleet<'a> {
                     self.heard(number, heard, later);
                 }
                 Event::Answered => self.answered(number),
+                Event::GoesOn(call) => self.goes_on(number, call),
             }
         }
     }
@@ -248,7 +300,7 @@ impl<'a> Fleet<'a> {
             self.push(at * 1_000, number, Event::Look(look));
         }
         if self.entries[number].cluster.heard != before {
-            self.queue.push(key(number), self.now_ms());
+            self.queue.push(key(number), self.now_ms().max(self.entries[number].unled_until));
         }
     }
 
@@ -278,8 +330,15 @@ impl<'a> Fleet<'a> {
 
     fn end(mut self) -> Run {
         self.run.took.sort_unstable();
-        let bad = |entry: &&Entry| entry.cluster.diverged || entry.cluster.missing > 0;
-        self.run.diverged = self.entries.iter().filter(bad).count();
+        for entry in &mut self.entries {
+            entry.cluster.check(EPOCH + self.setting.span);
+            let checks = &entry.cluster.checks;
+            self.run.diverged += usize::from(checks.two_writers || checks.missing > 0);
+            self.run.blind += usize::from(checks.blind);
+            self.run.stray += usize::from(checks.stray_leads);
+            self.run.late += usize::from(checks.headless > FAILS_OVER_WITHIN);
+            self.run.headless = self.run.headless.max(checks.headless);
+        }
         self.run.errant = self.entries.iter().map(|entry| entry.cluster.aside()).sum();
         self.run
     }

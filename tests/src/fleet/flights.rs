@@ -26,11 +26,20 @@ const TOLD_WITHIN: Millis = 5_000;
 pub(super) const LOOK_AGAIN: Millis = 1_000;
 /// The controller acts on what watches tell after this long.
 const ECHO: Millis = 50;
+/// Another host has the Lease so long after the last one fell silent: its duration, and the next try.
+const TAKES_OVER: Millis = 17_000;
 /// The statuses of a shard, its keyspace and its cluster, and of a lost zone's cell and lockserver: about
 /// as many requests as the whole path sends.
 const STATUSES: u64 = 5;
 /// Processor time of a pass over an unchanged view.
 const UNCHANGED_US: u64 = 1;
+
+/// A reparent that is asked for: whose place is taken, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Call {
+    lost: usize,
+    to: usize,
+}
 
 type Landed = (Seat, Settled, Passed);
 
@@ -38,7 +47,7 @@ type Landed = (Seat, Settled, Passed);
 pub(super) struct Flight {
     pass: Option<LocalBoxFuture<'static, Landed>>,
     mail: Arc<Mutex<Mail>>,
-    reparent: Option<(usize, usize)>,
+    reparent: Option<Call>,
     /// Nobody hears what it asked for.
     in_vain: bool,
     /// It is over, but for its report: when it is due again, and whether there was nothing to do.
@@ -50,7 +59,7 @@ impl Fleet<'_> {
     /// A pass begins, and goes as far as it goes by itself.
     pub(super) fn begin(&mut self, key: &ClusterKey) {
         let number = number(key);
-        let as_of = self.now_ms();
+        let as_of = self.setting.wall.told(self.now_ms());
         let entry = &mut self.entries[number];
         if std::mem::take(&mut entry.packed) {
             self.thread_free += self.setting.limits.open_us;
@@ -62,6 +71,7 @@ impl Fleet<'_> {
             template: Arc::clone(&self.template),
             policies: Arc::clone(&self.setting.policies),
             verdicts: entry.verdicts,
+            wall: self.setting.wall,
             mail: Arc::clone(&mail),
             recheck_at: None,
         };
@@ -96,13 +106,18 @@ impl Fleet<'_> {
             match mail.asked.take()? {
                 Action::EmergencyReparent { lost, to, .. } => {
                     let of = |alias: &dyn ToString| self.aliases[&alias.to_string()];
-                    flight.reparent = Some((of(&lost), of(&to)));
+                    let call = Call { lost: of(&lost), to: of(&to) };
+                    flight.reparent = Some(call);
+                    drop(mail);
+                    let now = self.now_ms();
+                    self.entries[number].cluster.asked(call.to, now);
                     return None;
                 }
                 other => {
                     let message = other.verb().to_owned();
                     mail.answer = Some(Outcome::Failed { code: "NotPlayed".to_owned(), message });
-                    self.run.unplayed += 1;
+                    self.run.unplayed +=
+                        u64::from(!matches!(other, Action::SurgeTablet { .. } | Action::SurgeGateway { .. }));
                 }
             }
         }
@@ -112,6 +127,7 @@ impl Fleet<'_> {
     fn go_on(&mut self, number: usize, landed: Option<Landed>, at: u64) {
         match landed {
             Some(landed) => self.land(number, landed),
+            None if self.stands_still(number) => {}
             None => {
                 let (timing, draws, entry) =
                     (self.setting.timing, &mut self.draws, &mut self.entries[number]);
@@ -120,10 +136,32 @@ impl Fleet<'_> {
                 if let Some(flight) = &mut entry.flight {
                     flight.in_vain = in_vain.is_some();
                 }
-                let takes = in_vain.unwrap_or_else(|| draws.range(timing.reparent.0, timing.reparent.1));
+                let given_up =
+                    if entry.cluster.has_given_up(at / 1_000) { timing.reparent_given_up } else { 0 };
+                let takes =
+                    in_vain.unwrap_or_else(|| draws.range(timing.reparent.0, timing.reparent.1) + given_up);
                 self.push(at + takes * 1_000, number, Event::Answered);
             }
         }
+    }
+
+    /// Whether the host stands still now, with a call in its hands; another takes over without its memory.
+    fn stands_still(&mut self, number: usize) -> bool {
+        let (now, entry) = (self.now_ms(), &mut self.entries[number]);
+        let still = (self.setting.stands_still)(number).filter(|_| !entry.stood_still);
+        let call = entry.flight.as_ref().and_then(|flight| flight.reparent);
+        let Some((still, call)) = still.zip(call) else { return false };
+        (entry.stood_still, entry.unled_until) = (true, now + TAKES_OVER);
+        (entry.settled, entry.untold_since) = (Settled::default(), None);
+        self.push((now + still) * 1_000, number, Event::GoesOn(call));
+        self.settle(number, TAKES_OVER, true);
+        true
+    }
+
+    /// Its call is under way before it knows that it has lost the Lease.
+    pub(super) fn goes_on(&mut self, number: usize, call: Call) {
+        self.run.stale += 1;
+        let _ = self.replace(number, call, self.now_ms());
     }
 
     /// What a pass waited for is there.
@@ -133,20 +171,20 @@ impl Fleet<'_> {
         if let Some((requeue, rests)) = flight.reports {
             return self.settle(number, requeue, rests);
         }
-        let Some((lost, to)) = flight.reparent.take() else { return };
+        let Some(call) = flight.reparent.take() else { return };
         let (mail, in_vain) = (Arc::clone(&flight.mail), flight.in_vain);
         let outcome = if in_vain {
             self.run.in_vain += 1;
             Outcome::InDoubt { message: String::new() }
         } else {
-            self.replace(number, lost, to, now)
+            self.replace(number, call, now)
         };
         mail.lock().expect("no panic under the lock").answer = Some(outcome);
         let landed = self.poll(number);
         self.go_on(number, landed, self.now);
     }
 
-    fn replace(&mut self, number: usize, lost: usize, to: usize, now: Millis) -> Outcome {
+    fn replace(&mut self, number: usize, Call { lost, to }: Call, now: Millis) -> Outcome {
         let entry = &mut self.entries[number];
         let (lived, heard) = (entry.cluster.lives(now), entry.cluster.heard);
         match entry.cluster.promote(lost, to, now, &self.setting.timing) {
@@ -219,7 +257,8 @@ impl Fleet<'_> {
         self.entries[number].flight = None;
         self.news = true;
         self.room.done(&key(number), rests);
-        self.queue.push(key(number), self.now_ms() + requeue.max(1));
+        let wait = self.setting.wall.wait(self.now_ms(), requeue.max(1));
+        self.queue.push(key(number), self.now_ms() + wait);
     }
 }
 

@@ -8,6 +8,7 @@ use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::view::{ClusterView, Reach, Replication, Role};
 use pilothouse_core::zones::ZoneHealth;
 
+use super::clock::Wall;
 use super::cluster::{Cluster, Position, Tablet, Told};
 use super::weather::ZONES;
 
@@ -76,17 +77,19 @@ impl Cluster {
         template: &ClusterView,
         number: usize,
         as_of: Millis,
-        verdicts: &[ZoneHealth; ZONES],
+        (verdicts, wall): (&[ZoneHealth; ZONES], Wall),
     ) -> ClusterView {
         let mut view = template.clone();
         view.as_of = as_of;
         view.cluster.name = super::drive::name(number);
         view.cluster.uid.clone_from(&view.cluster.name);
         for (zone, verdict) in verdicts.iter().enumerate() {
-            let ready = self.nodes_ready[zone];
             view.zones[zone].health = *verdict;
-            view.zones[zone].nodes_ready = if ready { view.zones[zone].nodes } else { 0 };
-            view.cells[zone].gateways_ready = u32::from(ready);
+            view.cells[zone].gateways_ready = u32::from(self.nodes_ready[zone]);
+            let labelled = || (0..ZONES).filter(|other| self.labels[*other] == Some(zone));
+            let nodes = |zone: usize| template.zones[zone].nodes;
+            view.zones[zone].nodes = labelled().map(nodes).sum();
+            view.zones[zone].nodes_ready = labelled().filter(|zone| self.nodes_ready[*zone]).map(nodes).sum();
         }
         let Observation { shards, tablets, .. } = self.observation(template);
         for (shard, record) in view.shards.iter_mut().zip(shards.into_values()) {
@@ -95,7 +98,9 @@ impl Cluster {
         for ((zone, tablet), heard) in view.tablets.iter_mut().enumerate().zip(tablets.into_values()) {
             (tablet.ready, tablet.node_ready) = (self.nodes_ready[zone], Some(self.nodes_ready[zone]));
             (tablet.role, tablet.replication) = (heard.role, heard.replication);
-            (tablet.reach, tablet.reach_since) = (heard.reach, heard.reach_since);
+            (tablet.reach, tablet.reach_since) = (heard.reach, wall.told(heard.reach_since));
+            // Of a node that names none, the cell's.
+            tablet.zone.clone_from(&template.tablets[self.labels[zone].unwrap_or(zone)].zone);
         }
         view
     }

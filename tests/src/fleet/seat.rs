@@ -14,6 +14,7 @@ use pilothouse_core::zones::{self, ZoneHealth, ZoneSettings};
 use pilothouse_core::{Millis, drain, turndown};
 use pilothouse_policy::set::PolicySet;
 
+use super::clock::Wall;
 use super::cluster::Cluster;
 use super::weather::ZONES;
 
@@ -32,6 +33,7 @@ pub(super) struct Seat {
     pub(super) template: Arc<ClusterView>,
     pub(super) policies: Arc<PolicySet>,
     pub(super) verdicts: [ZoneHealth; ZONES],
+    pub(super) wall: Wall,
     pub(super) mail: Arc<Mutex<Mail>>,
     pub(super) recheck_at: Option<Millis>,
 }
@@ -44,7 +46,7 @@ impl Observe for Seat {
     }
 
     async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Infallible> {
-        let mut view = self.cluster.view(&self.template, self.number, as_of, &self.verdicts);
+        let mut view = self.cluster.view(&self.template, self.number, as_of, (&self.verdicts, self.wall));
         let remembered = view.zones.iter().map(|zone| (zone.name.clone(), zone.health)).collect();
         let settings = ZoneSettings::default();
         let (verdicts, recheck_at) = zones::judge(&remembered, &zones::evidence(&view), as_of, &settings);

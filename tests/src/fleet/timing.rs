@@ -11,14 +11,16 @@ pub struct Timing {
     pub poll: Millis,
     /// A probe that nobody answers is over after this.
     pub probe: Millis,
-    /// Whether a silence is told to have begun with the probe that nobody answered, and not with its end.
-    pub dated_back: bool,
     /// A replica notices that the way to its source is gone.
     pub source_timeout: Millis,
+    /// Its source sends a heartbeat when it has had nothing else to send for so long.
+    pub heartbeat: Millis,
     /// A replica that is given a source, or has the way again, is connected.
     pub source_connect: Millis,
     /// An emergency reparent, from its call to its answer.
     pub reparent: (Millis, Millis),
+    /// It takes so much longer where a replica that it waits for has given its source up.
+    pub reparent_given_up: Millis,
     /// A node that says nothing is Unknown.
     pub node_grace: (Millis, Millis),
     /// The way to vtctld, which leads to one of three in as many zones; `None`: it is always open.
@@ -43,8 +45,9 @@ const fn unsigned(span: i64) -> Millis {
 }
 
 impl Timing {
-    /// As the host asks Vitess. `replica_net_timeout` is 8 s in Vitess's own my.cnf. Reparents took
-    /// 120 to 200 ms on Vitess 24 with real mysqlds: it waits for all tablets but one.
+    /// As the host asks Vitess. `replica_net_timeout` is 8 s in Vitess's own my.cnf. Reparents in a silent zone took
+    /// 200 to 400 ms on Vitess 24 with real mysqlds (it waits for all tablets but one), and 2 s more to stop
+    /// receivers that are connecting anew.
     #[must_use]
     pub fn real() -> Self {
         let asked = VitessSettings::default();
@@ -54,12 +57,13 @@ impl Timing {
             connect: asked.connect_ms,
             call: asked.call_ms,
         };
-        let (poll, probe, reparent) = (asked.poll_ms, asked.probe_ms, (120, 200));
-        Self { poll, probe, reparent, dated_back: false, vtctld: Some(vtctld), ..Self::played() }
+        let (poll, probe) = (asked.poll_ms, asked.probe_ms);
+        let (reparent, reparent_given_up) = ((200, 400), 2_000);
+        Self { poll, probe, reparent, reparent_given_up, vtctld: Some(vtctld), ..Self::played() }
     }
 
-    /// As the simulator plays Vitess: what nobody answers for a whole period is told, from its beginning,
-    /// and a reparent waits for whoever does not answer.
+    /// As the simulator plays Vitess: what nobody answers for a whole period is told, and a reparent waits for
+    /// whoever does not answer.
     #[must_use]
     pub fn played() -> Self {
         let wait = unsigned(timing::EMERGENCY_UNREACHABLE);
@@ -68,10 +72,11 @@ impl Timing {
         Self {
             poll: 1,
             probe: unsigned(timing::PROBE_PERIOD),
-            dated_back: true,
             source_timeout: unsigned(timing::SOURCE_TIMEOUT),
+            heartbeat: unsigned(timing::SOURCE_TIMEOUT) / 2,
             source_connect: unsigned(timing::SOURCE_CONNECT),
             reparent: (wait + unsigned(least), wait + unsigned(most)),
+            reparent_given_up: 0,
             node_grace: (grace - unsigned(timing::LEASE_RENEWAL), grace),
             vtctld: None,
         }

@@ -16,6 +16,10 @@ pub enum Cut {
     Host(usize),
     /// Two zones do not reach each other.
     Between(usize, usize),
+    /// A zone's disks take no write, and whoever asks a server there is answered (D9).
+    Disks(usize),
+    /// A zone's nodes are labelled as that other zone's, or as none's (N8).
+    Labels(usize, Option<usize>),
 }
 
 /// Something is broken from then until then.
@@ -61,6 +65,20 @@ impl Weather {
     pub fn linked(&self, one: usize, other: usize, at: Millis) -> bool {
         let between = |cut| cut == Cut::Between(one, other) || cut == Cut::Between(other, one);
         self.powered(one, at) && self.powered(other, at) && !self.any(at, between)
+    }
+
+    /// Whether a zone's disks take writes.
+    #[must_use]
+    pub fn writes(&self, zone: usize, at: Millis) -> bool {
+        !self.any(at, |cut| cut == Cut::Disks(zone))
+    }
+
+    /// The zone that nodes of `zone` are labelled with.
+    #[must_use]
+    pub fn label(&self, zone: usize, at: Millis) -> Option<usize> {
+        let of = |spell: &&Spell| matches!(spell.cut, Cut::Labels(labelled, _) if labelled == zone);
+        let now = self.0.iter().filter(of).find(|s| s.from <= at && at < s.until).map(|s| s.cut);
+        if let Some(Cut::Labels(_, label)) = now { label } else { Some(zone) }
     }
 
     /// Since when the host has not reached a zone, if it does not.

@@ -194,6 +194,7 @@ impl State {
         self.receive(key, alias, &new);
         if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
             tablet.connected = true;
+            tablet.heard_last = None;
             tablet.reads_anew_until = None;
             tablet.hears_flips_at = (!tablet.hears).then_some(now + timing::SOURCE_CONNECT);
             let seconds = missing / timing::CATCH_UP_PER_SECOND;
@@ -211,9 +212,13 @@ impl State {
             source.is_some_and(|s| self.places.is_up(&s.node, now) && self.places.reach(own_node, &s.node));
         if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
             tablet.connected = false;
+            tablet.heard_last = (!reset).then_some(now);
             tablet.catches_up_at = None;
             let notices = if reset { timing::SOURCE_RESET } else { timing::SOURCE_TIMEOUT };
             tablet.hears_flips_at = tablet.hears.then_some(now + notices);
+        }
+        if !reset {
+            self.agenda.at(now + timing::SOURCE_OVERDUE, Look::Shard(key.clone()));
         }
     }
 

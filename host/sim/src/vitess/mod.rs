@@ -155,6 +155,8 @@ pub(crate) struct Tablet {
     /// Whether it believes so, and when that will change.
     pub(crate) hears: bool,
     pub(crate) hears_flips_at: Option<i64>,
+    /// When it last heard its source, if the way to that one is gone.
+    pub(crate) heard_last: Option<i64>,
     /// Milliseconds that its applier is behind by nature.
     pub(crate) slowness: i64,
     pub(crate) stalled_since: Option<i64>,
@@ -166,6 +168,8 @@ pub(crate) struct Tablet {
     pub(crate) restore: Option<Restore>,
     /// Whether mysqld was told to write out all that it has when it ends; one that starts anew was not.
     pub(crate) slow_shutdown: bool,
+    /// Whether a demotion there takes no end.
+    pub(crate) demotion_hangs: bool,
     /// Own transactions that wait for an acknowledgement.
     pub(crate) waiting: GtidSet,
     /// What the host's probe last told, since when, and when that will change.

@@ -11,7 +11,7 @@ use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, Durability, Reach, Replication, Role, Topology, lag_bucket};
 
-use super::{ClusterKey, ShardKey, acks_required, may_ack};
+use super::{ClusterKey, ShardKey, Tablet, acks_required, may_ack};
 use crate::world::places::draw;
 use crate::world::state::State;
 use crate::world::timing;
@@ -99,7 +99,7 @@ impl State {
         Some(Replication {
             server: self.vitess.data.get(&tablet.data).map(|data| data.server.clone()).unwrap_or_default(),
             source: tablet.source.clone(),
-            source_connected: tablet.source.is_some() && tablet.hears,
+            source_connected: tablet.source.is_some() && tablet.hears && !self.misses_primary(key, tablet),
             applying: tablet.stalled_since.is_none(),
             lag_ms: self.lag_of(tablet).unsigned_abs(),
             position: self.executed(key, alias),
@@ -107,6 +107,13 @@ impl State {
             forgotten: GtidSet::default(),
             acks: acks && tablet.connected,
         })
+    }
+
+    /// Whether a replica, asked because the host does not hear its shard's primary, has not heard that one either.
+    fn misses_primary(&self, key: &ShardKey, tablet: &Tablet) -> bool {
+        let primary = self.vitess.shard(key).and_then(|s| s.primary.as_ref());
+        let is_silent = primary.and_then(|p| self.vitess.tablet(&key.cluster, p)).is_some_and(|p| !p.reach);
+        is_silent && tablet.heard_last.is_some_and(|at| self.now >= at + timing::SOURCE_OVERDUE)
     }
 
     /// What `gtid_executed` shows, and for a replica what its relay log has: a primary's own transactions

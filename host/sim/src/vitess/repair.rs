@@ -164,7 +164,7 @@ impl State {
         let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
         tablet.writable = false;
         tablet.waiting = GtidSet::default();
-        tablet.connected = false;
+        (tablet.connected, tablet.heard_last) = (false, None);
         tablet.role = rest;
         if extra.is_empty() {
             tablet.source = Some(primary.clone());
@@ -183,10 +183,7 @@ impl State {
         let primary = self.vitess.shard(key).and_then(|s| s.primary.clone());
         let Some(tablet) = self.vitess.tablet(&key.cluster, alias) else { return };
         let Some(primary) = primary.filter(|p| p != alias) else {
-            if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) {
-                tablet.wrong_since = None;
-            }
-            return;
+            return self.put_right_primary(key, alias);
         };
         let stale = tablet.writable || tablet.role == Role::Primary;
         // What VTOrc tries with an errant one changes nothing.
@@ -223,6 +220,22 @@ impl State {
             }
             self.follow(key, alias, &primary);
         }
+    }
+
+    /// A primary that takes no writes takes them again.
+    fn put_right_primary(&mut self, key: &ShardKey, alias: &TabletAlias) {
+        let now = self.now;
+        let Some(tablet) = self.vitess.tablet(&key.cluster, alias) else { return };
+        let leads = tablet.role == Role::Primary && tablet.serves() && self.answers(tablet);
+        let is_wrong = leads && !tablet.writable && !tablet.demotion_hangs;
+        let due = tablet.wrong_since.unwrap_or(now) + timing::VTORC_REPAIR;
+        let is_due = is_wrong && now >= due && self.vtorc_is_ready(key);
+        if is_wrong && now < due {
+            self.agenda.at(due, Look::Shard(key.clone()));
+        }
+        let Some(tablet) = self.vitess.tablet_mut(&key.cluster, alias) else { return };
+        tablet.wrong_since = (is_wrong && !is_due).then(|| tablet.wrong_since.unwrap_or(now));
+        tablet.writable |= is_due;
     }
 
     /// `CHANGE REPLICATION SOURCE`, while both threads stand, throws the relay log away. What it had is read anew

@@ -184,7 +184,7 @@ impl State {
                 ));
             }
         }
-        Ok(draw(self.seed, "init", &to.to_string(), timing::INIT_PRIMARY))
+        Ok(self.span_of(key, "init", to, timing::INIT_PRIMARY))
     }
 
     fn expect_primary(&self, key: &ShardKey, expected: &TabletAlias) -> Result<(), VitessError> {
@@ -231,7 +231,10 @@ impl State {
             ));
         }
         self.check_quorum(key, to)?;
-        Ok(lag + draw(self.seed, "planned", &format!("{to}{}", self.now), timing::PLANNED_REPARENT))
+        if old.is_some_and(|t| t.demotion_hangs) {
+            return Ok(timing::DEMOTION);
+        }
+        Ok(lag + self.span_of(key, "planned", to, timing::PLANNED_REPARENT))
     }
 
     /// Whether enough of the tablets that answer can acknowledge writes of `to`.
@@ -304,9 +307,14 @@ impl State {
         }
         self.check_quorum(key, to)?;
         let wait = if silent > 0 { timing::EMERGENCY_UNREACHABLE } else { 0 };
-        Ok(wait
-            + slowest
-            + draw(self.seed, "emergency", &format!("{to}{}", self.now), timing::EMERGENCY_REPARENT))
+        Ok(wait + slowest + self.span_of(key, "emergency", to, timing::EMERGENCY_REPARENT))
+    }
+
+    /// How long a command takes that is begun now, drawn for each cluster by itself.
+    fn span_of(&self, key: &ShardKey, command: &str, to: &TabletAlias, within: (i64, i64)) -> i64 {
+        let ShardKey { cluster, shard } = key;
+        let drawn_for = format!("{}/{} {shard} {to} {}", cluster.namespace, cluster.name, self.now);
+        draw(self.seed, command, &drawn_for, within)
     }
 
     /// The shard's tablets that answer, restore nothing and are not errant.
@@ -327,7 +335,8 @@ impl State {
             return;
         }
         let Some(mut operation) = self.vitess.shard_mut(key).and_then(|s| s.operation.take()) else { return };
-        let result = self.check(key, &operation.command, &operation.to).map(|_| ());
+        let result = self.demoted(key, &operation.command);
+        let result = result.and_then(|()| self.check(key, &operation.command, &operation.to)).map(|_| ());
         match &result {
             Ok(()) => self.promote(key, &operation.command, &operation.to),
             Err(error) => {
@@ -343,8 +352,22 @@ impl State {
         self.refresh_links(key);
     }
 
+    /// Whether the primary has answered that it leads no more, where somebody waited for that.
+    fn demoted(&self, key: &ShardKey, command: &Command) -> Result<(), VitessError> {
+        let Command::Planned { from } = command else { return Ok(()) };
+        match self.vitess.tablet(&key.cluster, from) {
+            Some(tablet) if tablet.demotion_hangs => Err(VitessError::new(
+                "unreachable",
+                format!("primary {from} did not demote itself in {} ms", timing::DEMOTION),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Where the demotion hangs, so does its undoing; VTOrc finds that later.
     fn undo_demotion(&mut self, key: &ShardKey, from: &TabletAlias) {
-        if let Some(tablet) = self.vitess.tablet_mut(&key.cluster, from).filter(|t| t.running) {
+        let tablet = self.vitess.tablet_mut(&key.cluster, from);
+        if let Some(tablet) = tablet.filter(|t| t.running && !t.demotion_hangs) {
             tablet.writable = true;
         }
     }

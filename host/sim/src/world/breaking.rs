@@ -186,6 +186,15 @@ impl World {
         })
     }
 
+    /// Whoever asks a primary to demote itself waits in vain, while it takes no writes any more; or does not.
+    pub fn hang_demotion(&self, cluster: &ClusterKey, tablet: &TabletAlias, hangs: bool) -> bool {
+        self.on_tablet(cluster, tablet, |state| {
+            if let Some(found) = state.vitess.tablet_mut(cluster, tablet) {
+                found.demotion_hangs = hangs;
+            }
+        })
+    }
+
     /// Somebody who has the lock of a shard does not give it back; or does. False if there is no such shard.
     pub fn hold_lock(&self, cluster: &ClusterKey, shard: &ShardId, held: bool) -> bool {
         let key = ShardKey { cluster: cluster.clone(), shard: shard.clone() };

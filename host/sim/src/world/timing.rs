@@ -57,10 +57,13 @@ pub const BETWEEN_VOLUME_CHANGES: i64 = 6 * 3_600_000;
 /// The resizer asks again after a refusal.
 pub const RESIZE_RETRY: i64 = 600_000;
 
-/// The host's probe of a tablet; what fails for a whole period is told as unreachable.
-pub const PROBE_PERIOD: i64 = 5_000;
+/// The host probes a tablet each second and waits for a second: what fails for so long is told as unreachable.
+pub const PROBE_PERIOD: i64 = 2_000;
 /// A replica notices that its source's machine or the way to it is gone.
 pub const SOURCE_TIMEOUT: i64 = 8_000;
+/// A connected replica of a primary that the host does not hear tells it when it last heard that one. It hears it
+/// no more when a heartbeat, which comes twice in [`SOURCE_TIMEOUT`], is late by a second.
+pub const SOURCE_OVERDUE: i64 = SOURCE_TIMEOUT / 2 + 1_000;
 /// A replica notices that its source's process ended (its connection is reset).
 pub const SOURCE_RESET: i64 = 1_000;
 /// A restarted receiver is connected to its source again.
@@ -81,6 +84,8 @@ pub const INIT_PRIMARY: (i64, i64) = (800, 2_000);
 pub const LOCK_TIMEOUT: i64 = 45_000;
 /// How long a planned reparent waits for its candidate (`--wait-replicas-timeout`).
 pub const PLANNED_CATCH_UP: i64 = 15_000;
+/// How long a planned reparent waits for a demotion (`--wait-replicas-timeout` too).
+pub const DEMOTION: i64 = 15_000;
 /// How long an emergency reparent waits for relay logs to be applied.
 pub const EMERGENCY_CATCH_UP: i64 = 30_000;
 /// A vttablet that waits for a first backup looks again (`--wait-for-backup-interval`).
