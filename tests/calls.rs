@@ -6,7 +6,7 @@ use std::time::Duration;
 use pilothouse_core::standing::Heard;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_tests::grpc::{Answers, Peer, Reply};
-use pilothouse_vitess::wire::{query, replicationdata, tabletmanagerdata, topodata, vtctldata};
+use pilothouse_vitess::wire::{mysqlctl, query, replicationdata, tabletmanagerdata, topodata, vtctldata};
 use pilothouse_vitess::{Answer, Dialer, Error, Tablet, Tls, Vtctld, Within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -238,6 +238,34 @@ async fn who_does_not_tell_when_it_heard_its_source_tells_the_rest() {
         let Answer::Whole(status) = tablet.probe_closely(SHORT).await else { panic!("{reply:?}") };
         let source = status.source.unwrap();
         assert_eq!((source.connected, source.heard), (true, heard), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_used_of_a_volume_is_told_in_millionths_or_not_at_all() {
+    let told = |metrics: &[(&str, f64)]| {
+        let metric = |(name, value): &(&str, f64)| {
+            let name = (*name).to_owned();
+            (name.clone(), mysqlctl::host_metrics_response::Metric { name, value: *value })
+        };
+        let metrics = metrics.iter().map(metric).collect();
+        let host_metrics = Some(mysqlctl::HostMetricsResponse { metrics });
+        Reply::of(&tabletmanagerdata::MysqlHostMetricsResponse { host_metrics })
+    };
+    for (reply, used) in [
+        (told(&[("loadavg", 0.5), ("datadir-used-ratio", 0.25)]), Some(Some(250_000))),
+        (told(&[("datadir-used-ratio", 1.0)]), Some(Some(1_000_000))),
+        (told(&[("datadir-used-ratio", 0.0)]), Some(None)),
+        (told(&[("datadir-used-ratio", f64::NAN)]), Some(None)),
+        (told(&[("loadavg", 0.5)]), Some(None)),
+        (Reply::of(&tabletmanagerdata::MysqlHostMetricsResponse::default()), Some(None)),
+        (Reply::Refused(12, "unknown method".to_owned()), None),
+    ] {
+        let answered = reply.clone();
+        let answers: Answers = Arc::new(move |_, _| answered.clone());
+        let peer = Peer::serve(answers).await.unwrap();
+        let tablet = Tablet::new(dialer().link(&peer.at.to_string()).unwrap());
+        assert_eq!(tablet.disk_used(SHORT).await.ok(), used, "{reply:?}");
     }
 }
 

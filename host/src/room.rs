@@ -15,7 +15,8 @@ use crate::queue::Queue;
 
 /// Places.
 pub const MOST_OPEN: usize = 32;
-/// Guests beside them: a pass that waits for a reparent takes 0.2 s, and a lost zone has to be through within seconds.
+/// Guests beside them: a pass that waits for a reparent takes 0.2 s, or 2.4 where its replicas have given their source up,
+/// and a lost zone has to be through within seconds (docs/fleet.md).
 pub const MOST_GUESTS: usize = 512;
 /// Clusters that stay aside until they tell: as many as are made in the time that a report may wait.
 pub const MOST_ASIDE: usize = 64;

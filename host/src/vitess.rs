@@ -5,6 +5,7 @@
 //! status says so.
 
 mod digest;
+mod disks;
 mod known;
 mod lost;
 mod real;
@@ -154,8 +155,19 @@ pub struct TabletRecord {
     pub disk_used: Option<u64>,
     /// Bytes an hour; 0: not yet known.
     pub fill_per_hour: u64,
+    /// The same where a tablet tells what part of its volume is in use, and not how many bytes.
+    pub disk_share: Option<DiskShare>,
     /// Whether its mysqld writes out all that it has when it ends.
     pub ends_written_out: bool,
+}
+
+/// How full a volume is, in millionths of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskShare {
+    /// In use.
+    pub used: u32,
+    /// More each hour; 0: not yet known.
+    pub fill_per_hour: u32,
 }
 
 impl Vitess {
@@ -449,6 +461,7 @@ fn read(played: pilothouse_sim::vitess::Observation) -> Observation {
         }),
         disk_used: t.disk_used,
         fill_per_hour: t.fill_per_hour,
+        disk_share: None,
         ends_written_out: t.slow_shutdown,
     };
     Observation {

@@ -8,6 +8,7 @@
 mod decider;
 mod faults;
 mod gone;
+mod grown;
 mod planned;
 mod rebuilt;
 mod round;

@@ -21,7 +21,7 @@ use pilothouse_vitess::{Answer, Dialer, Source, Tablet};
 use crate::decider::{Decider, takes_over};
 use crate::faults::Fault;
 use crate::table::{Measured, render};
-use crate::{gone, planned, rebuilt};
+use crate::{gone, grown, planned, rebuilt};
 
 const WITHIN: Duration = Duration::from_secs(180);
 /// Neither the policy nor the guard replaces a primary that was named less long ago; VTOrc is given the same.
@@ -90,6 +90,7 @@ pub(crate) async fn all(scene: &mut Scene, rounds: Option<usize>) -> anyhow::Res
             rebuilt::by_the_host(scene, &mut sql, &gateway).await.context("made anew")?;
         }
     }
+    grown::by_their_own_word(scene).await.context("volumes")?;
     let first = u64::try_from(measured.len())? * 1_000_000;
     let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, first);
     gone::for_good(scene, &mut sql, &writer).await.context("host killed for good")?;

@@ -39,16 +39,23 @@ pub(super) fn of_tablets(seen: &Seen<'_>, tablets: &[TabletView]) -> Vec<VolumeV
 fn of_claim(seen: &Seen<'_>, claim: &Cached, tablet: &TabletAlias) -> VolumeView {
     let record = seen.vitess.and_then(|v| v.tablets.get(tablet));
     let requested = requested_bytes(claim).unwrap_or(0);
+    let capacity = bytes_at(claim, "/status/capacity/storage").unwrap_or(0);
+    let share = record.and_then(|r| r.disk_share);
+    let bytes = |millionths: u32| {
+        let bytes = u128::from(capacity) * u128::from(millionths) / 1_000_000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    };
     VolumeView {
         claim: claim.name().to_owned(),
         uid: claim.uid().to_owned(),
         tablet: tablet.clone(),
         requested,
-        capacity: bytes_at(claim, "/status/capacity/storage").unwrap_or(0),
+        capacity,
         asked: None,
         filesystem_pending_since: filesystem_pending_since(claim),
-        used: record.and_then(|r| r.disk_used),
-        fill_per_hour: record.map_or(0, |r| r.fill_per_hour),
+        used: record.and_then(|r| r.disk_used).or_else(|| share.map(|share| bytes(share.used))),
+        fill_per_hour: share
+            .map_or_else(|| record.map_or(0, |r| r.fill_per_hour), |share| bytes(share.fill_per_hour)),
         expandable: is_expandable(seen, claim),
         changes: volume_changes(claim),
         maximum: claim.annotation(annotations::VOLUME_MAXIMUM).and_then(bytes_of),

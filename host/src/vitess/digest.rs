@@ -6,6 +6,9 @@ use pilothouse_core::view::{Replication, lag_bucket};
 
 use super::{Observation, ShardRecord, TabletRecord};
 
+/// A hundredth, in millionths.
+const PERCENT: u32 = 10_000;
+
 /// Another number when an observation differs beyond the buckets of a view's fingerprint.
 pub(super) fn of(observation: Option<&Observation>) -> u64 {
     let mut h = DefaultHasher::new();
@@ -35,10 +38,12 @@ fn of_tablet(tablet: &TabletRecord, h: &mut DefaultHasher) {
         replication,
         disk_used,
         fill_per_hour,
+        disk_share,
         ends_written_out,
     } = tablet;
     (role, reach, reach_since, gone, ends_written_out).hash(h);
     (disk_used.and_then(u64::checked_ilog2), fill_per_hour.checked_ilog2()).hash(h);
+    disk_share.map(|share| (share.used / PERCENT, share.fill_per_hour.checked_ilog2())).hash(h);
     if let Some(replication) = replication {
         let Replication {
             server,

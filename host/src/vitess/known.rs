@@ -13,6 +13,7 @@ use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{self, BackupView, Reach, Replication, Role, Topology};
 use pilothouse_vitess::{Answer, Error, KeyspaceRecord, Restored, ShardRecord, Source, Status, TabletRecord};
 
+use super::disks::Disks;
 use super::{Observation, Restore, Switch, Writer};
 use crate::clock::parse_rfc3339;
 
@@ -48,6 +49,8 @@ pub(super) struct Known {
     pub probed: BTreeMap<TabletAlias, Probed>,
     /// Tablets whose mysqld writes out all that it has when it ends.
     pub slow: BTreeSet<TabletAlias>,
+    /// How full their volumes are.
+    pub disks: Disks,
     /// What each tablet restored when it began, and when it told, until it answers less than all.
     restored: BTreeMap<TabletAlias, (Option<Restored>, Millis)>,
 }
@@ -115,6 +118,7 @@ impl Known {
         self.probed.retain(|alias, _| tablets.contains_key(alias));
         self.restored.retain(|alias, _| tablets.contains_key(alias));
         self.tablets.retain(|alias, _| tablets.contains_key(alias));
+        self.disks.retain(|alias| tablets.contains_key(alias));
         self.told(tablets, now);
     }
 
@@ -235,6 +239,13 @@ impl Known {
         due.filter_map(|record| Some((record.alias.clone(), record.http.clone()?))).collect()
     }
 
+    /// Tablets that tell all, and where each is called.
+    pub(super) fn telling(&self) -> Vec<(TabletAlias, String)> {
+        let all = self.tablets.values().filter_map(|record| Some((&record.alias, record.grpc.clone()?)));
+        let tells = |alias: &TabletAlias| self.probed.get(alias).is_some_and(|probed| tells(&probed.answer));
+        all.filter(|(alias, _)| tells(alias)).map(|(alias, place)| (alias.clone(), place)).collect()
+    }
+
     fn restore(&self, alias: &TabletAlias, (told, at): &(Option<Restored>, Millis)) -> Option<Restore> {
         let restored = told.as_ref()?;
         Some(Restore {
@@ -309,6 +320,7 @@ impl Known {
             replication: told.map(|status| self.replication(record, probed, status)),
             disk_used: None,
             fill_per_hour: 0,
+            disk_share: self.disks.share(&record.alias, now),
             ends_written_out: told.is_some() && self.slow.contains(&record.alias),
         }
     }

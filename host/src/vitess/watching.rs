@@ -31,6 +31,9 @@ const RECORDS_EVERY: Duration = Duration::from_secs(5);
 /// Listing a store of backups costs its provider's money.
 const BACKUPS_EVERY: Duration = Duration::from_secs(30);
 
+/// How full a tablet's volume is, is asked this often.
+const DISKS_EVERY: Duration = Duration::from_secs(60);
+
 /// A tablet that has just fallen silent, a replica that still hears such a primary, and one that hung up, is probed
 /// so many times as often.
 const FASTER_IN_DOUBT: u32 = 4;
@@ -66,7 +69,12 @@ impl Watch {
     /// Runs until it is dropped.
     pub(super) async fn run(self) {
         let listed = Notify::new();
-        tokio::join!(self.list(&listed), self.probe(&listed), self.ask_what_was_restored());
+        tokio::join!(
+            self.list(&listed),
+            self.probe(&listed),
+            self.ask_what_was_restored(),
+            self.ask_how_full_disks_are()
+        );
     }
 
     /// Changes what is known, and tells whoever waits for it if that makes a difference.
@@ -234,6 +242,24 @@ impl Watch {
                 }
             }
             failed = if any_failed { (failed + 1).min(DOUBLINGS) } else { 0 };
+        }
+    }
+
+    /// Asks each tablet that tells all how full its volume is. One that cannot say has no volume that grows by itself.
+    async fn ask_how_full_disks_are(&self) {
+        tokio::time::sleep(RECORDS_EVERY).await;
+        loop {
+            for (alias, place) in self.known(Known::telling) {
+                let Ok(tablet) = self.dialer.link(&place).map(Tablet::new) else { continue };
+                match tablet.disk_used(self.within()).await {
+                    Ok(Some(used)) => self.hear(|known, now| known.disks.told(&alias, used, now)),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::debug!(cluster = %self.key, tablet = %alias, %error, "no word of its volume");
+                    }
+                }
+            }
+            tokio::time::sleep(DISKS_EVERY).await;
         }
     }
 

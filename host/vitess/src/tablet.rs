@@ -34,6 +34,12 @@ const LAST_HEARD: &str = "SELECT \
     JOIN performance_schema.replication_connection_configuration c USING (CHANNEL_NAME) \
     WHERE CHANNEL_NAME = ''";
 
+/// The share of its data's file system that is used, from 0 to 1, as mysqlctld measures it (source: Vitess,
+/// `mysqlctl.hostMetrics`).
+const DISK_USED: &str = "datadir-used-ratio";
+/// Shares are told in millionths.
+const WHOLE: f64 = 1e6;
+
 /// How a tablet's MySQL stands, by its own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -155,6 +161,18 @@ impl Tablet {
         let rows = self.0.call(&request, within).await?.result.unwrap_or_default().rows;
         let unreadable = || Error::unreadable(self.peer(), "no two numbers of milliseconds".to_owned());
         rows.first().map(|row| heard(row).ok_or_else(unreadable)).transpose()
+    }
+
+    /// How much of the file system of its MySQL's data is used, in millionths; `None` where that could not be measured.
+    ///
+    /// # Errors
+    /// As every call; a Vitess before 22 has none such.
+    pub async fn disk_used(&self, within: Duration) -> Result<Option<u32>, Error> {
+        let told =
+            self.0.call(&data::MysqlHostMetricsRequest {}, within).await?.host_metrics.unwrap_or_default();
+        let share = told.metrics.get(DISK_USED).map_or(0.0, |metric| metric.value);
+        // What failed is told as 0, and no file system is empty.
+        Ok((share > 0.0 && share <= 1.0).then_some((share * WHOLE) as u32))
     }
 
     fn read(&self, status: Option<replication::FullStatus>) -> Result<Status, Error> {

@@ -1,0 +1,47 @@
+//! Volumes that grow because real tablets tell how full they are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use pilothouse::settings::Settings;
+use pilothouse_policy::binding::Bindings;
+use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
+use serde_json::json;
+
+/// Each tablet is asked within a minute.
+const WITHIN: Duration = Duration::from_secs(180);
+
+/// A host whose policy has a volume grow once a hundredth of it is used has each tablet's grow. What is in use is the
+/// disk of the machine that this runs on.
+pub(crate) async fn by_their_own_word(scene: &mut Scene) -> anyhow::Result<()> {
+    let before = asked(scene).await?;
+    anyhow::ensure!(before.len() == 3, "{before:?}");
+    let settings = scene.settings();
+    let expansion = json!({ "builtin": "expansion", "config": { "usedPercent": 1 } });
+    let policies = Bindings { expansion: Some(serde_json::from_value(expansion)?), ..settings.policies };
+    scene.stop_host("first").await?;
+    scene.start_host("first", &Settings { policies, ..settings })?;
+    let grown = until(WITHIN, "every tablet's claim asks for more", async || {
+        let now = asked(scene).await?;
+        let all = before.iter().all(|(claim, size)| now.get(claim).is_some_and(|now| now != size));
+        Ok(all.then_some(now))
+    })
+    .await?;
+    scene.say(&format!("volumes grow by what tablets tell: {grown:?}"));
+    Ok(())
+}
+
+/// What each tablet's claim asks for.
+async fn asked(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.machines.client().clone(), NAMESPACE);
+    let all = claims.list(&ListParams::default().labels("planetscale.com/component=vttablet")).await?;
+    let size = |claim: PersistentVolumeClaim| {
+        let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+        Some((claim.name_any(), requests.get("storage")?.0.clone()))
+    };
+    Ok(all.items.into_iter().filter_map(size).collect())
+}
