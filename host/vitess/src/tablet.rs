@@ -166,7 +166,7 @@ impl Tablet {
     /// How much of the file system of its MySQL's data is used, in millionths; `None` where that could not be measured.
     ///
     /// # Errors
-    /// As every call; a Vitess before 22 has none such.
+    /// As every call; an older Vitess has none such.
     pub async fn disk_used(&self, within: Duration) -> Result<Option<u32>, Error> {
         let told =
             self.0.call(&data::MysqlHostMetricsRequest {}, within).await?.host_metrics.unwrap_or_default();
