@@ -46,6 +46,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("errant_is_rebuilt", "the backup that it waits for is due after eight hours"),
     ("stray_write_is_kept", BREAKS),
     ("lock_held_elsewhere", BREAKS),
+    ("demotion_hangs", BREAKS),
     ("primary_pending", BREAKS),
     ("bad_spec_then_good", BREAKS),
     ("cordoned_primary", BREAKS),
