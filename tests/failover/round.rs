@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use kube::api::Api;
 use pilothouse::clock::Clock;
@@ -213,14 +213,28 @@ async fn replicate(scene: &Scene) -> anyhow::Result<Option<()>> {
     let pods = scene.pods("vttablet").await?;
     let mut follow = 0;
     for pod in pods.iter().filter(|pod| holds(pod, "Ready")) {
-        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
-        let dialer = Dialer { connect: ASKED_FOR, tls: None };
-        let tablet = Tablet::new(dialer.link(&format!("{address}:15999"))?);
-        match tablet.probe(ASKED_FOR).await {
+        match called(pod)?.probe(ASKED_FOR).await {
             Answer::Whole(status) if status.role == Role::Primary => {}
             Answer::Whole(status) if status.source.as_ref().is_some_and(follows) => follow += 1,
             _ => return Ok(None),
         }
     }
     Ok((pods.len() == 3 && follow == 2).then_some(()))
+}
+
+/// Whether each tablet tells that so many millionths of its volume, or more, are in use.
+pub(crate) async fn each_uses(scene: &Scene, least: u32) -> anyhow::Result<bool> {
+    for pod in scene.pods("vttablet").await? {
+        let used = called(&pod)?.disk_used(ASKED_FOR).await?;
+        if used.context("no word of its volume")? < least {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn called(pod: &Pod) -> anyhow::Result<Tablet> {
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
+    let dialer = Dialer { connect: ASKED_FOR, tls: None };
+    Ok(Tablet::new(dialer.link(&format!("{address}:15999"))?))
 }
