@@ -7,7 +7,7 @@ pub mod audit;
 pub mod databases;
 pub mod host;
 pub mod process;
-mod stops;
+pub(crate) mod stops;
 mod volumes;
 pub mod whole;
 

@@ -54,11 +54,15 @@ async fn ended(client: &Client, pod: &Pod) -> kube::Result<bool> {
     if node.is_some_and(|node| node.labels().get(POWER).is_none_or(|power| power != "on")) {
         return Ok(false);
     }
-    let of = Preconditions { uid: pod.uid(), resource_version: None };
-    let by = DeleteParams { preconditions: Some(of), ..DeleteParams::default().grace_period(0) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-    match pods.delete(&pod.name_any(), &by).await {
+    match pods.delete(&pod.name_any(), &for_good(pod)).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(true),
         answer => answer.map(|_| true),
     }
+}
+
+/// How a kubelet, once nothing runs in a Pod, takes that very object away.
+pub(crate) fn for_good(pod: &Pod) -> DeleteParams {
+    let of = Preconditions { uid: pod.uid(), resource_version: None };
+    DeleteParams { preconditions: Some(of), ..DeleteParams::default().grace_period(0) }
 }

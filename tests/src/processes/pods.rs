@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, Patch, PatchParams};
 use rustix::process::Signal;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -23,6 +23,7 @@ use super::kubelet::Line;
 use super::sandbox::{Mount, Sandbox, signal_program};
 use super::status;
 use super::volumes::Volumes;
+use crate::cluster::stops::for_good;
 
 /// What is not there yet is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -92,10 +93,8 @@ impl Running {
         self.tell().await;
         if self.is_stopping() {
             self.line.stands().await;
-            let of = Preconditions { uid: self.pod.uid(), resource_version: None };
-            let by = DeleteParams { preconditions: Some(of), ..DeleteParams::default().grace_period(0) };
             // One that is gone already was taken away by force.
-            let _ = self.api().delete(&self.pod.name_any(), &by).await;
+            let _ = self.api().delete(&self.pod.name_any(), &for_good(&self.pod)).await;
         }
     }
 
