@@ -14,12 +14,13 @@ use pilothouse_core::Millis;
 use pilothouse_core::guard::Rule;
 use pilothouse_core::pass::{self, Passed, Settled};
 use pilothouse_policy::set::PolicySet;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
 use crate::actuate::Effects;
 use crate::cache::{Cache, ClusterKey};
 use crate::clock::Clock;
-use crate::pilot::{Judging, Memory, Pilot, Postponed, Stages};
+use crate::pilot::{Judging, Memory, Outside, Pilot, Postponed, Stages};
 use crate::queue::Queue;
 use crate::report::Told;
 use crate::room::{Room, Turn};
@@ -64,6 +65,8 @@ pub struct Controller<W = fn(Pilot) -> Pilot> {
     queue: Queue,
     memories: BTreeMap<ClusterKey, Memory>,
     room: Room,
+    outside: Outside,
+    steps_out: UnboundedReceiver<ClusterKey>,
     around: W,
 }
 
@@ -81,6 +84,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
     pub fn around(parts: Parts, around: W) -> Self {
         let Parts { client, vitess, policies, rules, clock, telemetry, namespace, judging } = parts;
         let cache = Arc::new(Mutex::new(Cache::default()));
+        let (outside, steps_out) = mpsc::unbounded_channel();
         Self {
             effects: Effects { client, vitess, cache, clock, telemetry },
             policies,
@@ -90,6 +94,8 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             queue: Queue::default(),
             memories: BTreeMap::new(),
             room: Room::default(),
+            outside,
+            steps_out,
             around,
         }
     }
@@ -100,6 +106,9 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         let mut vitess = self.effects.vitess.changes();
         let mut flying = FuturesUnordered::new();
         while !stop.is_cancelled() {
+            while let Ok(key) = self.steps_out.try_recv() {
+                self.room.step_out(&key);
+            }
             while let Some(Some(change)) = changes.next().now_or_never() {
                 self.absorb(change);
             }
@@ -112,6 +121,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 () = stop.cancelled() => {}
                 Some(change) = changes.next() => self.absorb(change),
                 Some(finished) = flying.next() => self.settle(finished),
+                Some(key) = self.steps_out.recv() => self.room.step_out(&key),
                 touched = vitess.changed() => self.touch(touched),
                 () = until(&self.effects.clock, wake) => {}
             }
@@ -125,8 +135,8 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
 
     /// When somebody is due, or may have a place at last.
     fn wake(&self) -> Option<Millis> {
-        let due = self.queue.next_idle(|key| self.room.is_busy(key));
-        [due, self.room.look_again(self.effects.clock.now())].into_iter().flatten().min()
+        let look_again = self.room.look_again(self.effects.clock.now());
+        self.queue.next_due().into_iter().chain(look_again).min()
     }
 
     fn is_synced(&self) -> bool {
@@ -188,7 +198,6 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         let pilot =
             Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
         let as_of = self.effects.clock.now();
-        let is_guest = self.room.is_guest(&key);
         let may_step_aside = self.room.may_step_aside(&key);
         let aside_until = memory.aside_until();
         let (mut settled, mut unwritten) = (memory.settled, memory.unwritten);
@@ -196,7 +205,9 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             // What waited is told now, also where nothing has changed since.
             settled = Settled::default();
         }
-        let mut stages = (self.around)(pilot.remembering(memory));
+        let pilot = pilot.remembering(memory);
+        let pilot = if self.room.is_guest(&key) { pilot.as_guest(self.outside.clone()) } else { pilot };
+        let mut stages = (self.around)(pilot);
         async move {
             let mut passed = pass::run(&mut stages, &mut settled, &rules, as_of).await;
             let mut pilot: Pilot = stages.into();
@@ -206,7 +217,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 Err(_) => false,
             };
             let postponed = match &mut passed {
-                Ok(Passed::Ran(report)) => pilot.postpones(report, is_guest, may_step_aside),
+                Ok(Passed::Ran(report)) => pilot.postpones(report, may_step_aside),
                 Ok(Passed::Unchanged { requeue_after_ms }) => {
                     if let Some(until) = aside_until {
                         *requeue_after_ms = until.saturating_sub(as_of).min(*requeue_after_ms);
@@ -224,6 +235,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 let told = pilot.report(report).await;
                 if let Told::Alone(objects) = told {
                     settled.told(objects);
+                    pilot.told(objects);
                 }
                 // What else has changed is seen at once: whoever makes place for another first would come back.
                 rests &= matches!(told, Told::Nothing | Told::Alone(_));
@@ -243,7 +255,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
     }
 
     fn settle(&mut self, (key, memory, passed): Finished) {
-        self.room.done(&key, memory.rests);
+        self.room.done(&key, memory.rests, &mut self.queue);
         // One whose pass failed keeps its place: it is tried again in a while, and not as soon as it is calm.
         if memory.aside_until().is_some() && passed.is_ok() {
             self.room.step_aside(&key);

@@ -11,6 +11,7 @@ mod paused;
 mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use pilothouse_api::VitessCell;
@@ -18,6 +19,7 @@ use pilothouse_api::labels;
 use pilothouse_api::vitess_cell::VitessCellStatus;
 use pilothouse_core::action::{Action, Change, ObjectRef};
 use pilothouse_core::mysql;
+use pilothouse_core::pause::Pause;
 use pilothouse_core::plan::{Author, Reason, Step};
 use pilothouse_core::rollout::{Apply, Means};
 use pilothouse_core::topology::Cell;
@@ -56,18 +58,40 @@ pub struct Rendering {
     /// Cells, keyspaces and shards that their parent, rendered just now, asks for no more; and
     /// whether all the others of their kind that it asks for stand.
     pub unwanted: BTreeMap<(Kind, String), bool>,
+    /// Every paused object of a level, those above first.
+    pub pauses: Vec<Pause>,
     parents: BTreeMap<(Kind, String), Parent>,
     order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
-    current: Option<Current>,
+    drawn: Drawn,
+    judged_by: Option<JudgedBy>,
 }
 
-/// What `objects` and `outdated` were made from, as long as nobody adjusts them.
-#[derive(Debug)]
-struct Current {
+/// How the rendered objects stand to what was judged by them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    /// They were let go of.
+    #[default]
+    Not,
+    AsRendered,
+    /// Rules changed them, for one pass.
+    Adjusted,
+}
+
+/// What `outdated`, `cascading`, `unwanted` and `pauses` were made from: a revision, and a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct JudgedBy {
     members: u64,
-    backups: Vec<BackupView>,
+    backups: u64,
+}
+
+impl JudgedBy {
+    fn of(members: &Members, backups: &[BackupView]) -> Self {
+        let mut digest = DefaultHasher::new();
+        backups.hash(&mut digest);
+        Self { members: members.revision(), backups: digest.finish() }
+    }
 }
 
 #[derive(Debug)]
@@ -101,15 +125,42 @@ enum Found {
 
 impl Rendering {
     /// Renders what has new inputs and compares what has a new version.
-    pub fn refresh(&mut self, members: &Members, vitess: Option<&Observation>) {
-        let backups = vitess.map_or(&[][..], |v| &v.backups);
-        let same = |c: &Current| c.members == members.revision() && c.backups == backups;
-        if self.current.as_ref().is_some_and(same) {
+    pub fn refresh(&mut self, namespace: &str, members: &Members, vitess: Option<&Observation>) {
+        if self.drawn == Drawn::AsRendered && self.has_judged(members, vitess) {
             return;
         }
+        let backups = vitess.map_or(&[][..], |v| &v.backups);
         self.render(members, backups);
         self.compare(members);
-        self.current = Some(Current { members: members.revision(), backups: backups.to_vec() });
+        self.pauses = self.paused(namespace, members);
+        self.drawn = Drawn::AsRendered;
+        self.judged_by = Some(JudgedBy::of(members, backups));
+    }
+
+    /// Whether what it judged is of these very objects, also where the rendered ones were let go of.
+    #[must_use]
+    pub fn has_judged(&self, members: &Members, vitess: Option<&Observation>) -> bool {
+        self.judged_by == Some(JudgedBy::of(members, vitess.map_or(&[][..], |v| &v.backups)))
+    }
+
+    /// Whether there are rendered objects.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        self.drawn != Drawn::Not
+    }
+
+    /// What it judged, without the objects, which are many times as large and can be rendered anew.
+    #[must_use]
+    pub fn put_away(self) -> Self {
+        let Self { outdated, cascading, unwanted, pauses, judged_by, .. } = self;
+        Self { outdated, cascading, unwanted, pauses, judged_by, ..Self::default() }
+    }
+
+    /// Statuses were written and nothing else has changed: the cluster's objects are at `objects` now.
+    pub fn told(&mut self, objects: u64) {
+        if let Some(by) = &mut self.judged_by {
+            by.members = objects;
+        }
     }
 
     /// An object was applied and stands as `version`: as it is rendered, says whoever answered.
@@ -122,7 +173,9 @@ impl Rendering {
 
     /// The rendered objects, for rules to adjust: the next pass begins with what is rendered.
     pub fn adjustable(&mut self) -> &mut BTreeMap<ObjectRef, Arc<Rendered>> {
-        self.current = None;
+        if self.is_drawn() {
+            self.drawn = Drawn::Adjusted;
+        }
         &mut self.objects
     }
 

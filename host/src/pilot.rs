@@ -3,12 +3,15 @@
 //! Owns the wiring of the pure pass to caches, plugins, effects and reports,
 //! and what is kept of a cluster between passes.
 
+mod guest;
+mod untold;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_api::vitess_cluster::ZoneEvidence;
 use pilothouse_core::Millis;
-use pilothouse_core::action::{Action, Change, ObjectRef};
+use pilothouse_core::action::{Action, ObjectRef};
 use pilothouse_core::pass::{Actuate, Observe, Propose, Report, Revision, Settled};
 use pilothouse_core::plan::{Author, Outcome, Proposal, Refusal, Slot, Step};
 use pilothouse_core::topology::Zone;
@@ -29,16 +32,12 @@ use crate::secrets::Looked;
 use crate::settings::Settings;
 use crate::telemetry::{ActionLabels, PluginLabels, RefusalLabels};
 use crate::vitess::Observation;
+pub use guest::Outside;
+pub(crate) use untold::Postponed;
+use untold::Untold;
 
 /// Characters of a waiting change that a status repeats: it may have to repeat many.
 const PENDING_MOST: usize = 1_000;
-
-/// A report waits for other passes no longer than this.
-const REPORT_WITHIN_MS: Millis = 5_000;
-/// A report waits for other clusters that have still to be made no longer than this.
-const ASIDE_WITHIN_MS: Millis = 15_000;
-/// Where a report waits, another pass comes after this even if no watch tells of anything.
-const LOOK_AGAIN_MS: Millis = 1_000;
 
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,33 +64,16 @@ pub struct Memory {
     untold: Untold,
 }
 
-/// What was done in passes that were not reported: another followed at once.
-#[derive(Debug, Default)]
-pub(crate) struct Untold {
-    outcomes: Vec<(Step, Outcome)>,
-    since: Option<Millis>,
-    aside_until: Option<Millis>,
-}
-
-/// For whom a report waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Postponed {
-    /// The cluster's own next pass, which tells it.
-    ToTheNextPass,
-    /// Other clusters, which have still to be made.
-    ToOthersPasses,
-}
-
 impl Memory {
     /// Until when, at the latest, it is to be told what was done, where that waits for other clusters.
     #[must_use]
     pub const fn aside_until(&self) -> Option<Millis> {
-        self.untold.aside_until
+        self.untold.aside_until()
     }
 
     /// Lets go of all that the next pass can make anew at little cost.
     pub fn rest(&mut self) {
-        self.rendering = Rendering::default();
+        self.rendering = std::mem::take(&mut self.rendering).put_away();
         if self.rests {
             self.evidence.clear(); // it stands in the status
         }
@@ -135,6 +117,7 @@ pub struct Pilot {
     pub(crate) said: BTreeSet<String>,
     secrets: Looked,
     untold: Untold,
+    guest_of: Option<Outside>,
 }
 
 impl Pilot {
@@ -156,6 +139,7 @@ impl Pilot {
             said: BTreeSet::new(),
             secrets: Looked::default(),
             untold: Untold::default(),
+            guest_of: None,
         }
     }
 
@@ -188,16 +172,19 @@ impl Pilot {
     }
 
     /// Takes up the cluster's objects as they are known now, and what should be.
-    fn refresh(&mut self, vitess: &mut Option<Observation>) -> Result<(), observe::Error> {
-        let mut cache = self.effects.cache.lock().expect("no panic under the lock");
-        self.members = cache.members(&self.key).cloned().unwrap_or_default();
+    fn refresh(&mut self, vitess: &mut Option<Observation>, as_of: Millis) -> Result<(), observe::Error> {
+        let members = {
+            let mut cache = self.effects.cache.lock().expect("no panic under the lock");
+            cache.members(&self.key).cloned()
+        };
+        self.members = members.unwrap_or_default();
         let cluster = observe::cluster(&self.key, &self.members)
             .inspect_err(|_| self.effects.vitess.forget(&self.key))?;
         self.effects.vitess.look_for(&self.key, cluster, &self.members);
         if let Some(vitess) = vitess {
             observe::judge_backups(vitess, &self.members);
         }
-        self.rendering.refresh(&self.members, vitess.as_ref());
+        self.render(vitess.as_ref(), as_of);
         Ok(())
     }
 
@@ -210,7 +197,6 @@ impl Pilot {
         };
         let zones = self.zones.take().unwrap_or_else(|| observe::remembered_zones(cluster));
         let cache = self.effects.cache.lock().expect("no panic under the lock");
-        let pauses = self.rendering.pauses(&self.key.namespace, &self.members);
         let seen = Seen {
             members: &self.members,
             shared: cache.shared(),
@@ -218,7 +204,7 @@ impl Pilot {
             source: self.effects.vitess.source(),
             outdated: &self.rendering.outdated,
             cascading: &self.rendering.cascading,
-            pauses: &pauses,
+            pauses: &self.rendering.pauses,
             unwanted: &self.rendering.unwanted,
             replaces_primaries: self.policies.policies().any(|policy| policy.slot() == Slot::Failover),
             remembered_zones: &zones,
@@ -243,10 +229,10 @@ impl Observe for Pilot {
 
     async fn observe(&mut self, as_of: Millis) -> Result<Arc<ClusterView>, Error> {
         let mut vitess = self.effects.vitess.observe(&self.key);
-        self.refresh(&mut vitess)?;
+        self.refresh(&mut vitess, as_of)?;
         let rendered = self.rendering.objects.keys();
-        if self.secrets.at_those_due(&self.effects, &self.key, rendered, as_of).await {
-            self.refresh(&mut vitess)?;
+        if !self.is_hurried() && self.secrets.at_those_due(&self.effects, &self.key, rendered, as_of).await {
+            self.refresh(&mut vitess, as_of)?;
         }
         let observed = self.look(vitess.as_ref(), as_of)?;
         self.zones = Some(observed.view.zones.iter().map(|z| (z.name.clone(), z.health)).collect());
@@ -287,6 +273,10 @@ impl Propose for Pilot {
     }
 
     fn own(&mut self, view: &ClusterView, proposals: &[Proposal]) -> Vec<Step> {
+        let deciders = decider::steps(view, !proposals.iter().any(has_failed_to_fail_over));
+        if self.is_hurried() {
+            return deciders;
+        }
         let rendered = self.rendering.steps(view, &self.members);
         let mut steps = hold::without_held(rendered, view, proposals, &self.rendering, &self.members);
         steps.extend(drain::steps(view));
@@ -298,7 +288,7 @@ impl Propose for Pilot {
         steps.extend(self.schedules.steps());
         steps.extend(self.rendering.turndowns(view, &self.members));
         steps.extend(records::steps(view));
-        steps.extend(decider::steps(view, !proposals.iter().any(has_failed_to_fail_over)));
+        steps.extend(deciders);
         steps
     }
 
@@ -313,6 +303,7 @@ impl Propose for Pilot {
 
 impl Actuate for Pilot {
     async fn actuate(&mut self, view: &ClusterView, step: &Step) -> Outcome {
+        self.step_out_for(&step.action);
         let objects: &BTreeMap<ObjectRef, Arc<Rendered>> = &self.rendering.objects;
         let (outcome, version) = self.effects.actuate(&self.key, view, step, objects).await;
         if let (Action::Apply { object, .. }, Some(version)) = (&step.action, version) {
@@ -345,51 +336,14 @@ impl Pilot {
         }
     }
 
-    /// Whether a report may wait for the next pass, which it then asks for: objects were made and
-    /// nothing else, and more is to come as soon as the watches tell of them. A new cluster takes
-    /// several such passes, and each would write every status anew. What a guest of the room found
-    /// waits, too, and after a lost primary was replaced others may wait for the same: a zone's
-    /// loss is no time to write statuses. And where all is made it may wait for other clusters
-    /// that are to be made (`may_step_aside`): a fifth of the writes are statuses.
-    pub(crate) fn postpones(
-        &mut self,
-        report: &mut Report,
-        is_guest: bool,
-        may_step_aside: bool,
-    ) -> Option<Postponed> {
-        let now = report.view.as_of;
-        let is_made = |(step, outcome): &(Step, Outcome)| {
-            let creates = matches!(
-                step.action,
-                Action::Apply { change: Change::Create, .. } | Action::StartBackup { .. }
-            );
-            creates && *outcome == Outcome::Done
-        };
-        let is_replaced = |(step, outcome): &(Step, Outcome)| {
-            matches!(step.action, Action::EmergencyReparent { .. }) && *outcome == Outcome::Done
-        };
-        let went_well = report.refusals.is_empty() && report.outcomes.iter().all(is_made);
-        let is_all_made = went_well && report.outcomes.is_empty() && !self.untold.outcomes.is_empty();
-        let is_replaced = report.outcomes.iter().any(is_replaced);
-        let since = *self.untold.since.get_or_insert(now);
-        let is_early = now < since + REPORT_WITHIN_MS;
-        let is_under_way = went_well && !report.outcomes.is_empty();
-        if is_replaced || ((is_under_way || is_guest) && is_early) {
-            if !report.outcomes.is_empty() {
-                report.requeue_after_ms = report.requeue_after_ms.min(LOOK_AGAIN_MS);
-            }
-            self.untold.outcomes.append(&mut report.outcomes);
-            self.untold.aside_until = None;
-            return Some(Postponed::ToTheNextPass);
-        }
-        let until = *self.untold.aside_until.get_or_insert(now + ASIDE_WITHIN_MS);
-        if is_all_made && may_step_aside && now < until {
-            report.requeue_after_ms = report.requeue_after_ms.min(until - now);
-            return Some(Postponed::ToOthersPasses);
-        }
-        let untold = std::mem::take(&mut self.untold);
-        report.outcomes.splice(0..0, untold.outcomes);
-        None
+    /// Whether a report may wait, and for whom: see [`Untold::postpones`].
+    pub(crate) fn postpones(&mut self, report: &mut Report, may_step_aside: bool) -> Option<Postponed> {
+        self.untold.postpones(report, self.guest_of.is_some(), may_step_aside)
+    }
+
+    /// What was found was told, and nothing else has changed: the cluster's objects are at `objects` now.
+    pub(crate) fn told(&mut self, objects: u64) {
+        self.rendering.told(objects);
     }
 
     /// Counts and logs what the guard refused.

@@ -37,14 +37,10 @@ impl Queue {
         self.by_key.get(key).copied()
     }
 
-    /// Takes every cluster that is due and not `busy`, soonest first.
-    pub fn take_due(&mut self, now: Millis, busy: impl Fn(&ClusterKey) -> bool) -> Vec<ClusterKey> {
-        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
-        let keys: Vec<ClusterKey> = due.filter(|(_, key)| !busy(key)).map(|(_, key)| key.clone()).collect();
-        for key in &keys {
-            self.remove(key);
-        }
-        keys
+    /// Takes every cluster that is due, soonest first.
+    pub fn take_due(&mut self, now: Millis) -> Vec<ClusterKey> {
+        let is_due = |queue: &Self| queue.next_due().is_some_and(|at| at <= now);
+        std::iter::from_fn(|| is_due(self).then(|| self.take_first()).flatten()).collect()
     }
 
     /// Takes the first cluster.
@@ -52,12 +48,6 @@ impl Queue {
         let (_, key) = self.by_time.pop_first()?;
         self.by_key.remove(&key);
         Some(key)
-    }
-
-    /// When the next cluster that is not `busy` is due.
-    #[must_use]
-    pub fn next_idle(&self, busy: impl Fn(&ClusterKey) -> bool) -> Option<Millis> {
-        self.by_time.iter().find(|(_, key)| !busy(key)).map(|(at, _)| *at)
     }
 
     /// Forgets a cluster.
@@ -77,18 +67,15 @@ mod tests {
     }
 
     #[test]
-    fn the_soonest_wins_and_busy_ones_wait() {
+    fn the_soonest_wins_and_whoever_is_due_comes_in_that_order() {
         let mut queue = Queue::default();
         queue.push(key("a"), 30);
         queue.push(key("a"), 10);
         queue.push(key("a"), 20);
         queue.push(key("b"), 5);
         queue.push(key("c"), 40);
-        let busy = |k: &ClusterKey| *k == key("b");
         assert_eq!(queue.next_due(), Some(5));
-        assert_eq!(queue.next_idle(busy), Some(10));
-        assert_eq!(queue.take_due(10, busy), [key("a")]);
-        assert_eq!(queue.take_due(10, |_| false), [key("b")]);
+        assert_eq!(queue.take_due(10), [key("b"), key("a")]);
         assert_eq!(queue.next_due(), Some(40));
     }
 }

@@ -3,8 +3,9 @@
 //! Owns who has a place. An open cluster is some thirty times a packed one, and to open it costs
 //! as much as several passes; so whoever is in the middle of something keeps its place, and one
 //! that rests gives it up only when another needs it. Where all places are taken, whoever lost its
-//! primary comes in as a guest: for one pass, before all others; and whoever has only to tell what
-//! it did lets others begin first, and stays aside meanwhile. Must not know what a pass does.
+//! primary comes in as a guest: for one pass, before all others, and waits outside for whoever is to
+//! answer; and whoever has only to tell what it did lets others begin first, and stays aside meanwhile.
+//! Must not know what a pass does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +16,11 @@ use crate::queue::Queue;
 
 /// Places.
 pub const MOST_OPEN: usize = 32;
-/// Guests beside them: a pass that waits for a reparent takes 0.2 s, or 2.4 where its replicas have given their source up,
-/// and a lost zone has to be through within seconds (docs/fleet.md).
+/// Guests beside them.
 pub const MOST_GUESTS: usize = 512;
+/// Guests that wait outside. They hold nothing open; but an answer may take seconds, each is a call under way,
+/// and a lost zone has to be through within half a minute (docs/fleet.md).
+pub const MOST_OUTSIDE: usize = 8_192;
 /// Clusters that stay aside until they tell: as many as are made in the time that a report may wait.
 pub const MOST_ASIDE: usize = 64;
 /// In the middle of something for longer than this: no reason to keep others waiting.
@@ -31,13 +34,15 @@ const LOOK_AGAIN_MS: Millis = 1_000;
 #[derive(Debug, Default)]
 pub struct Room {
     open: BTreeMap<ClusterKey, Place>,
-    /// Since when its pass runs, of those that have one.
-    busy: BTreeMap<ClusterKey, Millis>,
+    /// Those whose pass runs.
+    busy: BTreeMap<ClusterKey, Busy>,
     waiting: Queue,
     guests: BTreeSet<ClusterKey>,
+    /// Guests whose pass runs, but needs no place any more.
+    outside: BTreeSet<ClusterKey>,
     /// Those that wait and come before the others.
     pressing: Queue,
-    /// Guests whose pass is over.
+    /// Guests whose pass is over, or that went outside.
     leaving: Vec<ClusterKey>,
 }
 
@@ -54,6 +59,13 @@ impl Place {
     const fn since(now: Millis) -> Self {
         Self { since: now, rests: false, is_aside: false }
     }
+}
+
+#[derive(Debug)]
+struct Busy {
+    since: Millis,
+    /// Since when it is due again.
+    due_again: Option<Millis>,
 }
 
 /// Who may be looked at now.
@@ -78,15 +90,25 @@ impl Room {
         self.guests.contains(key)
     }
 
-    /// Its pass is over; `rests` if there was nothing to do.
-    pub fn done(&mut self, key: &ClusterKey, rests: bool) {
-        self.busy.remove(key);
-        if self.guests.remove(key) {
+    /// Its pass is over; `rests` if there was nothing to do. It is due at once where it was meanwhile.
+    pub fn done(&mut self, key: &ClusterKey, rests: bool, queue: &mut Queue) {
+        if let Some(at) = self.busy.remove(key).and_then(|busy| busy.due_again) {
+            queue.push(key.clone(), at);
+        }
+        if self.guests.remove(key) || self.outside.remove(key) {
             self.leaving.push(key.clone());
         }
         if let Some(place) = self.open.get_mut(key) {
             place.rests = rests;
             place.is_aside = false;
+        }
+    }
+
+    /// A guest's pass has only to wait for an answer.
+    pub fn step_out(&mut self, key: &ClusterKey) {
+        if self.guests.remove(key) {
+            self.outside.insert(key.clone());
+            self.leaving.push(key.clone());
         }
     }
 
@@ -132,8 +154,10 @@ impl Room {
     /// Those that `presses` names wait for nobody else.
     pub fn turn(&mut self, queue: &mut Queue, now: Millis, presses: impl Fn(&ClusterKey) -> bool) -> Turn {
         let mut turn = Turn { pack: std::mem::take(&mut self.leaving), ..Turn::default() };
-        for key in queue.take_due(now, |key| self.is_busy(key)) {
-            if self.open.contains_key(&key) {
+        for key in queue.take_due(now) {
+            if let Some(busy) = self.busy.get_mut(&key) {
+                busy.due_again.get_or_insert(now);
+            } else if self.open.contains_key(&key) {
                 self.begin(key, now, &mut turn);
             } else if presses(&key) {
                 self.waiting.remove(&key);
@@ -142,9 +166,11 @@ impl Room {
                 self.waiting.push(key, now);
             }
         }
+        let before = turn.begin.len();
         while self.pressing.next_due().is_some() {
-            let has_place = self.makes_place(queue, now, &mut turn);
-            if !has_place && self.guests.len() >= MOST_GUESTS {
+            let has_place = self.taken() < MOST_OPEN;
+            let is_full = self.guests.len() >= MOST_GUESTS || self.outside.len() >= MOST_OUTSIDE;
+            if !has_place && is_full {
                 break;
             }
             let Some(key) = self.pressing.take_first() else { break };
@@ -155,7 +181,9 @@ impl Room {
             }
             self.begin(key, now, &mut turn);
         }
-        while self.is_waited_for() && self.makes_place(queue, now, &mut turn) {
+        // Others cost a multiple of a guest, and come when there was none.
+        let was_pressed = turn.begin.len() > before;
+        while !was_pressed && self.is_waited_for() && self.makes_place(queue, now, &mut turn) {
             let Some(key) = self.waiting.take_first() else { break };
             self.open.insert(key.clone(), Place::since(now));
             self.begin(key, now, &mut turn);
@@ -172,8 +200,8 @@ impl Room {
     /// Whether there is a place, if need be because somebody gave his up.
     fn makes_place(&mut self, queue: &Queue, now: Millis, turn: &mut Turn) -> bool {
         let is_stuck =
-            |(key, since): &(&ClusterKey, &Millis)| now >= **since + STUCK_MS && self.open.contains_key(*key);
-        let stuck = || self.busy.iter().filter(is_stuck).count();
+            |key: &&ClusterKey| self.busy.get(*key).is_some_and(|busy| now >= busy.since + STUCK_MS);
+        let stuck = || self.open.keys().filter(is_stuck).count();
         self.taken() < MOST_OPEN || self.taken() < MOST_OPEN + stuck() || self.packs_one(queue, now, turn)
     }
 
@@ -191,7 +219,7 @@ impl Room {
     }
 
     fn begin(&mut self, key: ClusterKey, now: Millis, turn: &mut Turn) {
-        self.busy.insert(key.clone(), now);
+        self.busy.insert(key.clone(), Busy { since: now, due_again: None });
         turn.begin.push(key);
     }
 
@@ -223,7 +251,7 @@ mod tests {
     }
 
     fn rest(room: &mut Room, queue: &mut Queue, number: usize, due: Millis) {
-        room.done(&key(number), true);
+        room.done(&key(number), true, queue);
         queue.push(key(number), due);
     }
 
@@ -239,11 +267,11 @@ mod tests {
     #[test]
     fn whoever_is_in_the_middle_of_something_keeps_its_place_for_a_while() {
         let (mut room, mut queue) = full();
-        room.done(&key(3), false);
+        room.done(&key(3), false, &mut queue);
         queue.push(key(3), LONG_MS + 60);
         assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
         // The others have begun another pass.
-        room.busy.values_mut().for_each(|since| *since = LONG_MS);
+        room.busy.values_mut().for_each(|busy| busy.since = LONG_MS);
         let turn = calm(&mut room, &mut queue, LONG_MS + 20);
         assert_eq!(turn, Turn { begin: vec![key(MOST_OPEN)], pack: vec![key(3)] });
     }
@@ -262,7 +290,7 @@ mod tests {
     fn the_gone_wait_no_more() {
         let (mut room, mut queue) = full();
         room.forget(&key(MOST_OPEN));
-        room.done(&key(0), false);
+        room.done(&key(0), false, &mut queue);
         room.forget(&key(0));
         assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
     }
@@ -308,7 +336,7 @@ mod tests {
         let begun = room.turn(&mut queue, 30, |key| *key == self::key(900));
         assert_eq!(begun, Turn { begin: vec![key(900)], pack: vec![] });
         assert!(room.is_guest(&key(900)));
-        room.done(&key(900), false);
+        room.done(&key(900), false, &mut queue);
         queue.push(key(900), 40);
         assert_eq!(calm(&mut room, &mut queue, 40), Turn { begin: vec![], pack: vec![key(900)] });
         assert!(!room.is_busy(&key(900)), "the others were there before it");
@@ -323,10 +351,57 @@ mod tests {
         let begun = room.turn(&mut queue, 20, |_| true).begin;
         assert_eq!(begun.len(), MOST_GUESTS - 1, "one was there, and one waits");
         assert_eq!(room.look_again(20), Some(20 + LOOK_AGAIN_MS));
-        room.done(&key(1_000), false);
+        room.done(&key(1_000), false, &mut queue);
         rest(&mut room, &mut queue, 7, 90_000);
         let next = room.turn(&mut queue, 30, |_| true);
         assert_eq!(next.begin[0], key(999 + MOST_GUESTS), "before those that waited longer and do not press");
-        assert_eq!(next.pack, [key(1_000), key(7)]);
+        assert_eq!(next.pack, [key(1_000)], "nobody has to go for a guest");
+        let next = calm(&mut room, &mut queue, 40);
+        assert_eq!(next, Turn { begin: vec![key(MOST_OPEN)], pack: vec![key(7)] });
+    }
+    #[test]
+    fn who_waits_outside_takes_no_guests_place_and_is_through_all_the_same() {
+        let (mut room, mut queue) = full();
+        (0..=MOST_GUESTS).for_each(|number| queue.push(key(1_000 + number), 20));
+        assert_eq!(room.turn(&mut queue, 20, |_| true).begin.len(), MOST_GUESTS, "one waits");
+        room.step_out(&key(1_003));
+        room.step_out(&key(3));
+        queue.push(key(1_003), 25);
+        let next = room.turn(&mut queue, 30, |_| true);
+        assert_eq!(next, Turn { begin: vec![key(1_000 + MOST_GUESTS)], pack: vec![key(1_003)] });
+        room.done(&key(1_003), false, &mut queue);
+        let next = room.turn(&mut queue, 40, |_| true);
+        assert_eq!(
+            next,
+            Turn { begin: vec![], pack: vec![key(1_003)] },
+            "it comes again when there is a place"
+        );
+    }
+
+    #[test]
+    fn who_is_due_while_its_pass_runs_is_so_when_that_is_over() {
+        let (mut room, mut queue) = full();
+        queue.push(key(3), 15);
+        assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
+        assert_eq!(queue.next_due(), None, "nobody looks for it meanwhile");
+        room.done(&key(3), true, &mut queue);
+        assert_eq!(calm(&mut room, &mut queue, 30).begin, [key(3)]);
+        room.done(&key(3), true, &mut queue);
+        assert_eq!(queue.next_due(), None, "once");
+    }
+
+    #[test]
+    fn so_many_wait_outside_and_no_more() {
+        let (mut room, mut queue) = full();
+        for number in 1_000..1_000 + MOST_OUTSIDE {
+            queue.push(key(number), 20);
+            assert_eq!(room.turn(&mut queue, 20, |_| true).begin, [key(number)]);
+            room.step_out(&key(number));
+        }
+        queue.push(key(0), 30);
+        queue.push(key(900), 30);
+        assert_eq!(room.turn(&mut queue, 30, |_| true).begin, []);
+        room.done(&key(1_000), true, &mut queue);
+        assert_eq!(room.turn(&mut queue, 40, |_| true).begin, [key(900)]);
     }
 }

@@ -3,6 +3,8 @@
 //! Small fleets of the figures that `cargo bench --bench zone` prints. Time is virtual, so its
 //! bounds hold on every machine.
 
+mod guest;
+
 use std::sync::Arc;
 
 use pilothouse::settings::Settings;

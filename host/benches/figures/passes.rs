@@ -59,6 +59,24 @@ pub(crate) fn print(loaded: &Loaded) {
     line("a whole pass, nothing to write: four policies, guard, diff", whole, "(bound: 250 us)");
     let first = least(5, || drop(pass(&mut pilot(), &mut Settled::default())));
     line("the same by a host that has just started: renders, compares", first, "");
+    let opened = least(5, || {
+        effects.cache.lock().expect("no panic under the lock").pack(&key);
+        drop(pass(&mut pilot(), &mut Settled::default()));
+    });
+    line("the same, where the cluster was packed", opened, "");
+    let (outside, _hears) = tokio::sync::mpsc::unbounded_channel();
+    let mut memory = Some(std::mem::replace(&mut kept, pilot()).into_memory());
+    let hurried = least(5, || {
+        effects.cache.lock().expect("no panic under the lock").pack(&key);
+        let mut rested = memory.take().expect("put back below");
+        rested.rest();
+        let mut guest = pilot().remembering(rested).as_guest(outside.clone());
+        drop(pass(&mut guest, &mut Settled::default()));
+        assert!(guest.is_hurried(), "nothing was rendered");
+        memory = Some(guest.into_memory());
+    });
+    line("the same by a guest of the room: nothing is rendered", hurried, "");
+    drop(pass(&mut kept, &mut settled));
     let observe = least(50, || drop(futures::executor::block_on(kept.observe(as_of))));
     line("of it, observing", observe, "");
     let fingerprint = least(500, || {

@@ -9,7 +9,8 @@ use crate::kinds::{Kind, Read};
 /// A cluster's objects, in one of two forms.
 #[derive(Debug)]
 pub(super) enum Held {
-    Open(Arc<Members>),
+    /// With the packed form as long as that is the same: whoever was only looked at is packed at no cost.
+    Open(Arc<Members>, Option<Packed>),
     Packed(Packed),
 }
 
@@ -23,14 +24,17 @@ impl Held {
     /// UID and version of an object.
     pub(super) fn known(&self, kind: Kind, name: &str) -> Option<(&str, Option<u64>)> {
         match self {
-            Self::Open(members) => members.get(kind, name).map(|known| (known.uid(), version(known.head()))),
+            Self::Open(members, _) => {
+                members.get(kind, name).map(|known| (known.uid(), version(known.head())))
+            }
             Self::Packed(packed) => packed.known(kind, name),
         }
     }
 
     pub(super) fn put(&mut self, kind: Kind, object: Read) {
         match self {
-            Self::Open(members) => {
+            Self::Open(members, packed) => {
+                *packed = None;
                 let members = Arc::make_mut(members);
                 let name = object.head.name.clone().unwrap_or_default();
                 members.objects.insert((kind, name), Arc::new(Cached::new(kind, object)));
@@ -45,7 +49,8 @@ impl Held {
 
     pub(super) fn remove(&mut self, kind: Kind, name: &str) {
         match self {
-            Self::Open(members) => {
+            Self::Open(members, packed) => {
+                *packed = None;
                 let members = Arc::make_mut(members);
                 members.objects.remove(&(kind, name.to_owned()));
                 members.revision += 1;
@@ -59,14 +64,14 @@ impl Held {
 
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::Open(members) => members.objects.is_empty(),
+            Self::Open(members, _) => members.objects.is_empty(),
             Self::Packed(packed) => packed.is_empty(),
         }
     }
 
     pub(super) fn revision(&self) -> u64 {
         match self {
-            Self::Open(members) => members.revision,
+            Self::Open(members, _) => members.revision,
             Self::Packed(packed) => packed.revision,
         }
     }
@@ -74,7 +79,7 @@ impl Held {
     /// The names of a kind's objects.
     pub(super) fn names(&self, kind: Kind) -> Vec<&str> {
         match self {
-            Self::Open(members) => members.of(kind).map(|object| object.name()).collect(),
+            Self::Open(members, _) => members.of(kind).map(|object| object.name()).collect(),
             Self::Packed(packed) => {
                 packed.names().filter(|(k, _)| *k == kind).map(|(_, name)| name).collect()
             }
@@ -88,19 +93,21 @@ impl Held {
                 let name = object.head.name.clone().unwrap_or_default();
                 ((kind, name), Arc::new(Cached::new(kind, object)))
             };
-            let objects = packed.objects().map(object).collect();
-            *self = Self::Open(Arc::new(Members { objects, revision: packed.revision }));
+            let packed = std::mem::replace(packed, Packed::since(packed.revision));
+            let members =
+                Members { objects: packed.objects().map(object).collect(), revision: packed.revision };
+            *self = Self::Open(Arc::new(members), Some(packed));
         }
         match self {
-            Self::Open(members) => members,
+            Self::Open(members, _) => members,
             Self::Packed(_) => unreachable!("opened above"),
         }
     }
 
     /// Packs it, if it is open.
     pub(super) fn pack(&mut self) {
-        if let Self::Open(members) = self {
-            *self = Self::Packed(Packed::of(members));
+        if let Self::Open(members, packed) = self {
+            *self = Self::Packed(packed.take().unwrap_or_else(|| Packed::of(members)));
         }
     }
 }

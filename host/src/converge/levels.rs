@@ -114,7 +114,7 @@ mod tests {
         let members = cache.members(&ClusterKey { namespace: "n".to_owned(), name: "c".to_owned() });
         let members = members.expect("members");
         let mut rendering = Rendering::default();
-        rendering.refresh(members, None);
+        rendering.refresh("n", members, None);
         let name = |(_, name): &(Kind, String)| {
             members.get(Kind::VitessShard, name).unwrap().field("/spec/name").unwrap().to_string()
         };

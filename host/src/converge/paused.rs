@@ -15,8 +15,7 @@ use crate::kinds::Kind;
 
 impl Rendering {
     /// Every paused object of a level, those above first. That the mark is there is enough, whatever it says.
-    #[must_use]
-    pub fn pauses(&self, namespace: &str, members: &Members) -> Vec<Pause> {
+    pub(super) fn paused(&self, namespace: &str, members: &Members) -> Vec<Pause> {
         let is_paused = |object: &Cached| object.annotation(annotations::PAUSED).is_some();
         let levels = members.all().filter(|(kind, _)| kind.has_children());
         levels

@@ -269,8 +269,8 @@ impl<'a> Fleet<'a> {
     /// When something happens, or somebody is due and the thread is free.
     fn next(&self) -> Option<u64> {
         let happens = self.agenda.peek().map(|Reverse((at, ..))| *at);
-        let due = self.queue.next_idle(|key| self.room.is_busy(key));
-        let wake = [due, self.room.look_again(self.now_ms())].into_iter().flatten().min();
+        let look_again = self.room.look_again(self.now_ms());
+        let wake = self.queue.next_due().into_iter().chain(look_again).min();
         let turns = wake.map(|at| (at * 1_000).max(self.thread_free));
         happens.into_iter().chain(turns).min()
     }
@@ -308,7 +308,7 @@ impl<'a> Fleet<'a> {
     fn has_reason(&self) -> bool {
         let is_due = |at: Millis| at <= self.now_ms();
         self.news
-            || self.queue.next_idle(|key| self.room.is_busy(key)).is_some_and(is_due)
+            || self.queue.next_due().is_some_and(is_due)
             || self.now >= self.last_turn + LOOK_AGAIN * 1_000
     }
 

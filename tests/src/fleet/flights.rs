@@ -53,6 +53,8 @@ pub(super) struct Flight {
     /// It is over, but for its report: when it is due again, and whether there was nothing to do.
     reports: Option<(Millis, bool)>,
     is_guest: bool,
+    /// It does only what cannot wait, and waits outside.
+    is_hurried: bool,
 }
 
 impl Fleet<'_> {
@@ -60,9 +62,11 @@ impl Fleet<'_> {
     pub(super) fn begin(&mut self, key: &ClusterKey) {
         let number = number(key);
         let as_of = self.setting.wall.told(self.now_ms());
+        let (is_guest, limits) = (self.room.is_guest(key), self.setting.limits);
         let entry = &mut self.entries[number];
+        let is_hurried = is_guest && entry.untold_since.is_none_or(|since| as_of < since + TOLD_WITHIN);
         if std::mem::take(&mut entry.packed) {
-            self.thread_free += self.setting.limits.open_us;
+            self.thread_free += if is_hurried { limits.open_guest_us } else { limits.open_us };
         }
         let mail = Arc::<Mutex<Mail>>::default();
         let mut seat = Seat {
@@ -80,13 +84,13 @@ impl Fleet<'_> {
             let Ok(passed) = pass::run(&mut seat, &mut settled, RULES, as_of).await;
             (seat, settled, passed)
         };
-        let is_guest = self.room.is_guest(key);
         let pass = Some(pass.boxed_local());
-        entry.flight = Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_guest });
+        entry.flight =
+            Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_guest, is_hurried });
         self.run.passes += 1;
         let landed = self.poll(number);
         let ran = !matches!(landed, Some((_, _, Passed::Unchanged { .. })));
-        self.thread_free += if ran { self.setting.limits.pass_us } else { UNCHANGED_US };
+        self.thread_free += if ran { limits.pass_us } else { UNCHANGED_US };
         self.go_on(number, landed, self.thread_free);
     }
 
@@ -109,6 +113,10 @@ impl Fleet<'_> {
                     let call = Call { lost: of(&lost), to: of(&to) };
                     flight.reparent = Some(call);
                     drop(mail);
+                    if flight.is_hurried {
+                        self.room.step_out(&key(number));
+                        self.news = true;
+                    }
                     let now = self.now_ms();
                     self.entries[number].cluster.asked(call.to, now);
                     return None;
@@ -256,7 +264,7 @@ impl Fleet<'_> {
     fn settle(&mut self, number: usize, requeue: Millis, rests: bool) {
         self.entries[number].flight = None;
         self.news = true;
-        self.room.done(&key(number), rests);
+        self.room.done(&key(number), rests, &mut self.queue);
         let wait = self.setting.wall.wait(self.now_ms(), requeue.max(1));
         self.queue.push(key(number), self.now_ms() + wait);
     }

@@ -96,6 +96,8 @@ pub struct Limits {
     pub pass_us: u64,
     /// Processor time for what a packed cluster's objects cost before its pass, in microseconds.
     pub open_us: u64,
+    /// The same for a guest of the room, whose objects are opened and nothing is rendered.
+    pub open_guest_us: u64,
     /// Whether who lost its primary comes in as a guest of the room; without, as all others do.
     pub guests: bool,
 }
@@ -103,6 +105,15 @@ pub struct Limits {
 impl Default for Limits {
     /// Passes as `cargo bench` measures them at rest (93 us); nothing is opened at the seam of views.
     fn default() -> Self {
-        Self { requests_per_second: 1_000, burst: 1_000, request: 5, pass_us: 100, open_us: 0, guests: true }
+        let (pass_us, open_us, open_guest_us) = (100, 0, 0);
+        Self {
+            requests_per_second: 1_000,
+            burst: 1_000,
+            request: 5,
+            pass_us,
+            open_us,
+            open_guest_us,
+            guests: true,
+        }
     }
 }
