@@ -111,3 +111,35 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(version: &str) -> Read {
+        let metadata = json!({ "name": "p", "namespace": "n", "uid": "u", "resourceVersion": version });
+        Read::of(json!({ "metadata": metadata }).to_string()).expect("an object")
+    }
+
+    fn version_of(held: &mut Held) -> String {
+        held.open().get(Kind::Pod, "p").map_or_else(String::new, |pod| pod.version().to_owned())
+    }
+
+    #[test]
+    fn what_changed_while_it_was_open_is_packed_as_it_is() {
+        let mut held = Held::since(0);
+        held.put(Kind::Pod, pod("1"));
+        assert_eq!(version_of(&mut held), "1");
+        held.pack();
+        assert_eq!(version_of(&mut held), "1", "opened, looked at, and packed");
+        held.put(Kind::Pod, pod("2"));
+        held.pack();
+        assert_eq!(version_of(&mut held), "2");
+        held.remove(Kind::Pod, "p");
+        let revision = held.revision();
+        held.pack();
+        assert_eq!((version_of(&mut held), held.revision()), (String::new(), revision));
+    }
+}
