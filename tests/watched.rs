@@ -8,7 +8,7 @@ use std::time::Duration;
 use pilothouse::cache::ClusterKey;
 use pilothouse::clock::Clock;
 use pilothouse::vitess::settings::VitessSettings;
-use pilothouse::vitess::{Observation, Place, RealVitess, Touched, Vitess};
+use pilothouse::vitess::{Observation, Place, RealVitess, Vitess};
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{Reach, Role};
 use pilothouse_tests::grpc::{Answers, Peer, Reply};
@@ -190,7 +190,7 @@ impl Scene {
                     return known;
                 }
                 let touched = changes.changed().await;
-                assert_eq!(touched, Touched::Some([self.key.clone()].into()));
+                assert_eq!(touched, [self.key.clone()].into());
             }
         };
         let known = tokio::time::timeout(SOON, waiting).await;

@@ -3,7 +3,7 @@
 //! Owns the queue and each cluster's memory between passes. Decides nothing;
 //! one cluster's failure or slowness never holds another back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert;
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ use crate::queue::Queue;
 use crate::report::Told;
 use crate::room::{Room, Turn};
 use crate::telemetry::{PassLabels, Telemetry};
-use crate::vitess::{Touched, Vitess};
+use crate::vitess::Vitess;
 use crate::watch;
 
 /// A change is acted on after this long, so that a burst leads to one pass.
@@ -163,15 +163,9 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         }
     }
 
-    fn touch(&mut self, touched: Touched) {
+    fn touch(&mut self, touched: BTreeSet<ClusterKey>) {
         let now = self.effects.clock.now();
-        let keys = match touched {
-            Touched::All => {
-                self.effects.cache.lock().expect("no panic under the lock").keys().cloned().collect()
-            }
-            Touched::Some(keys) => keys,
-        };
-        for key in keys {
+        for key in touched {
             self.queue.push(key, now);
         }
     }

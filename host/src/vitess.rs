@@ -218,7 +218,7 @@ impl Vitess {
         match self {
             Self::Unknown => 0,
             Self::Real(real) => real.revision(cluster),
-            Self::Played(played) => played.revision(),
+            Self::Played(played) => played.revision(&played_key(cluster)),
         }
     }
 
@@ -237,8 +237,12 @@ impl Vitess {
     pub fn changes(&self) -> Changes {
         match self {
             Self::Unknown => Changes(None),
-            Self::Real(real) => Changes(Some((real.told().count(), Some(real.told())))),
-            Self::Played(played) => Changes(Some((played.changed(), None))),
+            Self::Real(real) => Changes(Some((real.told().count(), Tells::Real(real.told())))),
+            Self::Played(played) => {
+                let receiver = played.changed();
+                let seen = *receiver.borrow();
+                Changes(Some((receiver, Tells::Played(played.clone(), seen))))
+            }
         }
     }
 
@@ -383,24 +387,33 @@ impl Vitess {
 }
 
 /// Waits for changes.
-pub struct Changes(Option<(watch::Receiver<u64>, Option<Arc<Told>>)>);
+pub struct Changes(Option<(watch::Receiver<u64>, Tells)>);
 
-/// Whose observation may differ.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Touched {
-    /// Anybody's.
-    All,
-    /// That of these.
-    Some(BTreeSet<ClusterKey>),
+/// Who says whose observation differs.
+enum Tells {
+    Real(Arc<Told>),
+    /// Since it had counted so far.
+    Played(PlayedVitess, u64),
 }
 
 impl Changes {
     /// Returns when something may differ, and for whom; never without a client.
-    pub async fn changed(&mut self) -> Touched {
-        if let Some((receiver, told)) = &mut self.0
+    pub async fn changed(&mut self) -> BTreeSet<ClusterKey> {
+        if let Some((receiver, tells)) = &mut self.0
             && receiver.changed().await.is_ok()
         {
-            return told.as_ref().map_or(Touched::All, |told| Touched::Some(told.take()));
+            return match tells {
+                Tells::Real(told) => told.take(),
+                Tells::Played(played, seen) => {
+                    let count = *receiver.borrow_and_update();
+                    let keys = played.changed_since(std::mem::replace(seen, count));
+                    let key = |key: pilothouse_sim::vitess::ClusterKey| ClusterKey {
+                        namespace: key.namespace,
+                        name: key.name,
+                    };
+                    keys.into_iter().map(key).collect()
+                }
+            };
         }
         std::future::pending().await
     }

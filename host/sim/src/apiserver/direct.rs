@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::counters::Counters;
 use super::delete::{self, DeleteOptions};
+use super::index::Mark;
 use super::kinds::{Kind, ObjectKey, ResourceId};
 use super::patch::{self, PatchKind};
 use super::state::State;
@@ -64,9 +65,15 @@ impl ApiServer {
     pub fn list(&self, kind: &ResourceId, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let state = self.lock();
         let Some(shelf) = state.store.shelf(kind) else { return Vec::new() };
-        let wanted =
-            shelf.objects.iter().filter(|((found, _), _)| namespace.is_none_or(|wanted| wanted == found));
-        wanted.map(|(_, stored)| Arc::clone(&stored.value)).collect()
+        shelf.within(namespace).map(|stored| Arc::clone(&stored.value)).collect()
+    }
+
+    /// The objects of a kind, of all namespaces, that have the one of these marks that the fewest have.
+    pub(crate) fn marked(&self, kind: &ResourceId, marks: &[Mark]) -> Vec<Arc<Value>> {
+        let state = self.lock();
+        let Some(shelf) = state.store.shelf(kind) else { return Vec::new() };
+        let Some(mark) = marks.iter().min_by_key(|mark| shelf.count_marked(mark)) else { return Vec::new() };
+        shelf.marked(mark).map(|stored| Arc::clone(&stored.value)).collect()
     }
 
     /// All objects of a kind as they were at `rv`.

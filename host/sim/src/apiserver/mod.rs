@@ -24,6 +24,7 @@ mod discovery;
 mod eviction;
 pub mod garbage;
 mod http;
+pub(crate) mod index;
 mod jsonpath;
 pub mod kinds;
 mod metadata;

@@ -3,13 +3,14 @@
 //! One resourceVersion counter for all kinds; every commit takes the next number and leaves one log entry.
 //! It must not know what objects mean; the writers hand in finished ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::index::{Index, Mark};
 use super::kinds::{ObjectKey, ResourceId};
 
 /// A committed object with its bytes, made once.
@@ -53,11 +54,13 @@ pub(crate) struct Change {
     pub(crate) previous: Option<Arc<Stored>>,
 }
 
-type Names = (String, String);
+/// Namespace and name.
+pub(crate) type Names = (String, String);
 
 /// The objects of one kind.
 pub(crate) struct Shelf {
     pub(crate) objects: BTreeMap<Names, Arc<Stored>>,
+    index: Index,
     log: VecDeque<Arc<Change>>,
     wake: watch::Sender<u64>,
 }
@@ -99,6 +102,7 @@ impl Store {
     pub(crate) fn add_kind(&mut self, id: &ResourceId) {
         self.shelves.entry(id.clone()).or_insert_with(|| Shelf {
             objects: BTreeMap::new(),
+            index: Index::default(),
             log: VecDeque::new(),
             wake: watch::Sender::new(0),
         });
@@ -123,10 +127,11 @@ impl Store {
         let stored = self.stamp(value);
         self.add_kind(&key.kind);
         let names = (key.namespace.clone(), key.name.clone());
-        let previous = self
-            .shelves
-            .get_mut(&key.kind)
-            .and_then(|shelf| shelf.objects.insert(names, Arc::clone(&stored)));
+        let previous = self.shelves.get_mut(&key.kind).and_then(|shelf| {
+            let old = shelf.objects.get(&names).map(|old| Arc::clone(&old.value));
+            shelf.index.follow(&names, old.as_deref(), Some(&stored.value));
+            shelf.objects.insert(names, Arc::clone(&stored))
+        });
         let what = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         self.record(key, what, Arc::clone(&stored), previous);
         stored
@@ -136,7 +141,11 @@ impl Store {
     pub(crate) fn remove(&mut self, key: &ObjectKey, last: Value) -> Arc<Stored> {
         let stored = self.stamp(last);
         let names = (key.namespace.clone(), key.name.clone());
-        let previous = self.shelves.get_mut(&key.kind).and_then(|shelf| shelf.objects.remove(&names));
+        let previous = self.shelves.get_mut(&key.kind).and_then(|shelf| {
+            let previous = shelf.objects.remove(&names)?;
+            shelf.index.follow(&names, Some(&previous.value), None);
+            Some(previous)
+        });
         self.record(key, ChangeKind::Deleted, Arc::clone(&stored), previous);
         stored
     }
@@ -201,6 +210,24 @@ impl Shelf {
     pub(crate) fn changes_since(&self, rv: u64) -> impl Iterator<Item = &Arc<Change>> {
         let from = self.log.partition_point(|change| change.rv <= rv);
         self.log.range(from..)
+    }
+
+    /// The objects of a namespace, or all, by namespace and name.
+    pub(crate) fn within(&self, namespace: Option<&str>) -> impl Iterator<Item = &Arc<Stored>> {
+        let from = (namespace.unwrap_or_default().to_owned(), String::new());
+        let objects = self.objects.range(from..);
+        let wanted = move |(found, _): &Names| namespace.is_none_or(|wanted| wanted == found);
+        objects.take_while(move |(names, _)| wanted(names)).map(|(_, stored)| stored)
+    }
+
+    /// The objects that have a mark, by namespace and name.
+    pub(crate) fn marked(&self, mark: &Mark) -> impl Iterator<Item = &Arc<Stored>> {
+        self.index.of(mark).into_iter().flatten().filter_map(|names| self.objects.get(names))
+    }
+
+    /// How many have it.
+    pub(crate) fn count_marked(&self, mark: &Mark) -> usize {
+        self.index.of(mark).map_or(0, BTreeSet::len)
     }
 
     pub(crate) fn waker(&self) -> watch::Receiver<u64> {

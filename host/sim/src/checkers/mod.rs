@@ -8,6 +8,9 @@ mod deeds;
 mod secure;
 mod servers;
 
+use std::collections::BTreeMap;
+
+use crate::vitess::ShardKey;
 use crate::world::World;
 
 /// A broken invariant.
@@ -26,7 +29,10 @@ pub struct Violation {
 pub struct Checkers {
     deeds: usize,
     revision: Option<u64>,
-    standing: Vec<(&'static str, String)>,
+    /// What the truth's writes had counted when it was last looked at.
+    writes: u64,
+    /// What was broken then, by shard.
+    standing: BTreeMap<ShardKey, Vec<Violation>>,
     written: secure::Written,
 }
 
@@ -49,13 +55,28 @@ impl Checkers {
         let fresh = world.deeds_since(self.deeds);
         self.deeds += fresh.len();
         let mut broken: Vec<Violation> = fresh.iter().flat_map(deeds::judge).collect();
-        let standing = servers::judge(&world.facts());
-        let told =
-            |v: &Violation| self.standing.iter().any(|(id, message)| *id == v.id && *message == v.message);
         broken.extend(insecure);
-        broken.extend(standing.iter().filter(|v| !told(v)).cloned());
-        self.standing = standing.into_iter().map(|v| (v.id, v.message)).collect();
+        broken.extend(self.judge_servers(world));
         broken
+    }
+}
+
+impl Checkers {
+    /// What is broken of the shards and was not at the last look. Only those are looked at whose truth was
+    /// written since, and those that were broken, whose state the clients' writes go on to change.
+    fn judge_servers(&mut self, world: &World) -> Vec<Violation> {
+        let before = std::mem::take(&mut self.standing);
+        let (facts, writes) = world.facts_since(self.writes, before.keys().map(|key| &key.cluster));
+        self.writes = writes;
+        for (key, shard) in &facts.shards {
+            let broken = servers::judge(facts.at, key, shard);
+            if !broken.is_empty() {
+                self.standing.insert(key.clone(), broken);
+            }
+        }
+        let told =
+            |v: &Violation| before.values().flatten().any(|old| old.id == v.id && old.message == v.message);
+        self.standing.values().flatten().filter(|v| !told(v)).cloned().collect()
     }
 }
 

@@ -4,16 +4,11 @@ use pilothouse_core::view::Durability;
 
 use super::Violation;
 use crate::vitess::ShardKey;
-use crate::world::facts::{Facts, ShardFacts};
+use crate::world::facts::ShardFacts;
 
-/// Every state that is broken now.
-pub(super) fn judge(facts: &Facts) -> Vec<Violation> {
-    let of = |(key, shard): (&ShardKey, &ShardFacts)| {
-        one_acknowledging_server(facts.at, key, shard)
-            .into_iter()
-            .chain(primary_has_all(facts.at, key, shard))
-    };
-    facts.shards.iter().flat_map(of).collect()
+/// What is broken of a shard.
+pub(super) fn judge(at: i64, key: &ShardKey, shard: &ShardFacts) -> Vec<Violation> {
+    one_acknowledging_server(at, key, shard).into_iter().chain(primary_has_all(at, key, shard)).collect()
 }
 
 /// S1: at most one server of a shard can have a write acknowledged.
@@ -79,8 +74,7 @@ mod tests {
             backups: Vec::new(),
         };
         let key = ShardKey { cluster: ClusterKey::new("ns", "c"), shard: "k/-".parse().expect("a shard") };
-        let facts = Facts { at: 0, shards: BTreeMap::from([(key, shard)]), posts: BTreeMap::new() };
-        judge(&facts).into_iter().map(|v| v.id).collect()
+        judge(0, &key, &shard).into_iter().map(|v| v.id).collect()
     }
 
     #[test]

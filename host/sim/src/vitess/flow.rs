@@ -22,11 +22,12 @@ fn between(per: u64, span_ms: i64, from: i64, to: i64) -> u64 {
 impl State {
     /// Brings a shard's writes, replication and disks up to now.
     pub(crate) fn settle(&mut self, key: &ShardKey) {
-        let Some(shard) = self.vitess.shard_mut(key) else { return };
-        let (from, to) = (shard.settled_at, self.now);
+        let Some(from) = self.vitess.shard(key).map(|shard| shard.settled_at) else { return };
+        let to = self.now;
         if from >= to {
             return;
         }
+        let Some(shard) = self.vitess.shard_mut(key) else { return };
         shard.settled_at = to;
         let writes = between(shard.writes_per_minute, 60_000, from, to);
         let writers: Vec<TabletAlias> = self

@@ -253,8 +253,13 @@ pub(crate) struct Vitess {
     pub(crate) data: BTreeMap<String, DataDir>,
     pub(crate) backup_runs: BTreeMap<String, backup::BackupRun>,
     pub(crate) digests: BTreeMap<ClusterKey, u64>,
-    pub(crate) touched: std::collections::BTreeSet<ClusterKey>,
+    pub(crate) touched: BTreeSet<ClusterKey>,
     pub(crate) changed: watch::Sender<u64>,
+    /// What `changed` counted when a cluster's observation last changed.
+    pub(crate) changed_at: BTreeMap<ClusterKey, u64>,
+    /// Counts accesses by which truth may change, and has the last one of each cluster.
+    pub(crate) writes: u64,
+    pub(crate) written_at: BTreeMap<ClusterKey, u64>,
 }
 
 impl Default for Vitess {
@@ -264,8 +269,11 @@ impl Default for Vitess {
             data: BTreeMap::new(),
             backup_runs: BTreeMap::new(),
             digests: BTreeMap::new(),
-            touched: std::collections::BTreeSet::new(),
+            touched: BTreeSet::new(),
             changed: watch::Sender::new(0),
+            changed_at: BTreeMap::new(),
+            writes: 0,
+            written_at: BTreeMap::new(),
         }
     }
 }
@@ -296,7 +304,17 @@ impl Vitess {
         self.clusters.get(cluster)?.tablets.get(alias)
     }
 
+    /// Notes that a cluster's truth may change now.
+    pub(crate) fn note_write(&mut self, cluster: &ClusterKey) {
+        self.writes += 1;
+        match self.written_at.get_mut(cluster) {
+            Some(at) => *at = self.writes,
+            None => drop(self.written_at.insert(cluster.clone(), self.writes)),
+        }
+    }
+
     pub(crate) fn tablet_mut(&mut self, cluster: &ClusterKey, alias: &TabletAlias) -> Option<&mut Tablet> {
+        self.note_write(cluster);
         self.clusters.get_mut(cluster)?.tablets.get_mut(alias)
     }
 
@@ -305,6 +323,7 @@ impl Vitess {
     }
 
     pub(crate) fn shard_mut(&mut self, key: &ShardKey) -> Option<&mut Shard> {
+        self.note_write(&key.cluster);
         self.clusters.get_mut(&key.cluster)?.shards.get_mut(&key.shard)
     }
 
@@ -315,8 +334,9 @@ impl Vitess {
     }
 
     pub(crate) fn data_mut(&mut self, cluster: &ClusterKey, alias: &TabletAlias) -> Option<&mut DataDir> {
-        let data = self.tablet(cluster, alias)?.data.clone();
-        self.data.get_mut(&data)
+        self.note_write(cluster);
+        let data = &self.clusters.get(cluster)?.tablets.get(alias)?.data;
+        self.data.get_mut(data)
     }
 }
 

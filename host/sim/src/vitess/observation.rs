@@ -136,7 +136,7 @@ impl State {
 
     /// One cluster's Vitess as the host would see it now.
     pub(crate) fn observe(&mut self, cluster: &ClusterKey) -> Observation {
-        let keys: Vec<ShardKey> = self.shard_keys().into_iter().filter(|k| k.cluster == *cluster).collect();
+        let keys = self.shard_keys_of(cluster);
         let mut seen = Observation::default();
         for key in keys {
             self.settle(&key);
@@ -196,8 +196,10 @@ impl State {
     /// Wakes those who wait for a changed observation, if one did change.
     pub(crate) fn publish_vitess(&mut self) {
         let touched = std::mem::take(&mut self.vitess.touched);
+        let count = *self.vitess.changed.borrow() + 1;
         let mut changed = false;
         for cluster in touched {
+            self.vitess.note_write(&cluster);
             let seen = self.observe(&cluster);
             let mut h = DefaultHasher::new();
             (&seen.shards, &seen.topology, &seen.backups).hash(&mut h);
@@ -206,10 +208,13 @@ impl State {
                 tablet.hash_bucketed(&mut h);
             }
             let digest = h.finish();
-            changed |= self.vitess.digests.insert(cluster, digest) != Some(digest);
+            if self.vitess.digests.insert(cluster.clone(), digest) != Some(digest) {
+                self.vitess.changed_at.insert(cluster, count);
+                changed = true;
+            }
         }
         if changed {
-            self.vitess.changed.send_modify(|n| *n += 1);
+            self.vitess.changed.send_replace(count);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Owns the calls that a Vitess client would make; each takes the time that the
 //! real one does. Must not offer what no client can have.
 
+use std::collections::BTreeSet;
+
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{Record, Registration};
 use tokio::sync::{oneshot, watch};
@@ -34,10 +36,19 @@ impl PlayedVitess {
         self.world.with(|state| state.vitess.changed.subscribe())
     }
 
-    /// What [`PlayedVitess::changed`] has counted so far.
+    /// Whose observation has changed since [`PlayedVitess::changed`] had counted so far.
     #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.world.with(|state| *state.vitess.changed.borrow())
+    pub fn changed_since(&self, count: u64) -> BTreeSet<ClusterKey> {
+        self.world.with(|state| {
+            let later = state.vitess.changed_at.iter().filter(|(_, at)| **at > count);
+            later.map(|(cluster, _)| cluster.clone()).collect()
+        })
+    }
+
+    /// What [`PlayedVitess::changed`] had counted when this cluster's observation last changed.
+    #[must_use]
+    pub fn revision(&self, cluster: &ClusterKey) -> u64 {
+        self.world.with(|state| state.vitess.changed_at.get(cluster).copied().unwrap_or(0))
     }
 
     /// `InitShardPrimary`: gives a shard its first primary. Needs the running world.

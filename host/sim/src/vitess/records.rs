@@ -108,9 +108,9 @@ impl State {
     }
 
     fn durability_changed(&mut self, cluster: &ClusterKey, keyspace: &str) {
-        let of = |key: &ShardKey| key.cluster == *cluster && key.shard.keyspace == keyspace;
+        let of = |key: &ShardKey| key.shard.keyspace == keyspace;
         let durability = self.durability_of(cluster, keyspace);
-        for key in self.shard_keys().into_iter().filter(of) {
+        for key in self.shard_keys_of(cluster).into_iter().filter(of) {
             self.settle(&key);
             if let Some(shard) = self.vitess.shard_mut(&key) {
                 shard.durability = durability;

@@ -7,11 +7,12 @@
 use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::TabletAlias;
 use pilothouse_core::view::Role;
+use serde_json::json;
 
 use super::{Restore, ShardKey, Tablet};
 use crate::apiserver::kinds::PODS;
 use crate::world::agenda::Look;
-use crate::world::objects::{condition_status, label};
+use crate::world::objects::condition_status;
 use crate::world::places::draw;
 use crate::world::state::State;
 use crate::world::timing;
@@ -255,13 +256,13 @@ impl State {
 
     /// Whether a VTOrc of the shard is ready somewhere; its Pods wake the shard when they change.
     fn vtorc_is_ready(&self, key: &ShardKey) -> bool {
-        let pods = self.objects.within(&PODS, &key.cluster.namespace);
+        let labels = json!({ "matchLabels": {
+            "planetscale.com/component": "vtorc", "planetscale.com/cluster": key.cluster.name,
+            "planetscale.com/keyspace": key.shard.keyspace,
+        } });
+        let pods = self.objects.selected(&PODS, &key.cluster.namespace, &labels);
         pods.iter().any(|p| {
-            label(p, "planetscale.com/component") == "vtorc"
-                && label(p, "planetscale.com/cluster") == key.cluster.name
-                && label(p, "planetscale.com/keyspace") == key.shard.keyspace
-                && super::shard_of(p).is_none_or(|s| s == key.shard)
-                && condition_status(p, "Ready") == "True"
+            super::shard_of(p).is_none_or(|s| s == key.shard) && condition_status(p, "Ready") == "True"
         })
     }
 }

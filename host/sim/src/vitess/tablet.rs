@@ -211,6 +211,11 @@ impl State {
         self.vitess.clusters.iter().flat_map(of).collect()
     }
 
+    pub(crate) fn shard_keys_of(&self, cluster: &ClusterKey) -> Vec<ShardKey> {
+        let shards = self.vitess.clusters.get(cluster).into_iter().flat_map(|found| found.shards.keys());
+        shards.map(|shard| ShardKey { cluster: cluster.clone(), shard: shard.clone() }).collect()
+    }
+
     /// Machines or networks changed: everything about replication may have.
     pub(crate) fn mark_all_shards(&mut self) {
         for key in self.shard_keys() {
@@ -220,11 +225,8 @@ impl State {
 
     /// Something of the cluster that repairs depend on changed.
     pub(crate) fn mark_cluster_of(&mut self, pod: &Value) {
-        let cluster = cluster_of(pod);
-        for key in self.shard_keys() {
-            if key.cluster == cluster {
-                self.agenda.now(Look::Shard(key));
-            }
+        for key in self.shard_keys_of(&cluster_of(pod)) {
+            self.agenda.now(Look::Shard(key));
         }
     }
 

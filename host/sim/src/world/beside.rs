@@ -105,8 +105,7 @@ impl State {
     fn believe_pod(&mut self, at: &Name) {
         let pod = self.objects.get(&PODS, at);
         let current = pod.as_deref().map_or("", uid).to_owned();
-        let gone = self.runs.values().filter(|r| r.at == *at && r.uid != current);
-        for gone in gone.map(|r| r.uid.clone()).collect::<Vec<_>>() {
+        for gone in self.runs.others_of(at, &current) {
             self.end_processes(&gone, false);
             self.runs.remove(&gone);
         }
@@ -158,12 +157,12 @@ impl State {
         match component {
             "vttablet" => {
                 let run = run(Stage::Ready, None);
-                self.runs.insert(id.clone(), run);
+                self.runs.insert(run);
                 self.tablet_starts(&id, pod);
             }
             "vtbackup" => {
                 let run = run(Stage::Working, None);
-                self.runs.insert(id.clone(), run);
+                self.runs.insert(run);
                 let due = self.now + self.backup_starts(&id, pod);
                 self.set_stage(&id, Stage::Working, Some(due));
             }

@@ -68,14 +68,23 @@ impl World {
     pub fn facts(&self) -> Facts {
         self.with(|state| {
             let keys = state.shard_keys();
-            let mut shards = BTreeMap::new();
-            for key in keys {
-                state.settle(&key);
-                if let Some(facts) = state.shard_facts(&key) {
-                    shards.insert(key, facts);
-                }
-            }
-            Facts { at: state.now, shards, posts: state.places.posts.clone() }
+            state.facts_of(keys)
+        })
+    }
+
+    /// The truth now of clusters that were written since `writes` were counted, and of `others`; and what is
+    /// counted now.
+    pub(crate) fn facts_since<'a>(
+        &self,
+        writes: u64,
+        others: impl Iterator<Item = &'a ClusterKey>,
+    ) -> (Facts, u64) {
+        self.with(|state| {
+            let written = state.vitess.written_at.iter().filter(|(_, at)| **at > writes);
+            let clusters: BTreeSet<ClusterKey> =
+                written.map(|(cluster, _)| cluster.clone()).chain(others.cloned()).collect();
+            let keys = clusters.iter().flat_map(|cluster| state.shard_keys_of(cluster)).collect();
+            (state.facts_of(keys), state.vitess.writes)
         })
     }
 
@@ -111,6 +120,17 @@ impl World {
 }
 
 impl State {
+    fn facts_of(&mut self, keys: Vec<ShardKey>) -> Facts {
+        let mut shards = BTreeMap::new();
+        for key in keys {
+            self.settle(&key);
+            if let Some(facts) = self.shard_facts(&key) {
+                shards.insert(key, facts);
+            }
+        }
+        Facts { at: self.now, shards, posts: self.places.posts.clone() }
+    }
+
     fn shard_facts(&self, key: &ShardKey) -> Option<ShardFacts> {
         let shard = self.vitess.shard(key)?;
         let server = |(alias, tablet): (&TabletAlias, &crate::vitess::Tablet)| {

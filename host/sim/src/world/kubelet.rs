@@ -93,9 +93,7 @@ impl State {
     pub(crate) fn look_at_pod(&mut self, at: &Name) {
         let pod = self.objects.get(&PODS, at);
         let current = pod.as_deref().map_or("", uid).to_owned();
-        let forgotten: Vec<String> =
-            self.runs.values().filter(|r| r.at == *at && r.uid != current).map(|r| r.uid.clone()).collect();
-        for lost in forgotten {
+        for lost in self.runs.others_of(at, &current) {
             self.run_without_pod(&lost);
         }
         let Some(pod) = pod else {
@@ -107,7 +105,8 @@ impl State {
             if terminating(&pod) {
                 self.unscheduled.remove(at);
                 self.delete(&PODS, &pod, Some(0));
-            } else if self.unscheduled.insert(at.clone()) {
+            } else if !self.unscheduled.contains_key(at) {
+                self.unscheduled.insert(at.clone(), None);
                 self.agenda.now(Look::Schedule);
             }
             return;
@@ -255,7 +254,7 @@ impl State {
         if let Some(due) = run.due {
             self.agenda.at(due, Look::Pod(run.at.clone()));
         }
-        self.runs.insert(run.uid.clone(), run);
+        self.runs.insert(run);
     }
 
     fn end_of_stage(&mut self, id: &str, pod: &Value) {
@@ -390,7 +389,7 @@ impl State {
                 self.agenda.now(Look::Pod(run.at.clone()));
             }
         }
-        for pod in self.pods_on(node) {
+        for pod in self.objects.pods_on(node) {
             self.agenda.now(Look::Pod(name_of(&pod)));
         }
         self.look_at_blocked();

@@ -19,6 +19,8 @@ mod node;
 pub(crate) mod objects;
 pub(crate) mod places;
 mod pod_status;
+mod round;
+mod runs;
 mod scheduler;
 pub(crate) mod state;
 mod tell;

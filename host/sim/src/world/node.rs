@@ -142,7 +142,7 @@ impl State {
         self.set_status(&NODES, &object, json!({ "conditions": [unknown] }));
         self.note(format!("node {node} unknown"));
         self.taint(&object, Some("NoSchedule"));
-        for pod in self.pods_on(node) {
+        for pod in self.objects.pods_on(node) {
             self.mark_unready(&pod, "NodeNotReady");
         }
         self.agenda.now(Look::Lifecycle);

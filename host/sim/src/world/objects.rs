@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::apiserver::index::Mark;
+use crate::apiserver::kinds::PODS;
 use crate::apiserver::{ApiServer, DeleteOptions, ObjectKey, ResourceId, Status};
 use crate::walk::at;
 pub(crate) use crate::walk::{array, number, text};
@@ -160,6 +162,30 @@ impl Objects {
 
     pub(crate) fn within(&self, kind: &ResourceId, namespace: &str) -> Vec<Arc<Value>> {
         self.api.list(kind, Some(namespace))
+    }
+
+    /// Those of a namespace that a selector selects.
+    pub(crate) fn selected(&self, kind: &ResourceId, namespace: &str, selector: &Value) -> Vec<Arc<Value>> {
+        let exact = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+        let mark =
+            |(key, value): (&String, &Value)| Some(Mark::Label(key.clone(), value.as_str()?.to_owned()));
+        let marks: Vec<Mark> = exact.filter_map(mark).collect();
+        let mut found =
+            if marks.is_empty() { self.within(kind, namespace) } else { self.api.marked(kind, &marks) };
+        found.retain(|object| text(object, "/metadata/namespace") == namespace && selects(selector, object));
+        found
+    }
+
+    /// Those of a namespace that an object controls.
+    pub(crate) fn controlled(&self, kind: &ResourceId, owner: &Value) -> Vec<Arc<Value>> {
+        let mut found = self.api.marked(kind, &[Mark::Controller(uid(owner).to_owned())]);
+        found.retain(|object| text(object, "/metadata/namespace") == text(owner, "/metadata/namespace"));
+        found
+    }
+
+    /// Pods bound to a node, ended ones included.
+    pub(crate) fn pods_on(&self, node: &str) -> Vec<Arc<Value>> {
+        self.api.marked(&PODS, &[Mark::Node(node.to_owned())])
     }
 
     pub(crate) fn create(&self, kind: &ResourceId, object: Value) -> Result<Arc<Value>, Status> {

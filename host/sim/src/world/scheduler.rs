@@ -11,97 +11,79 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::objects::{
-    Name, array, bytes_at, condition, expression_holds, label, name, name_of, number, quantity, selects,
-    terminating, text,
+    Name, annotation, array, bytes_at, condition, expression_holds, label, name, name_of, number, quantity,
+    selects, terminating, text,
 };
+use super::round::{ANTI_AFFINITY, Placed, Round, requests};
 use super::state::State;
-use super::volume::claims_of;
+use super::volume::{SELECTED_NODE, claims_of};
 use crate::apiserver::kinds::{CLAIMS, NODES, PODS, STORAGE_CLASSES, VOLUMES};
 use crate::clock::timestamp_of;
 
 /// Why one node does not take a Pod, in the real scheduler's words.
 type Misfit = &'static str;
 
-/// What every judgement of one round reads.
-struct Round {
-    nodes: Vec<Arc<Value>>,
-    /// How many Pods each node was given, ended ones among them.
-    given: Vec<usize>,
-    placed: Vec<Placed>,
-}
-
-/// A Pod that holds a place: bound and not ended.
-struct Placed {
-    pod: Arc<Value>,
-    /// Its node, if that is still there.
-    node: Option<usize>,
-    /// Whether it has required anti-affinity terms of its own.
-    repels: bool,
-}
-
-impl Round {
-    fn of(nodes: Vec<Arc<Value>>, pods: Vec<Arc<Value>>) -> Self {
-        let mut round = Self { given: vec![0; nodes.len()], nodes, placed: Vec::new() };
-        for pod in pods {
-            let bound_to = text(&pod, "/spec/nodeName");
-            if bound_to.is_empty() {
-                continue;
-            }
-            let node = round.nodes.iter().position(|n| name(n) == bound_to);
-            if let Some(node) = node {
-                round.given[node] += 1;
-            }
-            if !matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed") {
-                let repels = !array(&pod, ANTI_AFFINITY).is_empty();
-                round.placed.push(Placed { pod, node, repels });
-            }
-        }
-        round
-    }
-
-    /// A label of the node that a Pod is on; empty if there is none.
-    fn domain(&self, placed: &Placed, key: &str) -> &str {
-        placed.node.map_or("", |node| label(&self.nodes[node], key))
-    }
-}
-
-const ANTI_AFFINITY: &str = "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
 const AFFINITY: &str = "/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution";
 
 impl State {
     /// Tries every Pod without a node, in order of creation, then of name.
     pub(crate) fn schedule(&mut self) {
         let mut waiting: Vec<Arc<Value>> = Vec::new();
-        for at in std::mem::take(&mut self.unscheduled) {
+        for (at, node) in std::mem::take(&mut self.unscheduled) {
             if let Some(pod) = self.objects.get(&PODS, &at)
                 && text(&pod, "/spec/nodeName").is_empty()
                 && !terminating(&pod)
             {
                 waiting.push(pod);
-                self.unscheduled.insert(at);
+                self.unscheduled.insert(at, node);
             }
         }
-        waiting.sort_by_key(|pod| (text(pod, "/metadata/creationTimestamp").to_owned(), name_of(pod)));
+        waiting.sort_by_cached_key(|pod| (text(pod, "/metadata/creationTimestamp").to_owned(), name_of(pod)));
+        let kept = self.round.take();
+        let mut round = kept.unwrap_or_else(|| Round::of(self.objects.all(&NODES), self.objects.all(&PODS)));
         for pod in waiting {
-            let round = Round::of(self.objects.all(&NODES), self.objects.all(&PODS));
+            if self.waits_for_volumes(&round, &pod) {
+                continue;
+            }
             match self.choose_node(&round, &pod) {
-                Ok(node) => self.bind_when_volumes_are(&pod, &node),
+                Ok(node) => self.bind_when_volumes_are(&mut round, &pod, &node),
                 Err(message) => self.tell_unschedulable(&pod, &message),
             }
         }
+        self.round = Some(round);
+    }
+
+    /// Whether volumes of the Pod are being made for a node that still fits: then there is nothing to do.
+    fn waits_for_volumes(&self, round: &Round, pod: &Value) -> bool {
+        let Some(Some(node)) = self.unscheduled.get(&name_of(pod)) else { return false };
+        let namespace = text(pod, "/metadata/namespace");
+        let (mut unbound, mut unasked) = (false, false);
+        for claim in claims_of(pod) {
+            let Some(object) = self.objects.get(&CLAIMS, &(namespace.to_owned(), claim)) else {
+                return false;
+            };
+            if text(&object, "/status/phase") != "Bound" {
+                unbound = true;
+                unasked |= annotation(&object, SELECTED_NODE).is_empty();
+            }
+        }
+        let fits = |at: usize| {
+            self.volume_homes(pod).is_ok_and(|homes| misfit(round, pod, requests(pod), at, &homes).is_none())
+        };
+        unbound && !unasked && round.place_of(node).is_some_and(fits)
     }
 
     /// The node with the fewest Pods, then by name; or the reasons, counted.
     fn choose_node(&self, round: &Round, pod: &Value) -> Result<String, String> {
-        let homes = self.volume_homes(pod)?;
+        let (homes, wants) = (self.volume_homes(pod)?, requests(pod));
         let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
         let mut best: Option<(usize, String)> = None;
         for (at, node) in round.nodes.iter().enumerate() {
-            if let Some(why) = misfit(round, pod, at, &homes) {
+            if let Some(why) = misfit(round, pod, wants, at, &homes) {
                 *misfits.entry(why).or_default() += 1;
                 continue;
             }
-            let candidate = (round.given[at], name(node).to_owned());
+            let candidate = (round.load[at].given, name(node).to_owned());
             if best.as_ref().is_none_or(|b| candidate < *b) {
                 best = Some(candidate);
             }
@@ -142,7 +124,7 @@ impl State {
     }
 
     /// Binds the Pod once all its claims are bound; tells the provisioner where until then.
-    fn bind_when_volumes_are(&mut self, pod: &Value, node: &str) {
+    fn bind_when_volumes_are(&mut self, round: &mut Round, pod: &Value, node: &str) {
         let namespace = text(pod, "/metadata/namespace").to_owned();
         let mut unbound = false;
         for claim in claims_of(pod) {
@@ -152,20 +134,23 @@ impl State {
                 continue;
             }
             unbound = true;
-            let key = "volume.kubernetes.io/selected-node";
-            if super::objects::annotation(&object, key).is_empty() {
-                self.patch(&CLAIMS, &at, json!({ "metadata": { "annotations": { key: node } } }));
+            if annotation(&object, SELECTED_NODE).is_empty() {
+                self.patch(&CLAIMS, &at, json!({ "metadata": { "annotations": { SELECTED_NODE: node } } }));
             }
         }
+        let at = name_of(pod);
         if unbound {
+            self.unscheduled.insert(at, Some(node.to_owned()));
             return;
         }
-        let at = name_of(pod);
         match self.objects.bind(&at, node) {
             Ok(()) => {
                 self.unscheduled.remove(&at);
                 self.note(format!("bind {}/{} to {node}", at.0, at.1));
                 self.tell_scheduled(&at);
+                if let Some(bound) = self.objects.get(&PODS, &at) {
+                    round.put(at, bound);
+                }
             }
             Err(status) => self.note(format!("bind {}/{}: {status}", at.0, at.1)),
         }
@@ -203,7 +188,7 @@ impl State {
 }
 
 /// The first reason for which a node does not take a Pod.
-fn misfit(round: &Round, pod: &Value, at: usize, homes: &[Value]) -> Option<Misfit> {
+fn misfit(round: &Round, pod: &Value, wants: (f64, f64), at: usize, homes: &[Value]) -> Option<Misfit> {
     let node = &*round.nodes[at];
     if node["spec"]["unschedulable"] == true {
         return Some("node(s) were unschedulable");
@@ -231,7 +216,7 @@ fn misfit(round: &Round, pod: &Value, at: usize, homes: &[Value]) -> Option<Misf
     if !spread_fits(round, pod, node) {
         return Some("node(s) didn't match pod topology spread constraints");
     }
-    room_misfit(round, pod, at)
+    room_misfit(round, wants, at)
 }
 
 fn selector_fits(pod: &Value, node: &Value) -> bool {
@@ -267,18 +252,19 @@ fn anti_affinity_fits(round: &Round, pod: &Value, node: &Value) -> bool {
         let here = label(node, key);
         !here.is_empty() && here == round.domain(placed, key) && term_selects(term, owner, other)
     };
-    round.placed.iter().all(|placed| {
+    let theirs = |placed: &Placed| {
         let other = &*placed.pod;
-        let theirs = if placed.repels { array(other, ANTI_AFFINITY) } else { &[] };
-        !own.iter().any(|t| clash(t, pod, other, placed))
-            && !theirs.iter().any(|t| clash(t, other, pod, placed))
-    })
+        array(other, ANTI_AFFINITY).iter().any(|t| clash(t, other, pod, placed))
+    };
+    !round.repelling().any(theirs)
+        && (own.is_empty()
+            || !round.placed().any(|placed| own.iter().any(|t| clash(t, pod, &placed.pod, placed))))
 }
 
 fn affinity_fits(round: &Round, pod: &Value, node: &Value) -> bool {
     array(pod, AFFINITY).iter().all(|term| {
         let key = text(term, "/topologyKey");
-        let selected = round.placed.iter().filter(|other| term_selects(term, pod, &other.pod));
+        let selected = round.placed().filter(|other| term_selects(term, pod, &other.pod));
         let mut any = selected.peekable();
         if any.peek().is_none() {
             return term_selects(term, pod, pod); // the first of its group
@@ -302,7 +288,7 @@ fn spread_fits(round: &Round, pod: &Value, node: &Value) -> bool {
             }
         }
         let counted = |p: &&Placed| !terminating(&p.pod) && selects(&constraint["labelSelector"], &p.pod);
-        for other in round.placed.iter().filter(counted) {
+        for other in round.placed().filter(counted) {
             if text(&other.pod, "/metadata/namespace") == text(pod, "/metadata/namespace")
                 && let Some(count) = counts.get_mut(round.domain(other, key))
             {
@@ -316,24 +302,12 @@ fn spread_fits(round: &Round, pod: &Value, node: &Value) -> bool {
     })
 }
 
-/// Requests of all containers: cores and bytes.
-fn requests(pod: &Value) -> (f64, f64) {
-    array(pod, "/spec/containers").iter().fold((0.0, 0.0), |(cpu, memory), container| {
-        let cores = container
-            .pointer("/resources/requests/cpu")
-            .map_or(0.0, |v| v.as_str().map_or_else(|| v.as_f64(), quantity).unwrap_or(0.0));
-        (cpu + cores, memory + bytes_at(container, "/resources/requests/memory") as f64)
-    })
-}
-
-fn room_misfit(round: &Round, pod: &Value, at: usize) -> Option<Misfit> {
-    let node = &*round.nodes[at];
-    let here: Vec<&Value> = round.placed.iter().filter(|p| p.node == Some(at)).map(|p| &*p.pod).collect();
-    if here.len() as u64 >= bytes_at(node, "/status/allocatable/pods") {
+fn room_misfit(round: &Round, (cpu, memory): (f64, f64), at: usize) -> Option<Misfit> {
+    let (node, load) = (&*round.nodes[at], &round.load[at]);
+    if load.held >= bytes_at(node, "/status/allocatable/pods") {
         return Some("Too many pods");
     }
-    let (cpu, memory) =
-        here.iter().copied().chain([pod]).map(requests).fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let (cpu, memory) = (load.cpu + cpu, load.memory + memory);
     let cores = quantity(text(node, "/status/allocatable/cpu")).unwrap_or(0.0);
     if cpu > cores + 1e-9 {
         return Some("Insufficient cpu");

@@ -13,10 +13,13 @@ use serde_json::Value;
 use super::WorldSettings;
 use super::agenda::{Agenda, Look};
 use super::journal::Journal;
-use super::kubelet::Run;
 use super::levels::is_level;
-use super::objects::{Name, Objects, array, controller_uid, label, name, name_of, terminating, text};
+use super::objects::{
+    Name, Objects, array, controller_uid, label, name, name_of, selects, terminating, text,
+};
 use super::places::Places;
+use super::round::Round;
+use super::runs::Runs;
 use super::volume::Growth;
 use crate::apiserver::kinds::{
     CLAIMS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NODES, PODS, REPLICA_SETS, VOLUMES,
@@ -42,10 +45,11 @@ pub(crate) struct State {
     pub(crate) agenda: Agenda,
     pub(crate) seen: u64,
     pub(crate) places: Places,
-    /// Containers by Pod UID, also of Pods that the API has forgotten.
-    pub(crate) runs: BTreeMap<String, Run>,
-    /// Pods that wait for a node.
-    pub(crate) unscheduled: BTreeSet<Name>,
+    pub(crate) runs: Runs,
+    /// Pods that wait for a node, and the one that volumes are being made for.
+    pub(crate) unscheduled: BTreeMap<Name, Option<String>>,
+    /// What the scheduler judges by; `None` until it is read anew.
+    pub(crate) round: Option<Round>,
     /// Nodes that volumes are attached to, by PersistentVolume.
     pub(crate) attached: BTreeMap<String, String>,
     /// Growth under way, by claim UID.
@@ -91,8 +95,9 @@ impl State {
             agenda: Agenda::default(),
             seen: 0,
             places,
-            runs: BTreeMap::new(),
-            unscheduled: BTreeSet::new(),
+            runs: Runs::default(),
+            unscheduled: BTreeMap::new(),
+            round: None,
             attached: BTreeMap::new(),
             growth: BTreeMap::new(),
             provisioning: BTreeMap::new(),
@@ -161,6 +166,7 @@ impl State {
             Err(compacted) => {
                 self.note(compacted.to_string());
                 self.seen = self.objects.api().newest();
+                self.round = None;
                 self.look_at_everything();
             }
         }
@@ -189,12 +195,43 @@ impl State {
             self.note(format!("rv {} {what} {} {namespace}/{name}", event.rv, kind.resource));
         }
         self.judge_deletion(event);
+        self.follow_round(event);
         self.mark(kind, object);
+        if *kind == PODS {
+            self.mark_budgets(event);
+        }
         if event.what == ChangeKind::Deleted {
             self.forget_unkept_topology(event);
         }
         if event.what == ChangeKind::Deleted || terminating(object) {
             self.agenda.now(Look::Garbage);
+        }
+    }
+
+    /// What the scheduler judges by is kept as of this event.
+    fn follow_round(&mut self, event: &WatchEvent) {
+        let at = || (event.key.namespace.clone(), event.key.name.clone());
+        if event.key.kind == NODES {
+            self.round = None;
+        } else if event.key.kind == PODS
+            && let Some(round) = &mut self.round
+        {
+            match event.what {
+                ChangeKind::Deleted => round.remove(&at()),
+                ChangeKind::Added | ChangeKind::Modified => round.put(at(), Arc::clone(&event.object)),
+            }
+        }
+    }
+
+    /// Budgets that count a Pod, or counted it before.
+    fn mark_budgets(&mut self, event: &WatchEvent) {
+        let labels = |pod: &Value| pod.pointer("/metadata/labels").cloned();
+        let before = event.previous.as_deref().filter(|before| labels(before) != labels(&event.object));
+        for budget in self.objects.within(&DISRUPTION_BUDGETS, &event.key.namespace) {
+            let counts = |pod: &Value| selects(&budget["spec"]["selector"], pod);
+            if counts(&event.object) || before.is_some_and(counts) {
+                self.agenda.now(Look::Budget(name_of(&budget)));
+            }
         }
     }
 
@@ -251,7 +288,7 @@ impl State {
         } else if *kind == NODES {
             self.agenda.now(Look::Node(at.1.clone()));
             if !array(object, "/spec/taints").is_empty() {
-                for pod in self.pods_on(&at.1) {
+                for pod in self.objects.pods_on(&at.1) {
                     self.agenda.now(Look::Evict(name_of(&pod)));
                 }
             }
@@ -286,9 +323,6 @@ impl State {
         for claim in super::volume::claims_of(pod) {
             self.agenda.now(Look::Claim((at.0.clone(), claim)));
         }
-        for budget in self.objects.within(&DISRUPTION_BUDGETS, &at.0) {
-            self.agenda.now(Look::Budget(name_of(&budget)));
-        }
         if !text(pod, "/spec/nodeName").is_empty() {
             self.agenda.now(Look::Evict(at.clone()));
         }
@@ -305,13 +339,6 @@ impl State {
         if !self.unscheduled.is_empty() {
             self.agenda.now(Look::Schedule);
         }
-    }
-
-    /// Pods bound to a node, ended ones included.
-    pub(crate) fn pods_on(&self, node: &str) -> Vec<Arc<Value>> {
-        let mut pods = self.objects.all(&PODS);
-        pods.retain(|pod| text(pod, "/spec/nodeName") == node);
-        pods
     }
 
     /// A line of the trace: milliseconds since the start, then the text.

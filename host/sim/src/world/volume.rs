@@ -19,7 +19,7 @@ use crate::apiserver::kinds::{CLAIMS, NODES, PODS, STORAGE_CLASSES, VOLUMES};
 use crate::clock::timestamp_of;
 
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const PROVISIONER: &str = "played.pilothouse.dev/disk";
 
 /// A volume's change on its way.

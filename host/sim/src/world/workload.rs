@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 
 use super::agenda::Look;
 use super::objects::{
-    Name, array, condition, condition_status, controller_uid, label, name, name_of, number, selects,
-    terminating, text, uid,
+    Name, array, condition, condition_status, label, name, name_of, number, terminating, text, uid,
 };
 use super::places::{hash, suffix};
 use super::state::State;
@@ -51,18 +50,12 @@ fn share(value: Option<&Value>, of: i64, default: &str, round_up: bool) -> i64 {
 }
 
 impl State {
-    fn owned(&self, kind: &crate::apiserver::ResourceId, owner: &Value) -> Vec<Arc<Value>> {
-        let mut all = self.objects.within(kind, text(owner, "/metadata/namespace"));
-        all.retain(|o| controller_uid(o) == uid(owner));
-        all
-    }
-
     /// A Deployment, one of its ReplicaSets or Pods changed.
     pub(crate) fn look_at_deployment(&mut self, at: &Name) {
         let Some(deployment) = self.objects.get(&DEPLOYMENTS, at).filter(|d| !terminating(d)) else { return };
         let template =
             format!("{:x}", hash(0, "template", &deployment["spec"]["template"].to_string()) >> 24);
-        let sets = self.owned(&REPLICA_SETS, &deployment);
+        let sets = self.objects.controlled(&REPLICA_SETS, &deployment);
         let Some(new) = sets.iter().find(|s| label(s, TEMPLATE_HASH) == template).cloned() else {
             self.create_replica_set(&deployment, &template, &sets);
             return;
@@ -204,7 +197,7 @@ impl State {
     /// A ReplicaSet or one of its Pods changed.
     pub(crate) fn look_at_replica_set(&mut self, at: &Name) {
         let Some(set) = self.objects.get(&REPLICA_SETS, at) else { return };
-        let mut pods = self.owned(&PODS, &set);
+        let mut pods = self.objects.controlled(&PODS, &set);
         pods.retain(|p| !is_over(p) && !terminating(p));
         let wanted = number(&set, "/spec/replicas").unwrap_or(1);
         let have = pods.len() as i64;
@@ -256,7 +249,7 @@ impl State {
             self.expire_job(&job);
             return;
         }
-        let pods = self.owned(&PODS, &job);
+        let pods = self.objects.controlled(&PODS, &job);
         let in_phase = |phase: &str| pods.iter().filter(|p| text(p, "/status/phase") == phase).count() as i64;
         let (succeeded, failed) = (in_phase("Succeeded"), in_phase("Failed"));
         let succeeded = succeeded.max(number(&job, "/status/succeeded").unwrap_or(0));
@@ -359,8 +352,8 @@ impl State {
     /// A disruption budget or a Pod near it changed: its status.
     pub(crate) fn look_at_budget(&mut self, at: &Name) {
         let Some(budget) = self.objects.get(&DISRUPTION_BUDGETS, at) else { return };
-        let mut pods = self.objects.within(&PODS, &at.0);
-        pods.retain(|p| selects(&budget["spec"]["selector"], p) && !is_over(p));
+        let mut pods = self.objects.selected(&PODS, &at.0, &budget["spec"]["selector"]);
+        pods.retain(|p| !is_over(p));
         let all = pods.len() as i64;
         let healthy = pods.iter().filter(|p| is_ready(p) && !terminating(p)).count() as i64;
         let desired = match budget.pointer("/spec/minAvailable") {
