@@ -52,8 +52,7 @@ pub(super) struct Flight {
     in_vain: bool,
     /// It is over, but for its report: when it is due again, and whether there was nothing to do.
     reports: Option<(Millis, bool)>,
-    is_guest: bool,
-    /// It does only what cannot wait, and waits outside.
+    /// A guest of the room: it does only what cannot wait, waits outside, and tells of it later.
     is_hurried: bool,
 }
 
@@ -85,8 +84,7 @@ impl Fleet<'_> {
             (seat, settled, passed)
         };
         let pass = Some(pass.boxed_local());
-        entry.flight =
-            Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_guest, is_hurried });
+        entry.flight = Some(Flight { pass, mail, reparent: None, in_vain: false, reports: None, is_hurried });
         self.run.passes += 1;
         let landed = self.poll(number);
         let ran = !matches!(landed, Some((_, _, Passed::Unchanged { .. })));
@@ -225,10 +223,10 @@ impl Fleet<'_> {
         };
         self.run.refused += report.refusals.len() as u64;
         let Report { view, outcomes, refusals, diagnostics, mut requeue_after_ms } = *report;
-        let is_guest = entry.flight.as_ref().is_some_and(|flight| flight.is_guest);
-        let since = *entry.untold_since.get_or_insert(view.as_of);
+        let is_hurried = entry.flight.as_ref().is_some_and(|flight| flight.is_hurried);
+        entry.untold_since.get_or_insert(view.as_of);
         let is_replaced = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Done);
-        if limits.guests && (is_replaced || is_guest && view.as_of < since + TOLD_WITHIN) {
+        if limits.guests && (is_replaced || is_hurried) {
             if !outcomes.is_empty() {
                 requeue_after_ms = requeue_after_ms.min(LOOK_AGAIN);
             }
