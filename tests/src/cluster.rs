@@ -166,12 +166,18 @@ impl Cluster {
         Ok(Self { client, port: secure, clients, server: how, running: Some(server), etcd, dir })
     }
 
+    /// Where its etcd answers: a lockserver for whoever asks for one.
+    #[must_use]
+    pub fn etcd(&self) -> String {
+        format!("http://127.0.0.1:{}", self.clients)
+    }
+
     /// Takes away what etcd knows of the past, and what the server itself remembers of it by starting it anew.
     ///
     /// # Errors
     /// When etcd refuses, or the server does not answer in two minutes.
     pub async fn forget_history(&mut self) -> anyhow::Result<()> {
-        let etcd = Client::try_from(Config::new(format!("http://127.0.0.1:{}", self.clients).parse()?))?;
+        let etcd = Client::try_from(Config::new(self.etcd().parse()?))?;
         let ask = |path: &str, body: Value| http::Request::post(path).body(body.to_string().into_bytes());
         let seen: Value = etcd.request(ask("/v3/kv/range", json!({ "key": "YQ==" }))?).await?;
         let newest = &seen["header"]["revision"];

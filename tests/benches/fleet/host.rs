@@ -71,12 +71,7 @@ impl Host {
 
     /// Processor time of all its threads.
     pub(crate) fn spent(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit_once(')').context("its name ends")?.1;
-        let ticks: u64 =
-            fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
-        let a_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+        spent(&self.child)
     }
 
     /// Bytes that are resident, and bytes that are allocated.
@@ -117,6 +112,15 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// Processor time of all threads of a process.
+pub(crate) fn spent(child: &Child) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    let fields = stat.rsplit_once(')').context("its name ends")?.1;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+    let a_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
 }
 
 impl Drop for Host {

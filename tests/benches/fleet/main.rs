@@ -6,6 +6,7 @@
 
 mod fleet;
 mod host;
+mod operator;
 mod raw;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pilothouse_tests::cluster::{self, Cluster};
 
 use crate::fleet::Fleet;
 use crate::host::Host;
+use crate::operator::Operator;
 
 #[global_allocator]
 static ALLOCATOR: cap::Cap<mimalloc::MiMalloc> = cap::Cap::new(mimalloc::MiMalloc, usize::MAX);
@@ -50,6 +52,7 @@ async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
     let begun = tokio::time::Instant::now();
     fleet.grow(1 + CREATED).await?;
     let took = begun.elapsed();
+    let there = (host.spent()? - before).as_secs_f64() * 1e3 / CREATED as f64;
     host.settle().await?;
     let cpu = (host.spent()? - before).as_secs_f64() * 1e3 / CREATED as f64;
     let rate = rate(CREATED * (1 + fleet.children()), took);
@@ -60,7 +63,13 @@ async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
     println!("{CREATED} clusters of three cells, {} objects each below the VitessCluster", fleet.children());
     println!("created by the host             {rate:>9.0} objects/s");
     println!("the same, applied by hand       {alone:>9.0} objects/s   {:.0}% of it", 100.0 * rate / alone);
-    println!("processor time for a cluster    {cpu:>9.2} ms");
+    println!(
+        "processor time for a cluster    {cpu:>9.2} ms until it rests, {there:.2} ms until all objects are there"
+    );
+    match operator::program() {
+        Some(program) => beside(binary, program).await?,
+        None => println!("vitess-operator's              not measured: VITESS_OPERATOR names no program"),
+    }
     raw::clear(&cluster).await?;
     let mut host = Host::start(&cluster, true)?;
 
@@ -87,6 +96,24 @@ async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
     let spent = (host.spent()? - spent).as_secs_f64();
     let writes = host.writes()? - writes;
     println!("at rest, {} clusters, a minute  {spent:>9.2} s of processor time, {writes} writes", SIZES[2]);
+    Ok(())
+}
+
+/// What the same clusters take of vitess-operator, until all of its objects are there: it never rests.
+async fn beside(binary: &std::path::Path, program: std::path::PathBuf) -> anyhow::Result<()> {
+    let cluster = Cluster::start(binary).await?;
+    let mut fleet = Fleet::prepare(&cluster).await?;
+    let operator = Operator::start(program, &cluster)?;
+    fleet.grow(1).await?;
+    let (before, begun) = (operator.spent()?, tokio::time::Instant::now());
+    fleet.grow(1 + CREATED).await?;
+    let took = begun.elapsed();
+    let cpu = (operator.spent()? - before).as_secs_f64() * 1e3 / CREATED as f64;
+    println!("vitess-operator's               {cpu:>9.2} ms, {} objects each", fleet.children());
+    println!(
+        "created by it                   {:>9.0} objects/s",
+        rate(CREATED * (1 + fleet.children()), took)
+    );
     Ok(())
 }
 
