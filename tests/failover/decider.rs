@@ -14,6 +14,12 @@ use pilothouse_tests::processes::images::Images;
 use pilothouse_tests::stage::Built;
 use serde_json::{Value, json};
 
+/// A primary must have been silent for so long. It is less than VTOrc waits for an answer, so the host comes before
+/// VTOrc's repairs; and more than a replica needs to know that a heartbeat is overdue.
+const CONFIRM_AFTER_MS: u64 = 2_500;
+/// MySQL's source sends a heartbeat each half of it, in seconds; 8.0.15 knows it by another name.
+const MY_CNF: &str = "loose_replica_net_timeout = 4\n";
+const POOL: &str = "/spec/keyspaces/0/partitionings/0/equal/shardTemplate/tabletPools/0";
 const UP_WITHIN: Duration = Duration::from_secs(180);
 /// VTOrc reads its switch with the rest of the topology, every 15 s as it is rendered.
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
@@ -42,7 +48,7 @@ impl Decider {
     /// reach, and nobody is replaced meanwhile: 15 s, where nobody asks for less.
     const fn flags(self) -> [(&'static str, &'static str); 2] {
         let [poll, dial] = match self {
-            Self::Host | Self::Vtorc => ["1s", "3s"],
+            Self::Host | Self::Vtorc => ["1s", "3500ms"],
             Self::VtorcAsRendered => ["3s", "15s"],
         };
         [("instance-poll-time", poll), ("remote-operation-timeout", dial)]
@@ -56,14 +62,15 @@ pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::
             { "key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"] },
         ] }],
     } } });
-    let fields: [(&str, Value); 3] = [
+    let cnf = format!("{POOL}/mysqld/configOverrides");
+    let fields: [(&str, Value); 4] = [
+        (&cnf, json!(MY_CNF)),
         ("/spec/vitessDashboard/affinity", first.clone()),
         ("/spec/cells/0/gateway/affinity", first.clone()),
         ("/spec/keyspaces/0/vitessOrchestrator/affinity", first),
     ];
     let mut scene = Scene::set(binary, images, built, "failover", &fields).await?;
-    let settings = scene.settings();
-    scene.start_host("first", &settings)?;
+    scene.start_host("first", &settings(&scene))?;
     scene.ready("etcd", 3, UP_WITHIN).await?;
     scene.ready("vttablet", 3, UP_WITHIN).await?;
     scene.ready("vtorc", 1, UP_WITHIN).await?;
@@ -71,10 +78,19 @@ pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::
     Ok(scene)
 }
 
+/// What hosts run with here.
+pub(crate) fn settings(scene: &Scene) -> Settings {
+    let mut settings = scene.settings();
+    if let Some(failover) = &mut settings.policies.failover {
+        failover.config["confirmAfterMs"] = CONFIRM_AFTER_MS.into();
+    }
+    settings
+}
+
 /// Has that one decide, and waits until it is so.
 pub(crate) async fn takes_over(scene: &mut Scene, decider: Decider) -> anyhow::Result<()> {
     asks(scene, decider.flags()).await?;
-    let settings = scene.settings();
+    let settings = settings(scene);
     let settings = match decider {
         Decider::Host => settings,
         Decider::Vtorc | Decider::VtorcAsRendered => {

@@ -8,7 +8,7 @@ use pilothouse_tests::crossing::scene::Scene;
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
 
-use crate::decider::{Decider, takes_over};
+use crate::decider::{self, Decider, takes_over};
 use crate::faults::Fault;
 use crate::round::{self, written_since};
 
@@ -20,7 +20,7 @@ const NOBODY_FOR: Duration = Duration::from_secs(30);
 /// host that ends as it is asked to gives the deciding back.
 pub(crate) async fn for_good(scene: &mut Scene, sql: &mut Sql, writer: &Writer) -> anyhow::Result<()> {
     takes_over(scene, Decider::Host).await?;
-    let settings = scene.settings();
+    let settings = decider::settings(scene);
     scene.start_host("second", &settings)?;
     leads(scene, "first").await?;
     let primary = round::settled(scene, sql).await?;

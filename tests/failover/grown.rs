@@ -12,7 +12,7 @@ use pilothouse_tests::cluster::whole::until;
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use serde_json::json;
 
-use crate::round;
+use crate::{decider, round};
 
 /// Each tablet is asked within a minute.
 const WITHIN: Duration = Duration::from_secs(180);
@@ -29,7 +29,7 @@ pub(crate) async fn by_their_own_word(scene: &mut Scene) -> anyhow::Result<()> {
     }
     let before = asked(scene).await?;
     anyhow::ensure!(before.len() == 3, "{before:?}");
-    let settings = scene.settings();
+    let settings = decider::settings(scene);
     let expansion = json!({ "builtin": "expansion", "config": { "usedPercent": 1 } });
     let policies = Bindings { expansion: Some(serde_json::from_value(expansion)?), ..settings.policies };
     scene.stop_host("first").await?;
