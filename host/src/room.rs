@@ -34,8 +34,8 @@ const LOOK_AGAIN_MS: Millis = 1_000;
 #[derive(Debug, Default)]
 pub struct Room {
     open: BTreeMap<ClusterKey, Place>,
-    /// Those whose pass runs.
-    busy: BTreeMap<ClusterKey, Busy>,
+    /// Those whose pass runs, and since when they are due again.
+    busy: BTreeMap<ClusterKey, Option<Millis>>,
     waiting: Queue,
     guests: BTreeSet<ClusterKey>,
     /// Guests whose pass runs, but needs no place any more.
@@ -49,6 +49,8 @@ pub struct Room {
 #[derive(Debug)]
 struct Place {
     since: Millis,
+    /// Since when its pass runs.
+    busy_since: Option<Millis>,
     /// Whether its last pass found nothing to do.
     rests: bool,
     /// Whether it has only to tell what it did, and takes nobody's place meanwhile.
@@ -57,15 +59,8 @@ struct Place {
 
 impl Place {
     const fn since(now: Millis) -> Self {
-        Self { since: now, rests: false, is_aside: false }
+        Self { since: now, busy_since: None, rests: false, is_aside: false }
     }
-}
-
-#[derive(Debug)]
-struct Busy {
-    since: Millis,
-    /// Since when it is due again.
-    due_again: Option<Millis>,
 }
 
 /// Who may be looked at now.
@@ -78,12 +73,6 @@ pub struct Turn {
 }
 
 impl Room {
-    /// Whether a cluster's pass runs.
-    #[must_use]
-    pub fn is_busy(&self, key: &ClusterKey) -> bool {
-        self.busy.contains_key(key)
-    }
-
     /// Whether a cluster's pass runs beside the places.
     #[must_use]
     pub fn is_guest(&self, key: &ClusterKey) -> bool {
@@ -92,15 +81,14 @@ impl Room {
 
     /// Its pass is over; `rests` if there was nothing to do. It is due at once where it was meanwhile.
     pub fn done(&mut self, key: &ClusterKey, rests: bool, queue: &mut Queue) {
-        if let Some(at) = self.busy.remove(key).and_then(|busy| busy.due_again) {
+        if let Some(at) = self.busy.remove(key).flatten() {
             queue.push(key.clone(), at);
         }
         if self.guests.remove(key) || self.outside.remove(key) {
             self.leaving.push(key.clone());
         }
         if let Some(place) = self.open.get_mut(key) {
-            place.rests = rests;
-            place.is_aside = false;
+            *place = Place { since: place.since, busy_since: None, rests, is_aside: false };
         }
     }
 
@@ -155,8 +143,8 @@ impl Room {
     pub fn turn(&mut self, queue: &mut Queue, now: Millis, presses: impl Fn(&ClusterKey) -> bool) -> Turn {
         let mut turn = Turn { pack: std::mem::take(&mut self.leaving), ..Turn::default() };
         for key in queue.take_due(now) {
-            if let Some(busy) = self.busy.get_mut(&key) {
-                busy.due_again.get_or_insert(now);
+            if let Some(due_again) = self.busy.get_mut(&key) {
+                due_again.get_or_insert(now);
             } else if self.open.contains_key(&key) {
                 self.begin(key, now, &mut turn);
             } else if presses(&key) {
@@ -191,7 +179,7 @@ impl Room {
         // Of those that came while others were slow, some have to go.
         while self.taken() > MOST_OPEN && self.packs_one(queue, now, &mut turn) {}
         if self.is_calm() {
-            let aside = self.open.iter().filter(|(key, place)| place.is_aside && !self.is_busy(key));
+            let aside = self.open.iter().filter(|(_, place)| place.is_aside && place.busy_since.is_none());
             aside.for_each(|(key, _)| queue.push(key.clone(), now));
         }
         turn
@@ -199,15 +187,14 @@ impl Room {
 
     /// Whether there is a place, if need be because somebody gave his up.
     fn makes_place(&mut self, queue: &Queue, now: Millis, turn: &mut Turn) -> bool {
-        let is_stuck =
-            |key: &&ClusterKey| self.busy.get(*key).is_some_and(|busy| now >= busy.since + STUCK_MS);
-        let stuck = || self.open.keys().filter(is_stuck).count();
+        let is_stuck = |place: &&Place| place.busy_since.is_some_and(|since| now >= since + STUCK_MS);
+        let stuck = || self.open.values().filter(is_stuck).count();
         self.taken() < MOST_OPEN || self.taken() < MOST_OPEN + stuck() || self.packs_one(queue, now, turn)
     }
 
     /// Of those that rest, the one that is due last gives up its place.
     fn packs_one(&mut self, queue: &Queue, now: Millis, turn: &mut Turn) -> bool {
-        let idle = self.open.iter().filter(|(key, _)| !self.is_busy(key));
+        let idle = self.open.iter().filter(|(_, place)| place.busy_since.is_none());
         let resting =
             idle.filter(|(_, place)| !place.is_aside && (place.rests || now >= place.since + LONG_MS));
         let due = resting.map(|(key, _)| (queue.due_at(key).unwrap_or(Millis::MAX), key));
@@ -219,7 +206,10 @@ impl Room {
     }
 
     fn begin(&mut self, key: ClusterKey, now: Millis, turn: &mut Turn) {
-        self.busy.insert(key.clone(), Busy { since: now, due_again: None });
+        if let Some(place) = self.open.get_mut(&key) {
+            place.busy_since = Some(now);
+        }
+        self.busy.insert(key.clone(), None);
         turn.begin.push(key);
     }
 
@@ -271,7 +261,7 @@ mod tests {
         queue.push(key(3), LONG_MS + 60);
         assert_eq!(calm(&mut room, &mut queue, 20), Turn::default());
         // The others have begun another pass.
-        room.busy.values_mut().for_each(|busy| busy.since = LONG_MS);
+        room.open.values_mut().for_each(|place| place.busy_since = place.busy_since.map(|_| LONG_MS));
         let turn = calm(&mut room, &mut queue, LONG_MS + 20);
         assert_eq!(turn, Turn { begin: vec![key(MOST_OPEN)], pack: vec![key(3)] });
     }
@@ -339,7 +329,7 @@ mod tests {
         room.done(&key(900), false, &mut queue);
         queue.push(key(900), 40);
         assert_eq!(calm(&mut room, &mut queue, 40), Turn { begin: vec![], pack: vec![key(900)] });
-        assert!(!room.is_busy(&key(900)), "the others were there before it");
+        assert!(!room.busy.contains_key(&key(900)), "the others were there before it");
     }
 
     #[test]
