@@ -87,6 +87,12 @@ pub fn serves(tablet: &TabletView) -> bool {
     answers && tablet.role != Role::Restore
 }
 
+/// Whether a primary serves, and its MySQL takes writes.
+#[must_use]
+pub fn takes_writes(tablet: &TabletView) -> bool {
+    serves(tablet) && !tablet.replication.as_ref().is_some_and(|told| told.read_only)
+}
+
 /// Whether taking its Pod disrupts nothing: no process runs there, or its kubelet
 /// (which is well) and its silence both say that it does not serve.
 #[must_use]

@@ -422,6 +422,9 @@ pub struct Replication {
     /// Whether it acknowledges writes for semi-sync.
     #[serde(default)]
     pub acks: bool,
+    /// Whether it is a primary whose MySQL takes no writes: a demotion that hangs leaves one so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 impl ClusterView {

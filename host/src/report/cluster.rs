@@ -177,10 +177,10 @@ fn ready(report: &Report, status: &VitessClusterStatus) -> (ConditionStatus, &'s
     }
 }
 
-/// Whether a shard has a primary that answers.
+/// Whether a shard has a primary that answers, and takes writes.
 pub(super) fn serves_writes(report: &Report, shard: &pilothouse_core::view::ShardView) -> bool {
     let primary = shard.primary.as_ref().and_then(|alias| report.view.tablet(alias));
-    primary.is_some_and(pilothouse_core::standing::serves)
+    primary.is_some_and(pilothouse_core::standing::takes_writes)
 }
 
 /// Verdicts, each with what led to it. As long as neither the verdict nor what it leans to changes, what was

@@ -62,9 +62,13 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
         ..live.cloned().unwrap_or_default()
     };
+    let answers = shard.primary.as_ref().and_then(|p| report.view.tablet(p)).is_some_and(standing::serves);
     let (answer, reason, message) = match (report.view.vitess, serves_writes(report, shard)) {
         (VitessSource::Unknown, _) => (ConditionStatus::Unknown, "VitessUnknown", "Vitess cannot be asked"),
         (_, true) => (ConditionStatus::True, "Serving", "its primary answers"),
+        (_, false) if answers => {
+            (ConditionStatus::False, "ReadOnly", "its primary answers, and takes no writes")
+        }
         (_, false) => (ConditionStatus::False, "NoPrimary", "it has no primary that answers"),
     };
     set(&mut status.conditions, report, generation, ("Ready", answer, reason, message));

@@ -55,8 +55,9 @@ fn of_tablet(tablet: &TabletRecord, h: &mut DefaultHasher) {
             errant,
             forgotten,
             acks,
+            read_only,
         } = replication;
         (server, source, source_connected, applying, lag_bucket(*lag_ms), errant).hash(h);
-        (forgotten.is_empty(), acks).hash(h);
+        (forgotten.is_empty(), acks, read_only).hash(h);
     }
 }

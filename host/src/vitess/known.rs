@@ -337,6 +337,7 @@ impl Known {
             errant: standing::errant(&status.position, self.primary_of(record)),
             forgotten: standing::forgotten(&probed.told, &status.position, self.primary_of(record)),
             acks: status.acks,
+            read_only: status.read_only,
         }
     }
 

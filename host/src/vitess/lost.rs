@@ -48,6 +48,7 @@ mod tests {
                 errant: GtidSet::default(),
                 forgotten: GtidSet::default(),
                 acks: true,
+                read_only: false,
             });
             let reach = if answers[i] { Reach::Yes } else { Reach::No };
             (alias(i), TabletRecord { reach, replication, ..TabletRecord::default() })

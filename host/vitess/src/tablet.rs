@@ -53,6 +53,8 @@ pub struct Status {
     pub source: Option<Source>,
     /// Whether it acknowledges writes for semi-sync.
     pub acks: bool,
+    /// Whether it is a primary whose MySQL takes no writes.
+    pub read_only: bool,
 }
 
 /// Whom a replica follows, and how.
@@ -203,6 +205,7 @@ fn read_status(status: replication::FullStatus) -> Result<Status, pilothouse_cor
         role,
         position,
         acks: status.semi_sync_replica_enabled && status.semi_sync_replica_status,
+        read_only: role == Role::Primary && (status.read_only || status.super_read_only),
         source: follows.map(|follows| source(follows, applied)),
     })
 }
@@ -304,6 +307,18 @@ mod tests {
         let promoted = replication::FullStatus { tablet_type: 1, ..status(false) };
         let read = read_status(promoted).expect("a status");
         assert_eq!((read.role, read.source), (Role::Primary, None));
+    }
+
+    #[test]
+    fn only_a_primary_is_to_take_writes() {
+        let read_only = |tablet_type, read_only, super_read_only| {
+            let told = replication::FullStatus { tablet_type, read_only, super_read_only, ..status(false) };
+            read_status(told).expect("a status").read_only
+        };
+        assert!(!read_only(1, false, false));
+        assert!(read_only(1, true, false));
+        assert!(read_only(1, false, true));
+        assert!(!read_only(2, true, true), "a replica never does");
     }
 
     #[test]

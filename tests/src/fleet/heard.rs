@@ -68,6 +68,7 @@ impl Cluster {
             errant: alone,
             forgotten: GtidSet::default(),
             acks: hears,
+            read_only: false,
         })
     }
 

@@ -85,7 +85,8 @@ impl TabletObserved {
         let bucket = |used: u64| u128::from(used) * 64 / u128::from(self.disk_capacity.max(1));
         self.disk_used.map(bucket).hash(h);
         if let Some(r) = &self.replication {
-            (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant, r.acks).hash(h);
+            (&r.source, r.source_connected, r.applying, lag_bucket(r.lag_ms), &r.errant).hash(h);
+            (r.acks, r.read_only).hash(h);
         }
     }
 }
@@ -106,6 +107,7 @@ impl State {
             errant: self.errant_of(key, alias),
             forgotten: GtidSet::default(),
             acks: acks && tablet.connected,
+            read_only: tablet.role == Role::Primary && !tablet.writable,
         })
     }
 

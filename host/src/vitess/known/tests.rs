@@ -30,7 +30,14 @@ fn status(uid: u32, role: Role, position: &str, source: Option<u32>) -> Answer {
         lag_ms: 0,
     });
     let server = format!("server{uid}");
-    Answer::Whole(Box::new(Status { server, role, position: set(position), source, acks: false }))
+    Answer::Whole(Box::new(Status {
+        server,
+        role,
+        position: set(position),
+        source,
+        acks: false,
+        read_only: false,
+    }))
 }
 
 fn silent() -> Answer {
