@@ -14,12 +14,13 @@ use pilothouse_tests::processes::images::Images;
 use pilothouse_tests::stage::Built;
 use serde_json::{Value, json};
 
-/// A primary must have been silent for so long. It is less than VTOrc waits for an answer, so the host comes before
-/// VTOrc's repairs; and more than a replica needs to know that a heartbeat is overdue.
+/// A primary must have been silent for so long. With the second in which it is asked that is what VTOrc waits for an
+/// answer, so the host comes before VTOrc's repairs; and a replica has missed a heartbeat by then, after 3 s.
 const CONFIRM_AFTER_MS: u64 = 2_500;
 /// MySQL's source sends a heartbeat each half of it, in seconds; 8.0.15 knows it by another name.
 const MY_CNF: &str = "loose_replica_net_timeout = 4\n";
-const POOL: &str = "/spec/keyspaces/0/partitionings/0/equal/shardTemplate/tabletPools/0";
+const MY_CNF_AT: &str =
+    "/spec/keyspaces/0/partitionings/0/equal/shardTemplate/tabletPools/0/mysqld/configOverrides";
 const UP_WITHIN: Duration = Duration::from_secs(180);
 /// VTOrc reads its switch with the rest of the topology, every 15 s as it is rendered.
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
@@ -62,9 +63,8 @@ pub(crate) async fn set(binary: &Path, images: Images, built: Built) -> anyhow::
             { "key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"] },
         ] }],
     } } });
-    let cnf = format!("{POOL}/mysqld/configOverrides");
     let fields: [(&str, Value); 4] = [
-        (&cnf, json!(MY_CNF)),
+        (MY_CNF_AT, json!(MY_CNF)),
         ("/spec/vitessDashboard/affinity", first.clone()),
         ("/spec/cells/0/gateway/affinity", first.clone()),
         ("/spec/keyspaces/0/vitessOrchestrator/affinity", first),
