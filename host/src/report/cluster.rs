@@ -15,7 +15,8 @@ use pilothouse_api::vitess_cluster::{
 use pilothouse_core::levels;
 use pilothouse_core::pass::Report;
 use pilothouse_core::plan::{Outcome, Severity};
-use pilothouse_core::view::{CellView, Level, TabletView, VitessSource, Wanted as Why, ZoneView};
+use pilothouse_core::standing;
+use pilothouse_core::view::{CellView, Level, ShardView, TabletView, VitessSource, Wanted as Why, ZoneView};
 use pilothouse_core::zones::ZoneState;
 
 use super::{Wanted, available, gateways, lockservers, paused, schedules, set, volumes};
@@ -177,10 +178,14 @@ fn ready(report: &Report, status: &VitessClusterStatus) -> (ConditionStatus, &'s
     }
 }
 
+/// The tablet that leads a shard, where one does that is known.
+pub(super) fn primary<'a>(report: &'a Report, shard: &ShardView) -> Option<&'a TabletView> {
+    report.view.tablet(shard.primary.as_ref()?)
+}
+
 /// Whether a shard has a primary that answers, and takes writes.
-pub(super) fn serves_writes(report: &Report, shard: &pilothouse_core::view::ShardView) -> bool {
-    let primary = shard.primary.as_ref().and_then(|alias| report.view.tablet(alias));
-    primary.is_some_and(pilothouse_core::standing::takes_writes)
+pub(super) fn serves_writes(report: &Report, shard: &ShardView) -> bool {
+    primary(report, shard).is_some_and(standing::takes_writes)
 }
 
 /// Verdicts, each with what led to it. As long as neither the verdict nor what it leans to changes, what was

@@ -18,7 +18,7 @@ use pilothouse_core::standing;
 use pilothouse_core::view::{Level, PodState, Role, ShardView, TabletView, VitessSource, Wanted as Why};
 use pilothouse_core::{topology::ShardId, turndown};
 
-use super::cluster::serves_writes;
+use super::cluster::{primary, serves_writes};
 use super::{Wanted, available, decider, paused, set, time, told, volumes};
 use crate::cache::Cached;
 use crate::kinds::Kind;
@@ -62,7 +62,7 @@ fn of_shard(pilot: &Pilot, report: &Report, shard: &ShardView) -> Option<Wanted>
         conditions: live.map(|s| s.conditions.clone()).unwrap_or_default(),
         ..live.cloned().unwrap_or_default()
     };
-    let answers = shard.primary.as_ref().and_then(|p| report.view.tablet(p)).is_some_and(standing::serves);
+    let answers = primary(report, shard).is_some_and(standing::serves);
     let (answer, reason, message) = match (report.view.vitess, serves_writes(report, shard)) {
         (VitessSource::Unknown, _) => (ConditionStatus::Unknown, "VitessUnknown", "Vitess cannot be asked"),
         (_, true) => (ConditionStatus::True, "Serving", "its primary answers"),
