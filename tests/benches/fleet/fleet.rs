@@ -27,13 +27,16 @@ pub(crate) struct Fleet {
     client: Client,
     example: Value,
     size: usize,
+    /// Of which a cluster has objects.
+    kinds: &'static [Kind],
     /// Objects of each kind below a VitessCluster; empty until that was learnt.
     children: BTreeMap<Kind, usize>,
 }
 
 impl Fleet {
-    /// An empty fleet on a server with our kinds, three zones and the class of Pods.
-    pub(crate) async fn prepare(cluster: &Cluster) -> anyhow::Result<Self> {
+    /// An empty fleet on a server with our kinds, three zones and the class of Pods; whoever works on it makes objects
+    /// of those `kinds` for each cluster.
+    pub(crate) async fn prepare(cluster: &Cluster, kinds: &'static [Kind]) -> anyhow::Result<Self> {
         let client = cluster.client.clone();
         host::install(&client).await?;
         let node = |zone: &str| {
@@ -54,7 +57,7 @@ impl Fleet {
         // As vitess-operator was measured: with a lockserver that is there and answers.
         example["spec"]["globalLockserver"] = json!({ "external": {
             "implementation": "etcd2", "address": cluster.etcd(), "rootPath": "/vitess/global" } });
-        let fleet = Self { client, example, size: 0, children: BTreeMap::new() };
+        let fleet = Self { client, example, size: 0, kinds, children: BTreeMap::new() };
         let taken = async {
             // A definition is served a moment after it was taken.
             while Kind::VitessCluster
@@ -107,13 +110,16 @@ impl Fleet {
     /// What the first cluster has, once there is no more of it.
     async fn learn(&mut self) -> anyhow::Result<()> {
         let mut same = 0;
+        let begun = tokio::time::Instant::now();
         while same < 25 {
+            ensure!(begun.elapsed() < WITHIN, "of the first cluster are there {:?}", self.children);
             tokio::time::sleep(LOOK_AGAIN).await;
             let mut now = BTreeMap::new();
-            for kind in KINDS.into_iter().filter(|kind| *kind != Kind::VitessCluster) {
-                now.insert(kind, self.count(kind).await? / self.size);
+            for kind in self.kinds.iter().filter(|kind| **kind != Kind::VitessCluster) {
+                now.insert(*kind, self.count(*kind).await? / self.size);
             }
-            same = if now[&Kind::Pod] > 0 && now == self.children { same + 1 } else { 0 };
+            let every = now.values().all(|count| *count > 0);
+            same = if every && now == self.children { same + 1 } else { 0 };
             self.children = now;
         }
         Ok(())
@@ -127,7 +133,7 @@ impl Fleet {
     }
 }
 
-/// Kinds of which a cluster has objects.
+/// Kinds of which a cluster has objects, if it is the host's.
 pub(crate) const KINDS: [Kind; 10] = [
     Kind::VitessCluster,
     Kind::VitessCell,

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -11,6 +11,7 @@ use pilothouse::settings::Settings;
 use pilothouse_tests::cluster::Cluster;
 
 use crate::ALLOCATOR;
+use crate::ends::{Ends, kubeconfig};
 use crate::fleet::{LOOK_AGAIN, WITHIN};
 
 /// Asked on standard input, it answers with the bytes that are allocated.
@@ -33,7 +34,7 @@ pub(crate) fn main() -> anyhow::Result<std::process::ExitCode> {
 }
 
 pub(crate) struct Host {
-    child: Child,
+    process: Ends,
     ask: ChildStdin,
     answers: BufReader<ChildStdout>,
     metrics: SocketAddr,
@@ -48,35 +49,33 @@ impl Host {
         let settings =
             Settings { listen: ([127, 0, 0, 1], 0).into(), cache_dir: Some(cache), ..Settings::default() };
         std::fs::write(dir.path().join("settings.yaml"), settings.to_yaml())?;
-        std::fs::write(
-            dir.path().join("kubeconfig"),
-            cluster.kubeconfig(pilothouse_tests::cluster::TOKEN, "default"),
-        )?;
         let product = env!("CARGO_BIN_EXE_pilothouse-under-test").into();
         let program = if counts { std::env::current_exe()? } else { product };
-        let mut child = Command::new(program)
-            .args(["--log", "warn", "run", "--settings"])
-            .arg(dir.path().join("settings.yaml"))
-            .env("KUBECONFIG", dir.path().join("kubeconfig"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut process = Ends::start(
+            Command::new(program)
+                .args(["--log", "warn", "run", "--settings"])
+                .arg(dir.path().join("settings.yaml"))
+                .env("KUBECONFIG", kubeconfig(dir.path(), cluster)?)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
+        )?;
+        let child = process.child();
         let ask = child.stdin.take().context("piped")?;
         let mut answers = BufReader::new(child.stdout.take().context("piped")?);
         let mut first = String::new();
         answers.read_line(&mut first)?;
         let at = first.trim().rsplit_once("http://").with_context(|| format!("it says {first:?}"))?.1;
-        Ok(Self { child, ask, answers, metrics: at.parse()?, _dir: dir })
+        Ok(Self { process, ask, answers, metrics: at.parse()?, _dir: dir })
     }
 
     /// Processor time of all its threads.
     pub(crate) fn spent(&self) -> anyhow::Result<Duration> {
-        spent(&self.child)
+        self.process.spent()
     }
 
     /// Bytes that are resident, and bytes that are allocated.
     pub(crate) fn memory(&mut self) -> anyhow::Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = self.process.proc("status")?;
         let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("it has a size")?;
         let kib: u64 = resident.trim().trim_end_matches("kB").trim().parse()?;
         writeln!(self.ask, "{LIVE}")?;
@@ -111,21 +110,5 @@ impl Host {
             }
         }
         Ok(())
-    }
-}
-
-/// Processor time of all threads of a process.
-pub(crate) fn spent(child: &Child) -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-    let fields = stat.rsplit_once(')').context("its name ends")?.1;
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
-    let a_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -4,6 +4,7 @@
 //! looked at this very program, which counts what the product's `main` allocates. Nobody plays
 //! kubelets, so every Pod stays Pending. Asserts nothing about time: machines are shared and noisy.
 
+mod ends;
 mod fleet;
 mod host;
 mod operator;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use pilothouse_tests::cluster::{self, Cluster};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, KINDS};
 use crate::host::Host;
 use crate::operator::Operator;
 
@@ -43,7 +44,7 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
 
 async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
     let cluster = Cluster::start(binary).await?;
-    let mut fleet = Fleet::prepare(&cluster).await?;
+    let mut fleet = Fleet::prepare(&cluster, &KINDS).await?;
     let host = Host::start(&cluster, false)?;
     // What is only paid once: watches, policies, the first of everything.
     fleet.grow(1).await?;
@@ -102,7 +103,7 @@ async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
 /// What the same clusters take of vitess-operator, until all of its objects are there: it never rests.
 async fn beside(binary: &std::path::Path, program: std::path::PathBuf) -> anyhow::Result<()> {
     let cluster = Cluster::start(binary).await?;
-    let mut fleet = Fleet::prepare(&cluster).await?;
+    let mut fleet = Fleet::prepare(&cluster, &operator::KINDS).await?;
     let operator = Operator::start(program, &cluster)?;
     fleet.grow(1).await?;
     let (before, begun) = (operator.spent()?, tokio::time::Instant::now());

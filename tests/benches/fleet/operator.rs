@@ -3,13 +3,14 @@
 //! Owns how it is started. It has a control plane for itself, since it would take the host's objects for its own.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use pilothouse_tests::cluster::{Cluster, TOKEN};
+use pilothouse::kinds::Kind;
+use pilothouse_tests::cluster::Cluster;
 
+use crate::ends::{Ends, kubeconfig};
 use crate::fleet::NAMESPACE;
-use crate::host::spent;
 
 /// Names the program (its `cmd/manager`).
 const PROGRAM: &str = "VITESS_OPERATOR";
@@ -19,36 +20,41 @@ pub(crate) fn program() -> Option<PathBuf> {
     std::env::var_os(PROGRAM).map(PathBuf::from)
 }
 
+/// Of which it makes objects for a cluster of the fleet: it makes no budgets for these.
+pub(crate) const KINDS: [Kind; 9] = [
+    Kind::VitessCluster,
+    Kind::VitessCell,
+    Kind::VitessKeyspace,
+    Kind::VitessShard,
+    Kind::VitessBackupStorage,
+    Kind::Deployment,
+    Kind::PersistentVolumeClaim,
+    Kind::Pod,
+    Kind::Service,
+];
+
 pub(crate) struct Operator {
-    child: Child,
+    process: Ends,
     _dir: tempfile::TempDir,
 }
 
 impl Operator {
     pub(crate) fn start(program: PathBuf, cluster: &Cluster) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let kubeconfig = dir.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, cluster.kubeconfig(TOKEN, NAMESPACE))?;
-        let child = Command::new(program)
-            .env("KUBECONFIG", kubeconfig)
-            .envs([("WATCH_NAMESPACE", NAMESPACE), ("PS_OPERATOR_POD_NAMESPACE", NAMESPACE)])
-            .env("PS_OPERATOR_POD_NAME", "vitess-operator")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self { child, _dir: dir })
+        let process = Ends::start(
+            Command::new(program)
+                .env("KUBECONFIG", kubeconfig(dir.path(), cluster)?)
+                .envs([("WATCH_NAMESPACE", NAMESPACE), ("PS_OPERATOR_POD_NAMESPACE", NAMESPACE)])
+                .env("PS_OPERATOR_POD_NAME", "vitess-operator")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )?;
+        Ok(Self { process, _dir: dir })
     }
 
     /// Processor time of all its threads.
     pub(crate) fn spent(&self) -> anyhow::Result<Duration> {
-        spent(&self.child)
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.spent()
     }
 }
