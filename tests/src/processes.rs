@@ -9,6 +9,7 @@
 //! All of it stands in namespaces that end with the test ([`apart`]). Must not know what any test expects.
 
 pub mod apart;
+mod back_off;
 mod containers;
 mod environment;
 pub mod images;

@@ -10,17 +10,14 @@ use k8s_openapi::api::core::v1::{Container, Probe};
 use kube::ResourceExt as _;
 use pilothouse::clock::{Clock, rfc3339};
 use rustix::process::Signal;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::back_off::BackOff;
 use super::environment;
 use super::pods::Running;
 use super::probes::{self, For};
 use super::sandbox::{Process, Program, Sandbox};
 use super::volumes::Volumes;
-
-/// As a kubelet waits that was told not to wait for long (its `crashLoopBackOff.maxContainerRestartPeriod`).
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a container does, as its status says it.
 #[derive(Clone, Debug)]
@@ -65,15 +62,17 @@ impl Place<'_> {
     /// for the latter.
     pub(super) async fn keep(&self, container: &Container, n: usize, is_init: bool) -> Option<i32> {
         let policy = self.pod.spec().restart_policy.as_deref().unwrap_or("Always");
-        let mut wait = FIRST_WAIT;
+        let mut back_off = BackOff::default();
         loop {
             let ended = self.once(container, n, is_init).await;
             if self.pod.is_stopping() {
                 return None;
             }
+            let wait = back_off.wait(Instant::now());
             let (reason, message) = match ended {
                 Ok(0) if is_init || policy == "OnFailure" => return Some(0),
                 Ok(code) if policy == "Never" => return Some(code),
+                Ok(_) if wait.is_zero() => ("ContainerCreating", String::new()),
                 Ok(code) => ("CrashLoopBackOff", format!("it ended with {code}")),
                 Err(error) => ("CreateContainerConfigError", format!("{error:#}")),
             };
@@ -89,7 +88,7 @@ impl Place<'_> {
                 self.pod.released().await;
             };
             tokio::select! {
-                () = over => wait = (2 * wait).min(LONGEST_WAIT),
+                () = over => {}
                 _ = self.pod.stopping() => return None,
             }
         }
