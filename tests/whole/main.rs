@@ -1,9 +1,10 @@
 //! The host on the whole of Kubernetes' own control plane, with played nodes.
 
+// Tests begin by name: what takes longest comes first, and all others beside it.
+mod as_simulated;
 mod new_shards;
 mod nodes;
 mod rollout;
-mod scenarios;
 mod scene;
 #[path = "../scenarios/script.rs"]
 mod script;

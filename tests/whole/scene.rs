@@ -226,7 +226,11 @@ impl Scene {
             anyhow::Ok(())
         };
         match tokio::time::timeout(wait.within.0.clamp(QUIET, LONGEST), met).await {
-            Ok(met) => met,
+            // What follows in the script follows for the played Vitess, too.
+            Ok(met) => {
+                met?;
+                self.databases.know_what_is_gone(kind).await
+            }
             Err(_) => {
                 let stands = seen::state(&self.snapshot().await?, &self.namespace);
                 anyhow::bail!("never; what stands:\n{stands}")

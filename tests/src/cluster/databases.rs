@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Client, ResourceExt as _};
@@ -24,6 +25,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::whole::until;
+
 /// What the played Vitess goes by.
 const COPIED: [Kind; 7] = [
     Kind::VitessCluster,
@@ -34,6 +37,8 @@ const COPIED: [Kind; 7] = [
     Kind::PersistentVolumeClaim,
     Kind::Pod,
 ];
+
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// A played Vitess; ends when dropped.
 pub struct Databases {
@@ -74,6 +79,27 @@ impl Databases {
     #[must_use]
     pub fn broken(&self) -> Vec<Violation> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has heard of every object of a kind that is gone, if it goes by that kind: each kind is told in
+    /// a stream of its own, and what somebody writes next must not overtake what it follows.
+    ///
+    /// # Errors
+    /// When it never has, or the API server does not answer.
+    pub async fn know_what_is_gone(&self, kind: Kind) -> anyhow::Result<()> {
+        if !COPIED.contains(&kind) {
+            return Ok(());
+        }
+        let resource = kind.resource();
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let id = ResourceId::new(&resource.group, &resource.plural);
+        until(TOLD_WITHIN, &format!("the played Vitess hears what {} are gone", kind.as_str()), async || {
+            let known = self.world.copied(&id);
+            let stand = api.list_metadata(&ListParams::default()).await?;
+            let stand: BTreeSet<String> = stand.iter().filter_map(|object| object.uid()).collect();
+            Ok(known.is_subset(&stand).then_some(()))
+        })
+        .await
     }
 
     /// Kills what runs in a Pod; its kubelet restarts it after the back-off.

@@ -5,6 +5,8 @@
 //! completion that is over is told as [`Ended`], for whoever stands in for the kubelet.
 //! Must not play a kubelet, a scheduler, a controller or a volume's provider.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::agenda::Look;
@@ -58,6 +60,12 @@ impl World {
     /// An object is gone there.
     pub fn copy_gone(&self, kind: &ResourceId, namespace: &str, name: &str) {
         self.api.remove_copy(&ObjectKey::new(kind.clone(), namespace, name));
+    }
+
+    /// The UIDs of the copies of a kind.
+    #[must_use]
+    pub fn copied(&self, kind: &ResourceId) -> BTreeSet<String> {
+        self.api.list(kind, None).iter().map(|object| uid(object).to_owned()).collect()
     }
 
     /// The runs to completion that are over since the last call.

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use pilothouse::settings::Settings;
@@ -59,6 +60,8 @@ const HURRIED: [&str; 2] = ["surge_adopted", "zone_lost_and_back"];
 
 /// Names of scripts, with commas: only they are run.
 const ONLY: &str = "PILOTHOUSE_SCENARIOS";
+/// All that stands is listed so often, of every kind: what the server does for it, it does not do for the host.
+const BETWEEN_LISTS: Duration = Duration::from_secs(1);
 /// So many control planes at once: mostly they wait.
 const AT_ONCE: usize = 7;
 
@@ -77,7 +80,11 @@ async fn rest(scene: &mut Scene, expected: &str, refusals_stay: bool) -> anyhow:
     let mut state = String::new();
     let settled = until(LONGEST, "", async || {
         state = without_moments(&seen::state(&scene.snapshot().await?, &scene.namespace));
-        Ok((state == expected).then_some(()))
+        if state == expected {
+            return Ok(Some(()));
+        }
+        tokio::time::sleep(BETWEEN_LISTS).await;
+        Ok(None)
     });
     if settled.await.is_err() {
         anyhow::bail!("at the end stands:\n{state}\nand not:\n{expected}");
