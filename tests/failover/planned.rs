@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use pilothouse::clock::Clock;
 use pilothouse_core::topology::ShardId;
 use pilothouse_tests::cluster::whole::until;
-use pilothouse_tests::crossing::primary::{alias, serving};
+use pilothouse_tests::crossing::primary::{alias, serve, serving};
 use pilothouse_tests::crossing::scene::Scene;
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
@@ -16,6 +16,7 @@ use pilothouse_vitess::{Dialer, Vtctld, Within};
 use crate::round::{settled, well, written_since};
 
 const WITHIN: Duration = Duration::from_secs(30);
+const FOUND_WITHIN: Duration = Duration::from_secs(120);
 
 /// So many of each; prints how long they took and what became of rows meanwhile.
 pub(crate) async fn in_turns(
@@ -33,6 +34,11 @@ pub(crate) async fn in_turns(
     for n in 0..2 * pairs {
         // A gateway holds no rows back where one reparent comes soon after another.
         let primary = settled(scene, sql).await?;
+        // Nor does it where it has yet to find the next primary.
+        until(FOUND_WITHIN, "the gateway knows all tablets", async || {
+            Ok((serve(sql).await? == 3).then_some(()))
+        })
+        .await?;
         let pods = scene.pods("vttablet").await?;
         let from = pods.iter().find(|pod| pod.name_any() == primary.pod).context("the primary")?;
         let to = pods.iter().find(|pod| pod.name_any() != primary.pod).context("another")?;

@@ -35,6 +35,15 @@ pub async fn serving(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
     Ok(Primary { pod: pod.name_any(), zone: zone(pod), since: u64::try_from(since.as_millisecond())? })
 }
 
+/// How many tablets the gateway holds for ones that serve. It tries those again that it could not reach, while they
+/// came up say, after up to a minute.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn serve(sql: &mut Sql) -> anyhow::Result<usize> {
+    Ok(sql.ask("SHOW VITESS_TABLETS").await?.iter().filter(|tablet| tablet[4] == "SERVING").count())
+}
+
 /// The alias of a tablet's Pod.
 #[must_use]
 pub fn alias(pod: &Pod) -> String {
