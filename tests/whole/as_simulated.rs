@@ -55,10 +55,10 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("all_disks_full", BREAKS),
 ];
 
-/// A zone counts as back so soon: where cores are few a Node may be late with its heartbeat, and nobody waits here for
-/// a quarter of an hour until its zone is healthy again.
-const RECOVERED_AFTER_MS: u64 = 15_000;
-/// Those that wait for it that a zone is back: what was moved returns sooner, too.
+/// A zone that was suspected again and again is healthy again so soon: each time it takes twice as long, and a zone of
+/// one tablet is suspected whenever that is rolled, if anybody looks just then.
+const LONGEST_RECOVERY_MS: u64 = 60_000;
+/// Those whose settings are hurried, since they wait for a quarter of an hour until a zone counts as back.
 const HURRIED: [&str; 2] = ["surge_adopted", "zone_lost_and_back"];
 
 /// Names of scripts, with commas: only they are run.
@@ -71,8 +71,9 @@ const AT_ONCE: usize = 7;
 /// The script's settings, hurried.
 fn settings(name: &str, script: &Script) -> anyhow::Result<Settings> {
     let mut settings = serde_json::to_value(&script.settings)?;
-    settings["zones"]["recoveredAfterMs"] = json!(RECOVERED_AFTER_MS);
+    settings["zones"]["longestRecoveryMs"] = json!(LONGEST_RECOVERY_MS);
     if HURRIED.contains(&name) {
+        settings["zones"]["recoveredAfterMs"] = json!(15_000);
         settings["policies"]["placement"]["config"]["returnAfterMs"] = json!(60_000);
     }
     Ok(serde_json::from_value(settings)?)
