@@ -15,10 +15,13 @@ use pilothouse_tests::grpc::{Answers, Peer, Reply};
 use pilothouse_vitess::wire::{
     mysqlctl, query, replicationdata, tabletmanagerdata, topodata, vtctldata, vttime,
 };
-use tokio::sync::watch;
+use prost::Message as _;
+use tokio::sync::{mpsc, watch};
 
 /// A played peer that does not answer by then never will.
 const SOON: Duration = Duration::from_secs(20);
+/// Nobody waits for the next poll of such.
+const SELDOM_MS: u64 = 24_000;
 const SERVER: &str = "3e11fa47-71ca-11e1-9e33-c80aa942956";
 
 /// What a peer says, by call; another thing whenever the test says so.
@@ -155,6 +158,10 @@ impl Scene {
     }
 
     async fn with(backups: Option<&str>, but: impl FnOnce(&Says)) -> Self {
+        Self::polling(100, backups, but).await
+    }
+
+    async fn polling(poll_ms: u64, backups: Option<&str>, but: impl FnOnce(&Says)) -> Self {
         let tablets = [Says::nothing(), Says::nothing()];
         tablets[0].set("FullStatus", whole(primary()));
         tablets[1].set("FullStatus", whole(replica()));
@@ -167,10 +174,10 @@ impl Scene {
         but(&vtctld);
         peers.push(Peer::serve(vtctld.answers()).await.unwrap());
         let settings = VitessSettings {
-            poll_ms: 100,
+            poll_ms,
             probe_ms: 300,
             call_ms: 300,
-            stale_ms: 1_000,
+            stale_ms: 10 * poll_ms,
             ..VitessSettings::default()
         };
         let real = RealVitess::new(settings.dialer().unwrap(), settings, Clock::system());
@@ -260,6 +267,23 @@ async fn a_primary_without_its_mysql_does_not_answer_and_a_restore_does() {
     scene.tablets[1].set("FullStatus", Reply::Refused(2, "mysqld is not up yet".to_owned()));
     let known = scene.tablet(2, (Reach::Yes, Role::Restore, false)).await;
     assert!(!known.tablets.contains_key(&named(1)), "its record has gone");
+}
+
+#[tokio::test]
+async fn a_tablet_that_says_that_its_health_has_changed_is_asked_at_once() {
+    let says = |serving| {
+        let target = Some(query::Target { tablet_type: 1 });
+        query::StreamHealthResponse { target, serving, realtime_stats: None }.encode_to_vec()
+    };
+    let (health, said) = mpsc::unbounded_channel();
+    let scene = Scene::polling(SELDOM_MS, None, |_| {}).await;
+    scene.tablets[0].set("StreamHealth", Reply::Stream(Arc::new(tokio::sync::Mutex::new(said))));
+    scene.tablet(1, LEADS).await;
+    scene.tablets[0].set("FullStatus", Reply::Refused(2, "no connection to mysqld".to_owned()));
+    for serving in [true, true, false] {
+        health.send(says(serving)).unwrap();
+    }
+    scene.tablet(1, (Reach::No, Role::Unknown, false)).await;
 }
 
 #[tokio::test]

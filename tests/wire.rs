@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// In the version that `tests/vitess` runs.
 const VITESS: &str = "vitess.io/vitess";
-const SERVICES: [&str; 2] = ["vtctlservice.proto", "tabletmanagerservice.proto"];
+const SERVICES: [&str; 3] = ["queryservice.proto", "tabletmanagerservice.proto", "vtctlservice.proto"];
 
 /// Everything that matters on the wire: where it stands, and what stands there.
 type Wire = BTreeMap<String, String>;

@@ -7,7 +7,7 @@ use prost_build::{Config, Service, ServiceGenerator};
 
 /// Where our .proto files are, and those of them that have calls: the rest is imported.
 const FOLDER: &str = "proto";
-const SERVICES: [&str; 2] = ["vtctlservice.proto", "tabletmanagerservice.proto"];
+const SERVICES: [&str; 3] = ["queryservice.proto", "tabletmanagerservice.proto", "vtctlservice.proto"];
 
 struct Calls;
 
@@ -16,8 +16,9 @@ impl ServiceGenerator for Calls {
         for method in service.methods {
             let path = format!("/{}.{}/{}", service.package, service.proto_name, method.proto_name);
             let (request, response) = (method.input_type, method.output_type);
+            let called = if method.server_streaming { "ServerStreaming" } else { "Call" };
             let call = format!(
-                "impl crate::call::Call for {request} {{\n    \
+                "impl crate::call::{called} for {request} {{\n    \
                  const PATH: &'static str = {path:?};\n    type Response = {response};\n}}\n"
             );
             text.write_str(&call).expect("a string takes it");

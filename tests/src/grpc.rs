@@ -14,6 +14,8 @@ use prost::Message;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +28,8 @@ pub enum Reply {
     Refused(u32, String),
     /// Nothing, ever.
     Silence,
+    /// One message after another, to one caller at a time, as long as somebody may send.
+    Stream(Arc<Mutex<UnboundedReceiver<Vec<u8>>>>),
     /// The connection goes on, and the answer ends within a message.
     Half,
 }
@@ -139,6 +143,14 @@ async fn answer(mut respond: SendResponse<Bytes>, reply: Reply) -> Result<(), h2
         Reply::Message(message) => {
             let mut stream = respond.send_response(head, false)?;
             stream.send_data(framed(&message, message.len()), false)?;
+            stream.send_trailers(trailers(0, ""))
+        }
+        Reply::Stream(messages) => {
+            let mut stream = respond.send_response(head, false)?;
+            let mut messages = messages.lock().await;
+            while let Some(message) = messages.recv().await {
+                stream.send_data(framed(&message, message.len()), false)?;
+            }
             stream.send_trailers(trailers(0, ""))
         }
         Reply::Half => {

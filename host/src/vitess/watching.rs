@@ -14,7 +14,7 @@ use pilothouse_core::gtid::GtidSet;
 use pilothouse_core::topology::{ShardId, TabletAlias};
 use pilothouse_core::view::{BackupView, CELLS_ALIAS, Topology};
 use pilothouse_vitess::{
-    Answer, Dialer, Error, KeyspaceRecord, ShardRecord, Tablet, TabletRecord, Vtctld, restored,
+    Answer, Dialer, Error, Health, KeyspaceRecord, ShardRecord, Tablet, TabletRecord, Vtctld, restored,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -279,9 +279,13 @@ impl Watch {
                 new.insert((place, begun));
             }
             tokio::select! {
-                Some((tablet, answer, began)) = probing.next(), if !probing.is_empty() => {
+                Some((mut tablet, answer, began)) = probing.next(), if !probing.is_empty() => {
                     // One that has moved meanwhile is probed where it is now.
                     if places.get(&tablet.alias).is_some_and(|(_, begun)| *begun == tablet.begun) {
+                        if matches!(answer, Answer::Silent(_)) {
+                            // Its connection may lead into the void, and would be kept.
+                            tablet.health = Health::default();
+                        }
                         let next = self.take_in(&tablet.alias, answer, began, &hurry);
                         probing.push(self.probe_at(tablet, Some((began, next)), &hurry));
                     }
@@ -294,7 +298,12 @@ impl Watch {
     fn tablet(&self, alias: &TabletAlias, place: &str, begun: u64) -> Option<Probing> {
         let link = self.dialer.link(place).map(Tablet::new);
         let no = |error: &Error| tracing::warn!(cluster = %self.key, tablet = %alias, %error, "not probed");
-        Some(Probing { alias: alias.clone(), begun, link: link.inspect_err(no).ok()? })
+        Some(Probing {
+            alias: alias.clone(),
+            begun,
+            link: link.inspect_err(no).ok()?,
+            health: Health::default(),
+        })
     }
 
     /// Takes in an answer; answers when the tablet is probed again. One that is worse than the last makes
@@ -320,19 +329,21 @@ impl Watch {
     }
 
     /// Probes a tablet that was last probed at that time, after that while or as soon as there is reason
-    /// to, though not in a rush.
+    /// to (another one is worse, it hung up, it says that its health has changed), though not in a rush.
     async fn probe_at(
         &self,
-        tablet: Probing,
+        mut tablet: Probing,
         last: Option<(Instant, Duration)>,
         hurry: &Notify,
     ) -> (Probing, Answer, Instant) {
         if let Some((last, pace)) = last {
             let soonest = last + Duration::from_millis(self.settings.poll_ms) / FASTER_IN_DOUBT;
+            let Probing { link, health, .. } = &mut tablet;
             tokio::select! {
                 () = tokio::time::sleep_until(last + pace) => {}
                 () = hurry.notified() => {}
-                () = tablet.link.hung_up() => tokio::time::sleep_until(soonest).await,
+                () = link.hung_up() => tokio::time::sleep_until(soonest).await,
+                () = link.health_changed(health) => tokio::time::sleep_until(soonest).await,
             }
         }
         let began = self.clock.instant();
@@ -352,6 +363,7 @@ struct Probing {
     /// Which of its probings this is.
     begun: u64,
     link: Tablet,
+    health: Health,
 }
 
 /// When what is not listed each time is listed again; `None`: at once.

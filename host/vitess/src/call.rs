@@ -23,6 +23,46 @@ pub trait Call: Message {
     type Response: Message + Default;
 }
 
+/// A request that is answered again and again.
+pub trait ServerStreaming: Message {
+    /// `/package.Service/Method`.
+    const PATH: &'static str;
+    /// What answers it.
+    type Response: Message + Default;
+}
+
+/// The messages of a stream.
+pub(crate) struct Messages {
+    body: RecvStream,
+    read: BytesMut,
+}
+
+impl Messages {
+    pub(crate) fn of(body: RecvStream) -> Self {
+        Self { body, read: BytesMut::new() }
+    }
+
+    /// The next; `None` where the stream has ended, broke off, or what came is no message. Nothing is lost where this
+    /// is dropped before.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(prefix) = self.read.first_chunk::<PREFIX>() {
+                let [0, length @ ..] = *prefix else { return None };
+                let whole = PREFIX + usize::try_from(u32::from_be_bytes(length)).ok()?;
+                if whole > ANSWER_MOST {
+                    return None;
+                }
+                if self.read.len() >= whole {
+                    return Some(self.read.split_to(whole).freeze().slice(PREFIX..));
+                }
+            }
+            let part = self.body.data().await?.ok()?;
+            self.body.flow_control().release_capacity(part.len()).ok()?;
+            self.read.extend_from_slice(&part);
+        }
+    }
+}
+
 pub(crate) fn framed(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(PREFIX + message.len());
     frame.put_u8(0);

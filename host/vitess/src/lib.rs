@@ -5,6 +5,7 @@
 
 mod call;
 mod error;
+mod health;
 mod link;
 mod read;
 mod records;
@@ -14,8 +15,9 @@ mod tablet;
 mod tls;
 mod vtctld;
 
-pub use call::Call;
+pub use call::{Call, ServerStreaming};
 pub use error::Error;
+pub use health::Health;
 pub use link::{Dialer, Link};
 pub use restored::{Restored, restored};
 pub use tablet::{Answer, Source, Status, Tablet};

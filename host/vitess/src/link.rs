@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
-use http::{Request, Uri, uri};
+use h2::client::{ResponseFuture, SendRequest};
+use http::{Request, Uri, request, uri};
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::call::{Call, answer, framed};
+use crate::call::{Call, ServerStreaming, answer, framed};
 use crate::error::Error;
 use crate::tls::{Stream, Tls};
 
@@ -108,6 +108,16 @@ impl Link {
             .map_err(|why| Error::unreadable(&self.peer, format!("{}: {why}", C::PATH)))
     }
 
+    /// Asks for a stream, on the connection that somebody has called over; `None` where there is none.
+    pub(crate) async fn begin<C: ServerStreaming>(&self, request: &C) -> Option<ResponseFuture> {
+        let known = self.connection.lock().expect("no panic under the lock").clone()?;
+        let mut sender = known.ready().await.ok()?;
+        let head = self.head(C::PATH).body(()).expect("headers of ours");
+        let (response, mut body) = sender.send_request(head, false).ok()?;
+        body.send_data(framed(&request.encode_to_vec()), true).ok()?;
+        Some(response)
+    }
+
     async fn exchange(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
         let sent = async {
             tokio::select! {
@@ -136,17 +146,20 @@ impl Link {
     async fn send(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
         let broken = |error: h2::Error| Error::unreachable(&self.peer, &error);
         let mut sender = self.sender().await?;
-        let mut to = self.uri.clone().into_parts();
-        to.path_and_query = Some(uri::PathAndQuery::from_static(path));
-        let request = Request::post(Uri::from_parts(to).expect("a path beside an authority"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            // So that the peer, too, stops when nobody waits any more.
-            .header("grpc-timeout", format!("{}m", within.as_millis()));
+        // So that the peer, too, stops when nobody waits any more.
+        let request = self.head(path).header("grpc-timeout", format!("{}m", within.as_millis()));
         let request = request.body(()).expect("headers of ours");
         let (response, mut body) = sender.send_request(request, false).map_err(broken)?;
         body.send_data(framed(message), true).map_err(broken)?;
         answer(&self.peer, within, response.await.map_err(broken)?).await
+    }
+
+    fn head(&self, path: &'static str) -> request::Builder {
+        let mut to = self.uri.clone().into_parts();
+        to.path_and_query = Some(uri::PathAndQuery::from_static(path));
+        Request::post(Uri::from_parts(to).expect("a path beside an authority"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
     }
 
     /// One that can be sent on: as it is, or, where it is none any more, a new one.

@@ -8,6 +8,7 @@ use pilothouse_core::standing::Heard;
 use pilothouse_core::view::Role;
 
 use crate::error::Error;
+use crate::health::Health;
 use crate::link::Link;
 use crate::read;
 use crate::wire::query::Row;
@@ -106,6 +107,12 @@ impl Tablet {
     /// Returns when a connection to it has ended since the last time.
     pub async fn hung_up(&self) {
         self.0.ended().await;
+    }
+
+    /// Returns when it says another thing of its health than it last did: what it serves as, whether it serves, or what
+    /// ails it. Never, where nobody has called it yet. When this is dropped and called anew nothing is missed.
+    pub async fn health_changed(&self, health: &mut Health) {
+        health.changed(&self.0).await;
     }
 
     /// Asks how its MySQL stands, and, if that takes long, whether there is anybody; waits for no
