@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use pilothouse::clock::Clock;
 use pilothouse_core::topology::ShardId;
 use pilothouse_tests::cluster::whole::until;
-use pilothouse_tests::crossing::primary::{alias, serve, serving};
+use pilothouse_tests::crossing::primary::{alias, count_serving, serving};
 use pilothouse_tests::crossing::scene::Scene;
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
@@ -36,7 +36,7 @@ pub(crate) async fn in_turns(
         let primary = settled(scene, sql).await?;
         // Nor does it where it has yet to find the next primary.
         until(FOUND_WITHIN, "the gateway knows all tablets", async || {
-            Ok((serve(sql).await? == 3).then_some(()))
+            Ok((count_serving(sql).await? == 3).then_some(()))
         })
         .await?;
         let pods = scene.pods("vttablet").await?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use pilothouse::settings::Settings;
-use pilothouse_tests::cluster::whole::until;
+use pilothouse_tests::cluster::whole::{ever_each, until};
 use pilothouse_tests::{cluster, repository, seen};
 use serde_json::json;
 use tokio::time::Instant;
@@ -82,17 +82,12 @@ fn settings(name: &str, script: &Script) -> anyhow::Result<Settings> {
 /// Reads as the simulator's does at rest, and stays so for a host that knows nothing of it.
 async fn rest(scene: &mut Scene, expected: &str, refusals_stay: bool) -> anyhow::Result<()> {
     let mut state = String::new();
-    let settled = until(LONGEST, "", async || {
+    let settled = ever_each(BETWEEN_LISTS, LONGEST, async || {
         state = without_moments(&seen::state(&scene.snapshot().await?, &scene.namespace));
-        if state == expected {
-            return Ok(Some(()));
-        }
-        tokio::time::sleep(BETWEEN_LISTS).await;
-        Ok(None)
+        Ok((state == expected).then_some(()))
     });
-    if settled.await.is_err() {
-        anyhow::bail!("at the end stands:\n{state}\nand not:\n{expected}");
-    }
+    let settled = settled.await?;
+    ensure!(settled.is_some(), "at the end stands:\n{state}\nand not:\n{expected}");
     until(LONGEST, "rest", async || {
         let before = scene.versions().await?;
         tokio::time::sleep(QUIET).await;

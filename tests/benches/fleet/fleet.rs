@@ -27,16 +27,16 @@ pub(crate) struct Fleet {
     client: Client,
     example: Value,
     size: usize,
-    /// Of which a cluster has objects.
-    kinds: &'static [Kind],
+    /// Of which a cluster has no objects here.
+    without: &'static [Kind],
     /// Objects of each kind below a VitessCluster; empty until that was learnt.
     children: BTreeMap<Kind, usize>,
 }
 
 impl Fleet {
-    /// An empty fleet on a server with our kinds, three zones and the class of Pods; whoever works on it makes objects
-    /// of those `kinds` for each cluster.
-    pub(crate) async fn prepare(cluster: &Cluster, kinds: &'static [Kind]) -> anyhow::Result<Self> {
+    /// An empty fleet on a server with our kinds, three zones and the class of Pods; whoever works on it makes what
+    /// the host makes for each cluster, but of the kinds `without`.
+    pub(crate) async fn prepare(cluster: &Cluster, without: &'static [Kind]) -> anyhow::Result<Self> {
         let client = cluster.client.clone();
         host::install(&client).await?;
         let node = |zone: &str| {
@@ -57,7 +57,7 @@ impl Fleet {
         // As vitess-operator was measured: with a lockserver that is there and answers.
         example["spec"]["globalLockserver"] = json!({ "external": {
             "implementation": "etcd2", "address": cluster.etcd(), "rootPath": "/vitess/global" } });
-        let fleet = Self { client, example, size: 0, kinds, children: BTreeMap::new() };
+        let fleet = Self { client, example, size: 0, without, children: BTreeMap::new() };
         let taken = async {
             // A definition is served a moment after it was taken.
             while Kind::VitessCluster
@@ -115,8 +115,10 @@ impl Fleet {
             ensure!(begun.elapsed() < WITHIN, "of the first cluster are there {:?}", self.children);
             tokio::time::sleep(LOOK_AGAIN).await;
             let mut now = BTreeMap::new();
-            for kind in self.kinds.iter().filter(|kind| **kind != Kind::VitessCluster) {
-                now.insert(*kind, self.count(*kind).await? / self.size);
+            for kind in
+                KINDS.into_iter().filter(|kind| *kind != Kind::VitessCluster && !self.without.contains(kind))
+            {
+                now.insert(kind, self.count(kind).await? / self.size);
             }
             let every = now.values().all(|count| *count > 0);
             same = if every && now == self.children { same + 1 } else { 0 };

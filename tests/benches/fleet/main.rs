@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pilothouse_tests::cluster::{self, Cluster};
 
-use crate::fleet::{Fleet, KINDS};
+use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::operator::Operator;
 
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
 
 async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
     let cluster = Cluster::start(binary).await?;
-    let mut fleet = Fleet::prepare(&cluster, &KINDS).await?;
+    let mut fleet = Fleet::prepare(&cluster, &[]).await?;
     let host = Host::start(&cluster, false)?;
     // What is only paid once: watches, policies, the first of everything.
     fleet.grow(1).await?;
@@ -103,7 +103,7 @@ async fn measure(binary: &std::path::Path) -> anyhow::Result<()> {
 /// What the same clusters take of vitess-operator, until all of its objects are there: it never rests.
 async fn beside(binary: &std::path::Path, program: std::path::PathBuf) -> anyhow::Result<()> {
     let cluster = Cluster::start(binary).await?;
-    let mut fleet = Fleet::prepare(&cluster, &operator::KINDS).await?;
+    let mut fleet = Fleet::prepare(&cluster, operator::MAKES_NO).await?;
     let operator = Operator::start(program, &cluster)?;
     fleet.grow(1).await?;
     let (before, begun) = (operator.spent()?, tokio::time::Instant::now());

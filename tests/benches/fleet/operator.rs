@@ -20,18 +20,8 @@ pub(crate) fn program() -> Option<PathBuf> {
     std::env::var_os(PROGRAM).map(PathBuf::from)
 }
 
-/// Of which it makes objects for a cluster of the fleet: it makes no budgets for these.
-pub(crate) const KINDS: [Kind; 9] = [
-    Kind::VitessCluster,
-    Kind::VitessCell,
-    Kind::VitessKeyspace,
-    Kind::VitessShard,
-    Kind::VitessBackupStorage,
-    Kind::Deployment,
-    Kind::PersistentVolumeClaim,
-    Kind::Pod,
-    Kind::Service,
-];
+/// Of which it makes no objects, while the host does.
+pub(crate) const MAKES_NO: &[Kind] = &[Kind::PodDisruptionBudget];
 
 pub(crate) struct Operator {
     process: Ends,

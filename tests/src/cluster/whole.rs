@@ -106,6 +106,18 @@ impl Whole {
 /// What `look` failed with.
 pub async fn ever<T>(
     within: Duration,
+    look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
+    ever_each(LOOK_AGAIN, within, look).await
+}
+
+/// As [`ever`], with so long `between` two looks: for those that cost much.
+///
+/// # Errors
+/// What `look` failed with.
+pub async fn ever_each<T>(
+    between: Duration,
+    within: Duration,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<Option<T>> {
     let seen = async {
@@ -113,7 +125,7 @@ pub async fn ever<T>(
             if let Some(seen) = look().await? {
                 return anyhow::Ok(seen);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(between).await;
         }
     };
     tokio::time::timeout(within, seen).await.ok().transpose()

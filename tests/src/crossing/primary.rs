@@ -19,19 +19,26 @@ pub struct Primary {
     pub since: u64,
 }
 
+/// A tablet as the gateway tells of it.
+struct Told {
+    kind: String,
+    state: String,
+    alias: String,
+    primary_since: String,
+}
+
 /// The tablet that the gateway holds for the primary.
 ///
 /// # Errors
 /// When the gateway does not answer, or has none.
 pub async fn serving(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
-    let tablets = sql.ask("SHOW VITESS_TABLETS").await?;
-    // Cell, keyspace, shard, type, state, alias, hostname, and since when it is the primary: one that is lost may be
-    // called so, too.
-    let primaries = tablets.into_iter().filter(|tablet| tablet[3] == "PRIMARY" && tablet[4] == "SERVING");
-    let latest = primaries.max_by(|a, b| a[7].cmp(&b[7])).context("there is no primary")?;
+    // One that is lost may be called so, too.
+    let primaries = told(sql).await?.into_iter().filter(|tablet| tablet.kind == "PRIMARY");
+    let latest =
+        primaries.max_by(|a, b| a.primary_since.cmp(&b.primary_since)).context("there is no primary")?;
     let pods = scene.pods("vttablet").await?;
-    let pod = pods.iter().find(|pod| alias(pod) == latest[5]).with_context(|| latest[5].clone())?;
-    let since: Timestamp = latest[7].parse()?;
+    let pod = pods.iter().find(|pod| alias(pod) == latest.alias).with_context(|| latest.alias.clone())?;
+    let since: Timestamp = latest.primary_since.parse()?;
     Ok(Primary { pod: pod.name_any(), zone: zone(pod), since: u64::try_from(since.as_millisecond())? })
 }
 
@@ -40,8 +47,19 @@ pub async fn serving(scene: &Scene, sql: &mut Sql) -> anyhow::Result<Primary> {
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn serve(sql: &mut Sql) -> anyhow::Result<usize> {
-    Ok(sql.ask("SHOW VITESS_TABLETS").await?.iter().filter(|tablet| tablet[4] == "SERVING").count())
+pub async fn count_serving(sql: &mut Sql) -> anyhow::Result<usize> {
+    Ok(told(sql).await?.len())
+}
+
+/// Those that serve.
+async fn told(sql: &mut Sql) -> anyhow::Result<Vec<Told>> {
+    let rows = sql.ask("SHOW VITESS_TABLETS").await?.into_iter().map(|row| {
+        let row: [String; 8] = row.try_into().map_err(|row| anyhow::anyhow!("not a tablet: {row:?}"))?;
+        let [_cell, _keyspace, _shard, kind, state, alias, _hostname, primary_since] = row;
+        Ok(Told { kind, state, alias, primary_since })
+    });
+    let tablets: Vec<Told> = rows.collect::<anyhow::Result<_>>()?;
+    Ok(tablets.into_iter().filter(|tablet| tablet.state == "SERVING").collect())
 }
 
 /// The alias of a tablet's Pod.
