@@ -11,12 +11,13 @@ use pilothouse::clock::Clock;
 use pilothouse_api::names;
 use pilothouse_core::view::Role;
 use pilothouse_tests::cluster::whole::{holds, until};
+use pilothouse_tests::crossing::called::{ASKED_FOR, called};
 use pilothouse_tests::crossing::machines::zone;
 use pilothouse_tests::crossing::primary::{Primary, alias, serving};
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
 use pilothouse_tests::crossing::writer::Writer;
-use pilothouse_vitess::{Answer, Dialer, Source, Tablet};
+use pilothouse_vitess::{Answer, Source};
 
 use crate::decider::{Decider, takes_over};
 use crate::faults::Fault;
@@ -31,7 +32,6 @@ pub(crate) const TABLE: &str = "wakes";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// MySQL counts whole seconds, and where a receiver connected at the turn of one it shows a second that is not there.
 const CAUGHT_UP_MS: u64 = 2_000;
-const ASKED_FOR: Duration = Duration::from_secs(2);
 
 /// Rounds of each kind where a command asks for so many, else those that say that it is right.
 fn planned(rounds: Option<usize>) -> Vec<(Decider, Vec<Fault>)> {
@@ -235,10 +235,4 @@ pub(crate) async fn each_uses(scene: &Scene, least: u32) -> anyhow::Result<bool>
         }
     }
     Ok(true)
-}
-
-fn called(pod: &Pod) -> anyhow::Result<Tablet> {
-    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
-    let dialer = Dialer { connect: ASKED_FOR, tls: None };
-    Ok(Tablet::new(dialer.link(&format!("{address}:15999"))?))
 }

@@ -3,6 +3,7 @@
 //! Owns what tests of it share: the machines, the cluster, clients of its gateway. Must not know what any test
 //! expects.
 
+pub mod called;
 pub mod machines;
 pub mod primary;
 pub mod scene;

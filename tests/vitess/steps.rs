@@ -7,10 +7,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use pilothouse_api::names;
 use pilothouse_tests::cluster::whole::{holds, until};
+use pilothouse_tests::crossing::called::{ASKED_FOR, called};
 use pilothouse_tests::crossing::machines::zone;
 use pilothouse_tests::crossing::primary::{Primary, alias, serving};
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
 use pilothouse_tests::crossing::sql::Sql;
+use pilothouse_vitess::{Answer, Health};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -134,6 +136,22 @@ async fn a_primary_is_killed(scene: &Scene, sql: &mut Sql) -> anyhow::Result<()>
     scene.ready("vttablet", 3, UP_WITHIN).await
 }
 
+/// Its vttablet says so by itself.
+async fn is_made_primary(scene: &Scene, there: &Pod) -> anyhow::Result<()> {
+    let (tablet, mut health) = (called(there)?, Health::default());
+    // It is listened to over the connection that a call has made.
+    let answer = tablet.probe(ASKED_FOR).await;
+    ensure!(matches!(answer, Answer::Whole(_)), "{answer:?}");
+    let alias = alias(there);
+    let asked = ["PlannedReparentShard", "commerce/-", "--new-primary", &alias];
+    let (says_another, moved) = tokio::join!(
+        tokio::time::timeout(UP_WITHIN, tablet.health_changed(&mut health)),
+        scene.vtctldclient(&asked)
+    );
+    moved?;
+    says_another.context("the new primary's vttablet says nothing of it")
+}
+
 /// The zone that has neither the only gateway nor the only VTOrc; the primary goes there first.
 async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyhow::Result<()> {
     let mut taken = Vec::new();
@@ -144,7 +162,7 @@ async fn a_zone_is_lost_and_comes_back(scene: &mut Scene, sql: &mut Sql) -> anyh
     let there =
         tablets.iter().find(|pod| !taken.contains(&zone(pod))).context("each zone has one of them")?;
     let (name, lost) = (there.name_any(), zone(there));
-    scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--new-primary", &alias(there)]).await?;
+    is_made_primary(scene, there).await?;
     safe(scene).await?;
     scene.say(&format!("the primary is {name}; all of {lost} loses its power"));
     scene.machines.power(&lost, false).await?;
