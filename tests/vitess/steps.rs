@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use pilothouse_api::names;
+use kube::api::{Api, ListParams};
+use pilothouse_api::{VitessBackup, names};
 use pilothouse_tests::cluster::whole::{holds, until};
 use pilothouse_tests::crossing::called::{ASKED_FOR, called};
 use pilothouse_tests::crossing::machines::zone;
@@ -37,9 +38,10 @@ async fn comes_up(scene: &Scene) -> anyhow::Result<()> {
     scene.ready("vtctld", 1, UP_WITHIN).await?;
     registered(scene).await?;
     until(BACKED_UP_WITHIN, "the first backup is taken", async || {
-        let runs = scene.pods("vtbackup").await?;
-        let over = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Succeeded"));
-        Ok(runs.iter().any(over).then_some(()))
+        // The Pod that took it goes as soon as that is written down.
+        let backups: Api<VitessBackup> = Api::namespaced(scene.machines.client().clone(), NAMESPACE);
+        let backups = backups.list(&ListParams::default()).await?;
+        Ok(backups.iter().any(VitessBackup::is_complete).then_some(()))
     })
     .await?;
     scene.say("the first backup is taken");
