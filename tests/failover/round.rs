@@ -37,7 +37,8 @@ const CAUGHT_UP_MS: u64 = 2_000;
 fn planned(rounds: Option<usize>) -> Vec<(Decider, Vec<Fault>)> {
     let times =
         |faults: &[Fault], n: usize| -> Vec<Fault> { (0..n).flat_map(|_| faults.iter().copied()).collect() };
-    let killed = [Fault::MysqldKilled, Fault::BothKilled];
+    let (of_zones, killed): (Vec<Fault>, Vec<Fault>) =
+        Fault::ALL.into_iter().partition(|fault| fault.is_of_zone());
     match rounds {
         None => vec![
             (
@@ -54,9 +55,10 @@ fn planned(rounds: Option<usize>) -> Vec<(Decider, Vec<Fault>)> {
             (Decider::Vtorc, vec![Fault::BothKilled]),
         ],
         Some(n) => {
-            let others: Vec<Fault> = Fault::ALL.into_iter().filter(|f| !killed.contains(f)).collect();
             let few = n.div_ceil(25);
-            let all = |decider| (decider, [times(&killed, n.div_ceil(2)), times(&others, few)].concat());
+            let all = |decider| {
+                (decider, [times(&killed, n.div_ceil(killed.len())), times(&of_zones, few)].concat())
+            };
             let as_rendered = times(&killed, n.div_ceil(10));
             vec![all(Decider::Host), all(Decider::Vtorc), (Decider::VtorcAsRendered, as_rendered)]
         }

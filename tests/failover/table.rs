@@ -18,31 +18,36 @@ pub(crate) struct Measured {
     pub(crate) failed: usize,
 }
 
-/// A line for each that decided, and each fault.
+/// A line for each that decided, and each fault; and for all killed processes together.
 pub(crate) fn render(all: &[Measured]) -> String {
     let mut out = String::from(
         "| fault | decides | rounds | first write: median | worst | primary replaced | rows lost | rows failed |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for fault in Fault::ALL {
-        for decider in [Decider::Host, Decider::Vtorc, Decider::VtorcAsRendered] {
-            let of: Vec<&Measured> =
-                all.iter().filter(|m| m.fault == fault && m.decider == decider).collect();
-            let mut times: Vec<u64> = of.iter().map(|m| m.write_ms).collect();
-            times.sort_unstable();
-            let (Some(worst), Some(median)) = (times.last(), times.get(times.len() / 2)) else { continue };
-            let replaced = of.iter().filter(|m| m.replaced).count();
-            let lost: usize = of.iter().map(|m| m.lost).sum();
-            let failed: usize = of.iter().map(|m| m.failed).sum();
-            out += &format!(
-                "| {} | {} | {} | {} | {} | {replaced} | {lost} | {failed} |\n",
-                fault.name(),
-                decider.name(),
-                of.len(),
-                seconds(*median),
-                seconds(*worst),
-            );
-        }
+        out += &lines(fault.name(), all, |m| m.fault == fault);
+    }
+    out + &lines("any process killed", all, |m| !m.fault.is_of_zone())
+}
+
+/// A line for each that decided in rounds that are so.
+fn lines(name: &str, all: &[Measured], are: impl Fn(&Measured) -> bool) -> String {
+    let mut out = String::new();
+    for decider in [Decider::Host, Decider::Vtorc, Decider::VtorcAsRendered] {
+        let of: Vec<&Measured> = all.iter().filter(|m| m.decider == decider && are(m)).collect();
+        let mut times: Vec<u64> = of.iter().map(|m| m.write_ms).collect();
+        times.sort_unstable();
+        let (Some(worst), Some(median)) = (times.last(), times.get(times.len() / 2)) else { continue };
+        let replaced = of.iter().filter(|m| m.replaced).count();
+        let lost: usize = of.iter().map(|m| m.lost).sum();
+        let failed: usize = of.iter().map(|m| m.failed).sum();
+        out += &format!(
+            "| {name} | {} | {} | {} | {} | {replaced} | {lost} | {failed} |\n",
+            decider.name(),
+            of.len(),
+            seconds(*median),
+            seconds(*worst),
+        );
     }
     out
 }

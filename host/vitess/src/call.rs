@@ -1,10 +1,12 @@
 //! One call as gRPC carries it over HTTP/2: a path, a framed request, a framed answer, a status
 //! (source: gRPC's "gRPC over HTTP2").
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
+use h2::client::ResponseFuture;
 use http::{HeaderMap, Response, StatusCode};
 use prost::Message;
 
@@ -31,36 +33,58 @@ pub trait ServerStreaming: Message {
     type Response: Message + Default;
 }
 
-/// The messages of a stream.
-pub(crate) struct Messages {
-    body: RecvStream,
+/// The messages of a stream, from when it was asked for.
+pub(crate) struct Messages<M> {
+    state: State,
     read: BytesMut,
+    of: PhantomData<fn() -> M>,
 }
 
-impl Messages {
-    pub(crate) fn of(body: RecvStream) -> Self {
-        Self { body, read: BytesMut::new() }
+enum State {
+    Asked(ResponseFuture),
+    Open(RecvStream),
+}
+
+impl<M: Message + Default> Messages<M> {
+    pub(crate) fn asked(response: ResponseFuture) -> Self {
+        Self { state: State::Asked(response), read: BytesMut::new(), of: PhantomData }
     }
 
-    /// The next; `None` where the stream has ended, broke off, or what came is no message. Nothing is lost where this
-    /// is dropped before.
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+    /// The next; `None` where the stream was refused, has ended, broke off, or what came is no message. Nothing is
+    /// lost where this is dropped before.
+    pub(crate) async fn next(&mut self) -> Option<M> {
         loop {
-            if let Some(prefix) = self.read.first_chunk::<PREFIX>() {
-                let [0, length @ ..] = *prefix else { return None };
-                let whole = PREFIX + usize::try_from(u32::from_be_bytes(length)).ok()?;
-                if whole > ANSWER_MOST {
-                    return None;
+            if let Some(message) = take(&mut self.read).ok()? {
+                return M::decode(message).ok();
+            }
+            match &mut self.state {
+                State::Asked(response) => {
+                    let open = response.await.ok().filter(|open| open.status() == StatusCode::OK)?;
+                    self.state = State::Open(open.into_body());
                 }
-                if self.read.len() >= whole {
-                    return Some(self.read.split_to(whole).freeze().slice(PREFIX..));
+                State::Open(body) => {
+                    let part = body.data().await?.ok()?;
+                    body.flow_control().release_capacity(part.len()).ok()?;
+                    self.read.extend_from_slice(&part);
                 }
             }
-            let part = self.body.data().await?.ok()?;
-            self.body.flow_control().release_capacity(part.len()).ok()?;
-            self.read.extend_from_slice(&part);
         }
     }
+}
+
+/// Takes the first message off what was read; `None` where not all of it is there.
+///
+/// # Errors
+/// When it is none that we read.
+fn take(read: &mut BytesMut) -> Result<Option<Bytes>, String> {
+    let Some(prefix) = read.first_chunk::<PREFIX>() else { return Ok(None) };
+    let [0, length @ ..] = *prefix else { return Err("a compressed message".to_owned()) };
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > ANSWER_MOST {
+        return Err(format!("a message of more than {ANSWER_MOST} bytes"));
+    }
+    let is_whole = read.len() >= PREFIX + length;
+    Ok(is_whole.then(|| read.split_to(PREFIX + length).freeze().slice(PREFIX..)))
 }
 
 pub(crate) fn framed(message: &[u8]) -> Bytes {
@@ -97,19 +121,13 @@ pub(crate) async fn answer(
     }
     let trailers = body.trailers().await.map_err(broken)?.unwrap_or_default();
     match code(&trailers) {
-        Some(0) => {
-            unframed(read.freeze()).ok_or_else(|| Error::unreadable(peer, "half a message".to_owned()))
-        }
-        Some(code) => Err(Error::of(peer, within, code, message(&trailers))),
-        None => Err(Error::unreadable(peer, "an answer without a status".to_owned())),
+        Some(0) => {}
+        Some(code) => return Err(Error::of(peer, within, code, message(&trailers))),
+        None => return Err(Error::unreadable(peer, "an answer without a status".to_owned())),
     }
-}
-
-/// `None` unless it is one whole message that is not compressed.
-fn unframed(mut frame: Bytes) -> Option<Bytes> {
-    let is_plain = frame.len() >= PREFIX && frame.get_u8() == 0;
-    let length = is_plain.then(|| frame.get_u32())?;
-    (usize::try_from(length) == Ok(frame.len())).then_some(frame)
+    let message = take(&mut read).map_err(|why| Error::unreadable(peer, why))?;
+    let message = message.filter(|_| read.is_empty());
+    message.ok_or_else(|| Error::unreadable(peer, "not one whole message".to_owned()))
 }
 
 fn code(headers: &HeaderMap) -> Option<u16> {
@@ -144,10 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_one_whole_message() {
-        assert_eq!(unframed(framed(b"whole")), Some(Bytes::from_static(b"whole")));
-        assert_eq!(unframed(framed(b"whole").slice(..7)), None);
-        assert_eq!(unframed(Bytes::from_static(&[1, 0, 0, 0, 0])), None, "compressed");
-        assert_eq!(unframed(Bytes::new()), None);
+    fn a_message_is_taken_when_all_of_it_is_there() {
+        let mut read = BytesMut::new();
+        for &part in framed(b"first").iter().chain(&framed(b"")[..]) {
+            assert_eq!(take(&mut read), Ok(None));
+            read.put_u8(part);
+            if read.len() == PREFIX + 5 {
+                assert_eq!(take(&mut read), Ok(Some(Bytes::from_static(b"first"))));
+            }
+        }
+        assert_eq!(take(&mut read), Ok(Some(Bytes::new())));
+        assert_eq!(take(&mut BytesMut::from(&[1, 0, 0, 0, 0][..])), Err("a compressed message".to_owned()));
+        let long = take(&mut BytesMut::from(&[0, 0xff, 0, 0, 0][..]));
+        assert_eq!(long, Err("a message of more than 8388608 bytes".to_owned()));
     }
 }

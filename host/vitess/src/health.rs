@@ -5,9 +5,6 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use h2::client::ResponseFuture;
-use http::StatusCode;
-use prost::Message as _;
 use tokio::time::Sleep;
 
 use crate::call::Messages;
@@ -28,8 +25,7 @@ pub struct Health {
 enum Stream {
     #[default]
     Closed,
-    Asked(ResponseFuture),
-    Open(Messages),
+    Open(Messages<StreamHealthResponse>),
     Refused(Pin<Box<Sleep>>),
 }
 
@@ -50,22 +46,17 @@ impl Health {
         loop {
             match &mut self.stream {
                 Stream::Closed => match link.begin(&StreamHealthRequest {}).await {
-                    Some(asked) => self.stream = Stream::Asked(asked),
+                    Some(messages) => self.stream = Stream::Open(messages),
                     None => std::future::pending().await,
                 },
-                Stream::Asked(asked) => {
-                    let answer = asked.await.ok().filter(|answer| answer.status() == StatusCode::OK);
-                    let open = answer.map(|answer| Stream::Open(Messages::of(answer.into_body())));
-                    self.stream = open.unwrap_or_else(Stream::refused);
-                }
-                Stream::Open(messages) => {
-                    let says = messages.next().await.and_then(|says| StreamHealthResponse::decode(says).ok());
-                    match says.map(|says| self.says_another(says)) {
-                        Some(true) => return,
-                        Some(false) => {}
-                        None => self.stream = Stream::refused(),
+                Stream::Open(messages) => match messages.next().await {
+                    Some(says) => {
+                        if self.says_another(says) {
+                            return;
+                        }
                     }
-                }
+                    None => self.stream = Stream::refused(),
+                },
                 Stream::Refused(until) => {
                     until.await;
                     self.stream = Stream::Closed;

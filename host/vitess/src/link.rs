@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::SendRequest;
 use http::{Request, Uri, request, uri};
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::call::{Call, ServerStreaming, answer, framed};
+use crate::call::{Call, Messages, ServerStreaming, answer, framed};
 use crate::error::Error;
 use crate::tls::{Stream, Tls};
 
@@ -109,13 +109,13 @@ impl Link {
     }
 
     /// Asks for a stream, on the connection that somebody has called over; `None` where there is none.
-    pub(crate) async fn begin<C: ServerStreaming>(&self, request: &C) -> Option<ResponseFuture> {
+    pub(crate) async fn begin<C: ServerStreaming>(&self, request: &C) -> Option<Messages<C::Response>> {
         let known = self.connection.lock().expect("no panic under the lock").clone()?;
         let mut sender = known.ready().await.ok()?;
         let head = self.head(C::PATH).body(()).expect("headers of ours");
         let (response, mut body) = sender.send_request(head, false).ok()?;
         body.send_data(framed(&request.encode_to_vec()), true).ok()?;
-        Some(response)
+        Some(Messages::asked(response))
     }
 
     async fn exchange(&self, path: &'static str, message: &[u8], within: Duration) -> Result<Bytes, Error> {
