@@ -12,7 +12,7 @@ use futures::{FutureExt, future};
 use kube::Client;
 use pilothouse_core::Millis;
 use pilothouse_core::guard::Rule;
-use pilothouse_core::pass::{self, Passed, Settled};
+use pilothouse_core::pass::{self, Passed};
 use pilothouse_policy::set::PolicySet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,14 @@ pub struct Parts {
     pub judging: Judging,
 }
 
-type Finished = (ClusterKey, Memory, Result<Passed, crate::pilot::Error>);
+/// A pass that has ended.
+struct Finished {
+    key: ClusterKey,
+    memory: Memory,
+    passed: Result<Passed, crate::pilot::Error>,
+    /// When the next one begins at the latest.
+    due: Millis,
+}
 
 /// The control loop, with what makes stages of a pilot.
 pub struct Controller<W = fn(Pilot) -> Pilot> {
@@ -191,13 +198,14 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         let rules = Arc::clone(&self.rules);
         let pilot =
             Pilot::new(key.clone(), self.effects.clone(), Arc::clone(&self.policies), self.judging.clone());
-        let as_of = self.effects.clock.now();
+        let clock = self.effects.clock.clone();
+        let as_of = clock.now();
         let may_step_aside = self.room.may_step_aside(&key);
         let aside_until = memory.aside_until();
         let (mut settled, mut unwritten) = (memory.settled, memory.unwritten);
         if aside_until.is_some_and(|until| as_of >= until || !may_step_aside) {
             // What waited is told now, also where nothing has changed since.
-            settled = Settled::default();
+            settled.unsettle();
         }
         let pilot = pilot.remembering(memory);
         let pilot = if self.room.is_guest(&key) { pilot.as_guest(self.outside.clone()) } else { pilot };
@@ -222,7 +230,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
             };
             if postponed == Some(Postponed::ToTheNextPass) {
                 // It tells, also where it sees the same.
-                settled = Settled::default();
+                settled.unsettle();
             } else if postponed.is_none()
                 && let Ok(Passed::Ran(report)) = &mut passed
             {
@@ -236,47 +244,48 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                 unwritten = if told == Told::InPart { unwritten.saturating_add(1) } else { 0 };
                 if unwritten > 0 {
                     // The view is the same next time, but what it says does not stand yet.
-                    settled = Settled::default();
+                    settled.unsettle();
                     report.requeue_after_ms = report.requeue_after_ms.min(RETRY_MS << unwritten.min(6));
                 }
             }
+            let due = match &passed {
+                Ok(Passed::Unchanged { requeue_after_ms }) => as_of + requeue_after_ms,
+                // A view asks for another by a time, however long it took to tell what was found.
+                Ok(Passed::Ran(report)) if report.outcomes.is_empty() && unwritten == 0 => {
+                    as_of + report.requeue_after_ms
+                }
+                Ok(Passed::Ran(report)) => clock.now() + report.requeue_after_ms,
+                Err(_) => clock.now() + RETRY_MS,
+            };
             let mut memory = pilot.into_memory();
             memory.settled = settled;
             memory.unwritten = unwritten;
             memory.rests = rests;
-            (key, memory, passed)
+            Finished { key, memory, passed, due }
         }
     }
 
-    fn settle(&mut self, (key, memory, passed): Finished) {
+    fn settle(&mut self, Finished { key, memory, passed, due }: Finished) {
         self.room.done(&key, memory.rests, &mut self.queue);
         // One whose pass failed keeps its place: it is tried again in a while, and not as soon as it is calm.
         if memory.aside_until().is_some() && passed.is_ok() {
             self.room.step_aside(&key);
         }
-        let now = self.effects.clock.now();
         let result = match passed {
-            Ok(Passed::Unchanged { requeue_after_ms }) => {
-                self.queue.push(key.clone(), now + requeue_after_ms.max(1));
-                "unchanged"
-            }
-            Ok(Passed::Ran(report)) => {
-                self.queue.push(key.clone(), now + report.requeue_after_ms.max(1));
-                "ran"
-            }
-            Err(crate::pilot::Error::Observe(crate::observe::Error::Gone(_))) => {
-                self.queue.remove(&key);
-                self.room.forget(&key);
-                "gone"
-            }
+            Ok(Passed::Unchanged { .. }) => "unchanged",
+            Ok(Passed::Ran(_)) => "ran",
+            Err(crate::pilot::Error::Observe(crate::observe::Error::Gone(_))) => "gone",
             Err(error) => {
                 tracing::warn!(cluster = %key, %error, "no pass; it is tried again");
-                self.queue.push(key.clone(), now + RETRY_MS);
                 "failed"
             }
         };
         self.effects.telemetry.metrics.passes.get_or_create(&PassLabels { result: result.to_owned() }).inc();
-        if result != "gone" {
+        if result == "gone" {
+            self.queue.remove(&key);
+            self.room.forget(&key);
+        } else {
+            self.queue.push(key.clone(), due.max(self.effects.clock.now() + 1));
             self.memories.insert(key, memory);
         }
         let clusters = i64::try_from(self.memories.len()).unwrap_or(i64::MAX);

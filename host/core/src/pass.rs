@@ -83,9 +83,12 @@ pub enum Passed {
 }
 
 /// The digest of the last view that led to an empty plan, what it was made from, and how long
-/// that is valid.
+/// that is valid; and when somebody asked to be asked again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled(Option<Kept>);
+pub struct Settled {
+    kept: Option<Kept>,
+    asked: Option<Millis>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kept {
@@ -96,11 +99,24 @@ struct Kept {
 
 impl Settled {
     fn holds(self, as_of: Millis, same: impl FnOnce(&Kept) -> bool) -> Option<Millis> {
-        self.0.filter(|kept| as_of < kept.until && same(kept)).map(|kept| kept.until - as_of)
+        self.kept.filter(|kept| as_of < kept.until && same(kept)).map(|kept| kept.until - as_of)
+    }
+
+    /// The next pass runs, also where it sees the same.
+    pub const fn unsettle(&mut self) {
+        self.kept = None;
+    }
+
+    /// When the next pass is asked for at the latest. A time that is yet to come stands though something happened
+    /// before: who asks anew may not ask for one so soon.
+    fn asked(self, as_of: Millis, proposals: &[Proposal]) -> Option<Millis> {
+        let now = proposals.iter().filter_map(|proposal| proposal.requeue_after_ms).min();
+        let before = self.asked.filter(|at| *at > as_of);
+        now.map(|after| as_of.saturating_add(after)).into_iter().chain(before).min()
     }
 
     const fn moved_to(&mut self, revision: Revision) {
-        if let Some(kept) = &mut self.0 {
+        if let Some(kept) = &mut self.kept {
             kept.revision = revision;
         }
     }
@@ -108,7 +124,7 @@ impl Settled {
     /// What the pass found was told, and nothing but that has changed the cluster's objects, which
     /// are at `objects` now: it still holds, since no decision reads what is told.
     pub const fn told(&mut self, objects: u64) {
-        if let Some(kept) = &mut self.0 {
+        if let Some(kept) = &mut self.kept {
             kept.revision.objects = objects;
         }
     }
@@ -167,13 +183,13 @@ pub async fn run<H: Observe + Propose + Actuate>(
         outcomes.push((step.clone(), host.actuate(&view, step).await));
     }
 
-    let asked = proposals.iter().filter_map(|p| p.requeue_after_ms).min().unwrap_or(LONGEST_REST_MS);
-    let rest = asked.min(LONGEST_REST_MS);
+    let asked = settled.asked(as_of, &proposals);
+    let rest = asked.map_or(LONGEST_REST_MS, |at| LONGEST_REST_MS.min(at - as_of));
     // A refusal may rest on time alone, which no fingerprint shows.
     let quiet = outcomes.is_empty() && refusals.is_empty();
     let requeue_after_ms = if quiet { rest } else { rest.min(AFTER_WORK_MS) };
     let until = as_of.saturating_add(requeue_after_ms);
-    *settled = Settled(outcomes.is_empty().then_some(Kept { fingerprint, revision, until }));
+    *settled = Settled { kept: outcomes.is_empty().then_some(Kept { fingerprint, revision, until }), asked };
     let diagnostics = proposals.into_iter().flat_map(|p| p.diagnostics).collect();
     Ok(Passed::Ran(Box::new(Report { view, outcomes, refusals, diagnostics, requeue_after_ms })))
 }

@@ -164,6 +164,21 @@ fn an_unchanged_view_asks_nobody_until_its_time_is_up() {
     assert_eq!(host.calls.iter().filter(|c| *c == "propose").count(), 2);
 }
 
+/// Who asks for a time, and is asked before, cannot ask for one as near any more.
+#[test]
+fn a_time_that_was_asked_for_stands_though_something_happens_before() {
+    let mut host = host();
+    let mut settled = Settled::default();
+    host.proposals = vec![proposal(Vec::new(), Some(5_000))];
+    ran(run(&mut host, &mut settled, NOW));
+    host.proposals = vec![proposal(Vec::new(), Some(1_000))];
+    settled.unsettle();
+    assert_eq!(ran(run(&mut host, &mut settled, NOW + 4_900)).requeue_after_ms, 100);
+    assert_eq!(ran(run(&mut host, &mut settled, NOW + 5_000)).requeue_after_ms, 1_000, "it has come");
+    host.proposals.clear();
+    assert_eq!(ran(run(&mut host, &mut settled, NOW + 6_000)).requeue_after_ms, LONGEST_REST_MS);
+}
+
 /// Something was written, but no decision rests on it.
 #[test]
 fn new_surroundings_with_the_same_view_ask_nobody() {

@@ -55,7 +55,7 @@ pub struct Limits {
     pub log_line_bytes: usize,
     /// Longest time to live of a step in milliseconds; longer ones are shortened. Default one hour.
     pub ttl_ms: u64,
-    /// Shortest time after which a policy may ask to be called again, in milliseconds. Default 1,000.
+    /// Shortest time after which a policy may ask to be called again, in milliseconds. Default 500.
     pub requeue_ms: u64,
 }
 
@@ -83,7 +83,7 @@ impl Default for Limits {
             log_lines: 64,
             log_line_bytes: 1_024,
             ttl_ms: 3_600_000,
-            requeue_ms: 1_000,
+            requeue_ms: 500,
         }
     }
 }
