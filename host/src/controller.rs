@@ -248,15 +248,7 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
                     report.requeue_after_ms = report.requeue_after_ms.min(RETRY_MS << unwritten.min(6));
                 }
             }
-            let due = match &passed {
-                Ok(Passed::Unchanged { requeue_after_ms }) => as_of + requeue_after_ms,
-                // A view asks for another by a time, however long it took to tell what was found.
-                Ok(Passed::Ran(report)) if report.outcomes.is_empty() && unwritten == 0 => {
-                    as_of + report.requeue_after_ms
-                }
-                Ok(Passed::Ran(report)) => clock.now() + report.requeue_after_ms,
-                Err(_) => clock.now() + RETRY_MS,
-            };
+            let due = due(&passed, unwritten == 0, as_of, clock.now());
             let mut memory = pilot.into_memory();
             memory.settled = settled;
             memory.unwritten = unwritten;
@@ -290,6 +282,17 @@ impl<W: Fn(Pilot) -> S, S: Stages> Controller<W> {
         }
         let clusters = i64::try_from(self.memories.len()).unwrap_or(i64::MAX);
         self.effects.telemetry.metrics.clusters.set(clusters);
+    }
+}
+
+/// When the next pass begins at the latest. A view asks for it by a time, however long it took to tell what was found;
+/// what was tried, was told in part, or failed, is given a pause.
+fn due(passed: &Result<Passed, crate::pilot::Error>, is_told: bool, as_of: Millis, now: Millis) -> Millis {
+    match passed {
+        Ok(Passed::Unchanged { requeue_after_ms }) => as_of + requeue_after_ms,
+        Ok(Passed::Ran(report)) if is_told && report.outcomes.is_empty() => as_of + report.requeue_after_ms,
+        Ok(Passed::Ran(report)) => now + report.requeue_after_ms,
+        Err(_) => now + RETRY_MS,
     }
 }
 
