@@ -5,17 +5,14 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use pilothouse::kinds::Kind;
 use pilothouse::settings::Settings;
-use pilothouse_sim::vitess::ClusterKey;
-use pilothouse_tests::seen::{primary, text};
+use pilothouse_tests::seen::text;
 use pilothouse_tests::stage::{Setting, Stage, virtually};
 use pilothouse_tests::{built, repository};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 const NAMESPACE: &str = "default";
 /// Much less than anybody rests who has nothing to do.
 const SOON: Duration = Duration::from_secs(10);
-const WITHIN: Duration = Duration::from_secs(60);
 /// Levels whose statuses are taken away.
 const LEVELS: [Kind; 3] = [Kind::VitessShard, Kind::VitessCell, Kind::VitessCluster];
 
@@ -56,36 +53,6 @@ fn ran(stage: &Stage) -> u64 {
     let (_, metrics) = stage.embedded.telemetry.answer("/metrics");
     let line = metrics.lines().find(|line| line.starts_with(r#"pilothouse_passes_total{result="ran"}"#));
     line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).expect("passes are counted")
-}
-
-/// How long a shard has no other primary after the zone of its primary was lost.
-fn replaced_after(telling_takes: Duration) -> Duration {
-    virtually(async {
-        let stage = at_rest(telling_takes).await;
-        let vitess = stage.embedded.world.vitess();
-        let cluster = ClusterKey::new(NAMESPACE, "harbour");
-        let primaries = || -> Vec<_> {
-            vitess.observe(&cluster).shards.into_values().map(|shard| shard.primary).collect()
-        };
-        let (before, mut changed) = (primaries(), vitess.changed());
-        stage.embedded.world.lose_zone(&primary(&stage, NAMESPACE).unwrap().zone);
-        let lost = Instant::now();
-        let replaced = async {
-            while primaries() == before {
-                changed.changed().await.unwrap();
-            }
-        };
-        tokio::time::timeout(WITHIN, replaced).await.unwrap();
-        let took = lost.elapsed();
-        stage.end().await.unwrap();
-        took
-    })
-}
-
-#[test]
-fn a_primary_is_replaced_when_it_is_time_however_long_telling_takes() {
-    let telling = Duration::from_millis(300);
-    assert_eq!(replaced_after(telling), replaced_after(Duration::ZERO));
 }
 
 #[test]
