@@ -145,6 +145,8 @@ async fn is_made_primary(scene: &Scene, there: &Pod) -> anyhow::Result<()> {
     let answer = tablet.probe(ASKED_FOR).await;
     ensure!(matches!(answer, Answer::Whole(_)), "{answer:?}");
     let alias = alias(there);
+    // Another one, if it took over from the one that was killed: it would have nothing new to say.
+    scene.vtctldclient(&["PlannedReparentShard", "commerce/-", "--avoid-primary", &alias]).await?;
     let asked = ["PlannedReparentShard", "commerce/-", "--new-primary", &alias];
     let (says_another, moved) = tokio::join!(
         tokio::time::timeout(UP_WITHIN, tablet.health_changed(&mut health)),
