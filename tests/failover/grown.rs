@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use pilothouse::settings::Settings;
+use pilothouse_api::labels::annotations;
 use pilothouse_policy::binding::Bindings;
 use pilothouse_tests::cluster::whole::until;
 use pilothouse_tests::crossing::scene::{NAMESPACE, Scene};
@@ -27,30 +28,29 @@ pub(crate) async fn by_their_own_word(scene: &mut Scene) -> anyhow::Result<()> {
         println!("not run here: volumes that grow: less than a hundredth of this machine's disk is in use");
         return Ok(());
     }
-    let before = asked(scene).await?;
-    anyhow::ensure!(before.len() == 3, "{before:?}");
     let settings = decider::settings(scene);
     let expansion = json!({ "builtin": "expansion", "config": { "usedPercent": 1 } });
     let policies = Bindings { expansion: Some(serde_json::from_value(expansion)?), ..settings.policies };
     scene.stop_host("first").await?;
     scene.start_host("first", &Settings { policies, ..settings })?;
     let grown = until(WITHIN, "every tablet's claim asks for more", async || {
-        let now = asked(scene).await?;
-        let all = before.iter().all(|(claim, size)| now.get(claim).is_some_and(|now| now != size));
-        Ok(all.then_some(now))
+        let grown = grown(scene).await?;
+        Ok((grown.len() == 3).then_some(grown))
     })
     .await?;
     scene.say(&format!("volumes grow by what tablets tell: {grown:?}"));
     Ok(())
 }
 
-/// What each tablet's claim asks for.
-async fn asked(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
+/// What the claims of tablets ask for that have been made to grow: where the machine's disk is fuller, before this.
+async fn grown(scene: &Scene) -> anyhow::Result<BTreeMap<String, String>> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.machines.client().clone(), NAMESPACE);
     let all = claims.list(&ListParams::default().labels("planetscale.com/component=vttablet")).await?;
+    let has_grown =
+        |claim: &PersistentVolumeClaim| claim.annotations().contains_key(annotations::VOLUME_CHANGES);
     let size = |claim: PersistentVolumeClaim| {
         let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
         Some((claim.name_any(), requests.get("storage")?.0.clone()))
     };
-    Ok(all.items.into_iter().filter_map(size).collect())
+    Ok(all.items.into_iter().filter(has_grown).filter_map(size).collect())
 }
