@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use pilothouse_core::action::{Action, Expectation};
 use pilothouse_core::plan::{Author, Slot};
-use pilothouse_policy::limits::Limits;
 use pilothouse_policy::set::PolicySet;
 use pilothouse_policy::snapshot::Snapshot;
 
@@ -30,7 +29,7 @@ fn a_decision_is_read_whole() {
     assert_eq!(step.author, author);
     assert_eq!(step.expires, view().as_of + 60_000);
     // It asked to be called again at once; the floor keeps that from being a loop.
-    assert_eq!(proposal.requeue_after_ms, Some(Limits::default().requeue_ms));
+    assert_eq!(proposal.requeue_after_ms, Some(500));
     assert_eq!(proposal.diagnostics[0].code, "Hostile");
     assert_eq!(stats.log[0].message, "2 stands by");
     assert!(stats.fuel > 0 && stats.peak_memory >= 64 << 10 && stats.host_work > 0);
