@@ -93,11 +93,11 @@ pub(crate) async fn all(scene: &mut Scene, rounds: Option<usize>) -> anyhow::Res
             rebuilt::by_the_host(scene, &mut sql, &gateway).await.context("made anew")?;
         }
     }
+    println!("durability policy {}\n\n{}", scene.durability(), render(&measured));
     grown::by_their_own_word(scene).await.context("volumes")?;
     let first = u64::try_from(measured.len())? * 1_000_000;
     let writer = Writer::start(&scene.images, &gateway, "commerce", TABLE, first);
     gone::for_good(scene, &mut sql, &writer).await.context("host killed for good")?;
-    println!("durability policy {}\n\n{}", scene.durability(), render(&measured));
     Ok(())
 }
 

@@ -126,6 +126,9 @@ pub struct ZoneView {
     pub nodes: u32,
     /// Nodes whose Ready condition is True.
     pub nodes_ready: u32,
+    /// Since when the longest ready of them is so; absent where no node says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes_ready_since: Option<Millis>,
     /// What the provider posts of it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_post: Option<String>,

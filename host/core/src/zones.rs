@@ -98,6 +98,8 @@ pub struct ZoneEvidence {
     pub nodes: u32,
     /// Nodes whose Ready condition is True.
     pub nodes_ready: u32,
+    /// Since when the longest ready of them is so; absent where no node says.
+    pub nodes_ready_since: Option<Millis>,
     /// Tablets that should answer: their Pod runs and is not in its first start.
     pub tablets: u32,
     /// Those of them that answer the host.
@@ -151,6 +153,13 @@ impl ZoneEvidence {
         }
     }
 
+    /// Since when good evidence has been good, as far as it tells its own age: nodes do. Tablets do not, so
+    /// where one should answer it counts from the first look.
+    fn good_since(&self, as_of: Millis) -> Millis {
+        let since = self.nodes_ready_since.filter(|_| self.tablets == 0);
+        since.map_or(as_of, |since| since.min(as_of))
+    }
+
     /// Whether what runs there is well on nodes that say nothing of the zone: that is a mistake of labels and no loss.
     const fn lacks_labels(&self) -> bool {
         let well = self.tablets_answering > 0 || (self.tablets == 0 && self.gateways_ready > 0);
@@ -176,7 +185,7 @@ pub fn step(
             now.turn(ZoneState::Unknown, as_of)
         }
         (ZoneState::Unknown, Look::Good) => {
-            let now = now.leans(as_of);
+            let now = now.leans(evidence.good_since(as_of));
             let settled = now.leant(now.recovery_ms.max(settings.settle_ms), as_of);
             if settled { now.turn(ZoneState::Healthy, as_of) } else { now }
         }
@@ -216,9 +225,9 @@ impl ZoneHealth {
         Self { leaning_since: since, ..self }
     }
 
-    /// Leans from now on, if it does not already.
-    fn leans(self, as_of: Millis) -> Self {
-        self.leaning(self.leaning_since.or(Some(as_of)))
+    /// Leans since then, if it does not already.
+    fn leans(self, since: Millis) -> Self {
+        self.leaning(self.leaning_since.or(Some(since)))
     }
 
     /// Whether the evidence has leant for that long.
@@ -293,6 +302,7 @@ pub fn evidence(view: &ClusterView) -> BTreeMap<Zone, ZoneEvidence> {
         let mut seen = ZoneEvidence {
             nodes: zone.nodes,
             nodes_ready: zone.nodes_ready,
+            nodes_ready_since: zone.nodes_ready_since,
             provider_post: zone.provider_post.is_some(),
             ..ZoneEvidence::default()
         };

@@ -25,6 +25,7 @@ fn evidence(words: &str) -> ZoneEvidence {
         };
         match word {
             "nodes" => (seen.nodes_ready, seen.nodes) = pair(),
+            "since" => seen.nodes_ready_since = Some(seconds(words.next().expect("SECONDS"))),
             "tablets" => (seen.tablets_answering, seen.tablets) = pair(),
             "gateways" => (seen.gateways_ready, seen.gateways) = pair(),
             "heard" => seen.heard_from = words.next().expect("ZONES").parse().expect("a number"),
@@ -94,6 +95,9 @@ fn scripts_end_as_approved() {
         "empty",
         "flapping",
         "unlabelled",
+        "long-ready",
+        "newly-ready",
+        "taken-over",
     ] {
         let script = std::fs::read_to_string(dir().join(format!("zones/{name}.txt"))).expect(name);
         approve(&format!("zones/{name}.out"), &play(&script).0);

@@ -9,8 +9,8 @@ use crate::kinds::{Kind, Read};
 /// A cluster's objects, in one of two forms.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// With the packed form as long as that is the same: whoever was only looked at is packed at no cost.
-    Open(Arc<Members>, Option<Packed>),
+    /// With the packed form of what has not changed since: that is packed again at no cost.
+    Open(Arc<Members>, Packed),
     Packed(Packed),
 }
 
@@ -34,9 +34,9 @@ impl Held {
     pub(super) fn put(&mut self, kind: Kind, object: Read) {
         match self {
             Self::Open(members, packed) => {
-                *packed = None;
                 let members = Arc::make_mut(members);
                 let name = object.head.name.clone().unwrap_or_default();
+                packed.remove(kind, &name);
                 members.objects.insert((kind, name), Arc::new(Cached::new(kind, object)));
                 members.revision += 1;
             }
@@ -50,7 +50,7 @@ impl Held {
     pub(super) fn remove(&mut self, kind: Kind, name: &str) {
         match self {
             Self::Open(members, packed) => {
-                *packed = None;
+                packed.remove(kind, name);
                 let members = Arc::make_mut(members);
                 members.objects.remove(&(kind, name.to_owned()));
                 members.revision += 1;
@@ -96,7 +96,7 @@ impl Held {
             let packed = std::mem::replace(packed, Packed::since(packed.revision));
             let members =
                 Members { objects: packed.objects().map(object).collect(), revision: packed.revision };
-            *self = Self::Open(Arc::new(members), Some(packed));
+            *self = Self::Open(Arc::new(members), packed);
         }
         match self {
             Self::Open(members, _) => members,
@@ -107,7 +107,9 @@ impl Held {
     /// Packs it, if it is open.
     pub(super) fn pack(&mut self) {
         if let Self::Open(members, packed) = self {
-            *self = Self::Packed(packed.take().unwrap_or_else(|| Packed::of(members)));
+            let mut packed = std::mem::replace(packed, Packed::since(members.revision));
+            packed.catch_up(members);
+            *self = Self::Packed(packed);
         }
     }
 }

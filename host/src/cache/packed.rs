@@ -28,12 +28,14 @@ impl Packed {
         Self { objects: BTreeMap::new(), revision }
     }
 
-    pub(super) fn of(members: &Members) -> Self {
-        let mut packed = Self::since(members.revision);
-        for ((kind, _), object) in &members.objects {
-            packed.put(*kind, object.read());
+    /// Packs those of the members that are not packed yet.
+    pub(super) fn catch_up(&mut self, members: &Members) {
+        for ((kind, name), object) in &members.objects {
+            if self.known(*kind, name).is_none() {
+                self.put(*kind, object.read());
+            }
         }
-        packed
+        self.revision = members.revision;
     }
 
     /// UID and version of an object.

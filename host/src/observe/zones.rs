@@ -34,6 +34,7 @@ pub(super) fn list(seen: &Seen<'_>, cells: &[CellView]) -> Vec<ZoneView> {
         health: ZoneHealth::default(),
         nodes: 0,
         nodes_ready: 0,
+        nodes_ready_since: None,
         provider_post: None,
     };
     let mut zones: BTreeMap<Zone, ZoneView> = BTreeMap::new();
@@ -44,7 +45,11 @@ pub(super) fn list(seen: &Seen<'_>, cells: &[CellView]) -> Vec<ZoneView> {
         let Some(zone) = zone_of_node(node) else { continue };
         let view = zones.entry(zone.clone()).or_insert_with(|| blank(&zone));
         view.nodes += 1;
-        view.nodes_ready += u32::from(condition(node, "Ready") == Some(true));
+        if condition(node, "Ready") == Some(true) {
+            view.nodes_ready += 1;
+            let since = turned_at(node, "Ready");
+            view.nodes_ready_since = view.nodes_ready_since.into_iter().chain(since).min();
+        }
         if let Some(post) = node.annotation(PROVIDER_POST) {
             view.provider_post = Some(post.to_owned());
         }

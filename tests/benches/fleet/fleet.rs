@@ -48,7 +48,10 @@ impl Fleet {
         let nodes = ["zone-a", "zone-b", "zone-c"];
         embedded::apply(&client, &nodes.map(node)).await?;
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Node.resource());
-        let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }] } });
+        // As nodes are that were there before anybody asked for a cluster.
+        let ready = json!({ "status": { "conditions": [{
+            "type": "Ready", "status": "True", "reason": "KubeletReady",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" }] } });
         for zone in nodes {
             api.patch_status(&format!("{zone}-1"), &PatchParams::default(), &Patch::Merge(&ready)).await?;
         }
