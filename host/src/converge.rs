@@ -1,7 +1,8 @@
 //! The difference between what is rendered and what is there, as the host's own steps.
 //!
 //! Owns what was rendered last and which live version it was compared with: at
-//! rest nothing is rendered or compared again. Removes only what stands under a
+//! rest nothing is rendered or compared again, and what was found as it is rendered
+//! is known by a digest after both were let go of. Removes only what stands under a
 //! parent that was rendered in this very pass.
 
 mod above;
@@ -9,6 +10,8 @@ mod inputs;
 mod levels;
 mod paused;
 mod rolling;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -64,6 +67,8 @@ pub struct Rendering {
     order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
+    /// Digests of what was found as rendered before it was let go of.
+    same: BTreeSet<u64>,
     drawn: Drawn,
     judged_by: Option<JudgedBy>,
 }
@@ -115,6 +120,15 @@ struct Compared {
     found: Found,
 }
 
+impl Compared {
+    /// What it is found by again: which object, as it is rendered and as it stands.
+    fn digest(rendered: &Rendered, live_version: &str) -> u64 {
+        let mut digest = DefaultHasher::new();
+        (rendered, live_version).hash(&mut digest);
+        digest.finish()
+    }
+}
+
 #[derive(Debug)]
 enum Found {
     Same,
@@ -152,8 +166,10 @@ impl Rendering {
     /// What it judged, without the objects, which are many times as large and can be rendered anew.
     #[must_use]
     pub fn put_away(self) -> Self {
-        let Self { outdated, cascading, unwanted, pauses, judged_by, .. } = self;
-        Self { outdated, cascading, unwanted, pauses, judged_by, ..Self::default() }
+        let Self { outdated, cascading, unwanted, pauses, compared, mut same, judged_by, .. } = self;
+        let found_same = compared.values().filter(|known| matches!(known.found, Found::Same));
+        same.extend(found_same.map(|known| Compared::digest(&known.rendered, &known.live_version)));
+        Self { outdated, cascading, unwanted, pauses, same, judged_by, ..Self::default() }
     }
 
     /// Statuses were written and nothing else has changed: the cluster's objects are at `objects` now.
@@ -234,6 +250,9 @@ impl Rendering {
                 {
                     known
                 }
+                _ if self.same.contains(&Compared::digest(&rendered, live.version())) => {
+                    Compared { found: Found::Same, rendered, held, live_version: live.version().to_owned() }
+                }
                 _ => {
                     let found = match (judge(&rendered, live, held), self.unplaced.get(object)) {
                         // A zone chosen later moves nothing that stands: it is for what comes next.
@@ -255,6 +274,7 @@ impl Rendering {
             compared.insert(object.clone(), entry);
         }
         self.compared = compared;
+        self.same.clear();
         self.cascading = self.parents.iter().filter_map(|(at, p)| self.cascades(at, p, members)).collect();
         self.unwanted = self.unwanted_levels(members);
     }

@@ -59,7 +59,7 @@ pub(crate) use vtctld::listed_location;
 
 /// One object as it should be: an apply configuration with apiVersion, kind, metadata (name,
 /// namespace, labels, annotations, the owner as controller unless it outlives it) and spec.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Rendered {
     /// Which object.
     pub object: ObjectRef,
@@ -79,7 +79,7 @@ impl Rendered {
 }
 
 /// A field that is not ours to write and must be there before somebody else writes it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Initial {
     /// Where, as a JSON pointer through maps alone.
     pub at: &'static str,
