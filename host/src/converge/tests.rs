@@ -1,3 +1,5 @@
+//! What rendered objects are known by after they were let go of.
+
 use kube::runtime::watcher::Event;
 use serde_json::json;
 
