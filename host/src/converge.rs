@@ -67,8 +67,8 @@ pub struct Rendering {
     order: Vec<(ObjectRef, Above)>,
     unplaced: BTreeMap<ObjectRef, Arc<Rendered>>,
     compared: BTreeMap<ObjectRef, Compared>,
-    /// Digests of what was found as rendered before it was let go of.
-    same: BTreeSet<u64>,
+    /// Digests of what was found as rendered before it was let go of, sorted.
+    same: Box<[u64]>,
     drawn: Drawn,
     judged_by: Option<JudgedBy>,
 }
@@ -166,9 +166,11 @@ impl Rendering {
     /// What it judged, without the objects, which are many times as large and can be rendered anew.
     #[must_use]
     pub fn put_away(self) -> Self {
-        let Self { outdated, cascading, unwanted, pauses, compared, mut same, judged_by, .. } = self;
+        let Self { outdated, cascading, unwanted, pauses, compared, same, judged_by, .. } = self;
         let found_same = compared.values().filter(|known| matches!(known.found, Found::Same));
-        same.extend(found_same.map(|known| Compared::digest(&known.rendered, &known.live_version)));
+        let digests = found_same.map(|known| Compared::digest(&known.rendered, &known.live_version));
+        // Through a set, which sorts; boxed, since it is held for as long as the cluster rests.
+        let same = digests.chain(same).collect::<BTreeSet<u64>>().into_iter().collect();
         Self { outdated, cascading, unwanted, pauses, same, judged_by, ..Self::default() }
     }
 
@@ -250,7 +252,7 @@ impl Rendering {
                 {
                     known
                 }
-                _ if self.same.contains(&Compared::digest(&rendered, live.version())) => {
+                _ if self.was_same(&rendered, live.version()) => {
                     Compared { found: Found::Same, rendered, held, live_version: live.version().to_owned() }
                 }
                 _ => {
@@ -274,9 +276,13 @@ impl Rendering {
             compared.insert(object.clone(), entry);
         }
         self.compared = compared;
-        self.same.clear();
+        self.same = Box::default();
         self.cascading = self.parents.iter().filter_map(|(at, p)| self.cascades(at, p, members)).collect();
         self.unwanted = self.unwanted_levels(members);
+    }
+
+    fn was_same(&self, rendered: &Rendered, live_version: &str) -> bool {
+        !self.same.is_empty() && self.same.binary_search(&Compared::digest(rendered, live_version)).is_ok()
     }
 
     /// Creates and updates, parents' children in the order that they are rendered.

@@ -69,52 +69,18 @@ impl Rendering {
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
+    use super::super::tests::{keyspace, members, shard};
     use super::*;
-    use crate::cache::{Cache, ClusterKey};
 
     /// Which of a keyspace's shards nobody asks for, where `-` and `-80` stand and this is how it is split.
     fn unwanted(equal: &Value) -> BTreeMap<String, bool> {
-        let object = |kind: Kind, name: &str, owner: &str, spec: Value| {
-            let labels = json!({ "planetscale.com/cluster": "c", "planetscale.com/keyspace": "k" });
-            let owners = json!([{
-                "apiVersion": "planetscale.com/v2", "kind": "x", "name": "x", "uid": owner, "controller": true,
-            }]);
-            let metadata = json!({
-                "name": name, "namespace": "n", "uid": name, "resourceVersion": "7", "labels": labels,
-                "ownerReferences": owners,
-            });
-            (
-                kind,
-                json!({
-                    "apiVersion": "planetscale.com/v2", "kind": kind.as_str(), "metadata": metadata, "spec": spec,
-                }),
-            )
-        };
-        let global = json!({ "implementation": "etcd2", "address": "e:2379", "rootPath": "/" });
-        let keyspace = json!({
-            "name": "k", "globalLockserver": global, "zoneMap": {}, "partitionings": [{ "equal": equal }],
-        });
-        let shard = |name: &str, range: Value| {
-            let safe = pilothouse_api::names::shard("c", "k", &name.parse().expect("a range"));
-            let spec = json!({
-                "name": name, "keyRange": range, "globalLockserver": global, "zoneMap": {},
-                "databaseInitScriptSecret": { "name": "s", "key": "k" },
-            });
-            object(Kind::VitessShard, &safe, "uid-k", spec)
-        };
-        let (kind, mut parent) = object(Kind::VitessKeyspace, "uid-k", "uid-c", keyspace);
-        parent["metadata"]["name"] = json!(pilothouse_api::names::keyspace("c", "k"));
-        let mut cache = Cache::default();
-        for (kind, object) in [(kind, parent), shard("-", json!({})), shard("-80", json!({ "end": "80" }))] {
-            cache.absorb(kind, Event::Apply(serde_json::from_value(object).expect("an object")));
-        }
-        let members = cache.members(&ClusterKey { namespace: "n".to_owned(), name: "c".to_owned() });
-        let members = members.expect("members");
+        let whole = shard("-", json!({}), "7", "k");
+        let half = shard("-80", json!({ "end": "80" }), "7", "k");
+        let members = members(vec![keyspace(equal), whole, half]);
         let mut rendering = Rendering::default();
-        rendering.refresh("n", members, None);
+        rendering.refresh("n", &members, None);
         let name = |(_, name): &(Kind, String)| {
             members.get(Kind::VitessShard, name).unwrap().field("/spec/name").unwrap().to_string()
         };
